@@ -1,0 +1,69 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes its own environment first.
+
+# The first Python here that is new enough; 3.13 is what Lambda runs and what `make build` needs.
+PYTHON ?= $(shell for p in python3.13 python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+SAM_VENV := .venv-sam
+BIN := $(VENV)/bin
+SAM := $(SAM_VENV)/bin/sam
+JOBS ?= auto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types build bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## make the environment from hash-locked requirements
+
+$(VENV)/.ready: requirements/dev.txt Makefile
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found" >&2; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/dev.txt
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+	    pathlib.Path(sysconfig.get_path("purelib"), "bedrock_remediator.pth") \
+	    .write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", ".")))'
+	@touch $@
+
+$(SAM_VENV)/.ready: requirements/sam.txt
+	@echo "setting up $(SAM_VENV) with $(PYTHON)"
+	@rm -rf $(SAM_VENV)
+	@$(PYTHON) -m venv $(SAM_VENV)
+	@$(SAM_VENV)/bin/python -m pip install -qq --require-hashes -r requirements/sam.txt
+	@touch $@
+
+demo: setup ## show the service handling sample denials, on this machine, without an AWS account
+	@$(BIN)/python -m sandbox demo
+
+test: setup ## run every test, in parallel and in random order
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered
+
+lint: setup ## style, and which layer may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+build: $(SAM_VENV)/.ready ## validate the template and build what `sam deploy` ships
+	$(SAM) validate --lint
+	$(SAM) build
+
+bench: setup ## measure against the budgets in docs/performance.md
+	$(BIN)/python -m benchmarks
+
+lock: ## renew the locked requirements (needs uv)
+	for name in layers/remediator/requirements requirements/dev requirements/sam; do \
+	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	        --upgrade --quiet $$name.in --output-file $$name.txt; done
+
+clean: ## remove everything that the targets above made
+	rm -rf $(VENV) $(SAM_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,0 +1,1 @@
+"""Makes Amazon Bedrock access denials on inference profiles go away, carefully."""

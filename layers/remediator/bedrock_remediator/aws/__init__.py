@@ -1,0 +1,1 @@
+"""Adapters, one file an AWS service: typed, injected, nothing decided here."""

@@ -1,0 +1,1 @@
+"""The domain, pure: no boto3, no clock, no environment, no I/O."""

@@ -1,0 +1,95 @@
+"""What a denial says: who was denied which action on what, by which layer."""
+
+import enum
+from datetime import datetime
+
+from msgspec import Struct
+
+from bedrock_remediator.core.arn import BedrockResource, Principal
+
+
+class Layer(enum.StrEnum):
+    """What refused the call. The first eight are policy layers; the others are refusals no policy explains."""
+
+    IDENTITY = "identity"
+    RESOURCE = "resource"
+    BOUNDARY = "boundary"
+    SESSION = "session"
+    SCP = "scp"
+    RCP = "rcp"
+    VPC_ENDPOINT = "vpc_endpoint"
+    ROLE_TRUST = "role_trust"
+    MODEL_ACCESS = "model_access"
+    MARKETPLACE = "marketplace"
+    ACCOUNT = "account"
+    API_KEY = "api_key"
+    LEGACY = "legacy"
+    UNKNOWN = "unknown"
+
+
+class Effect(enum.StrEnum):
+    """Whether the layer lacks an Allow (implicit) or holds a Deny (explicit)."""
+
+    IMPLICIT = "implicit"
+    EXPLICIT = "explicit"
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who made the call, as CloudTrail's `userIdentity` tells it.
+
+    `principal` is the role or user that a policy could be attached to; None where there is none (root, an AWS
+    service, an Identity Center user). `path_known` is False where the record holds a session's ARN only, which does
+    not tell the role's path. `id` is the RoleId or UserId, `session` the session's name, written by the caller.
+    """
+
+    type: str
+    account: str
+    principal: Principal | None
+    path_known: bool
+    id: str
+    session: str | None = None
+    arn: str | None = None
+
+
+class Denial(Struct, frozen=True, kw_only=True):
+    """One denied call.
+
+    `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where neither the
+    message nor the record names one that can be read. `model_id` is the request's `modelId`, unread and untrusted.
+    """
+
+    event_id: str
+    shared_event_id: str | None
+    time: datetime
+    account: str
+    region: str
+    caller: Caller
+    action: str
+    resource: BedrockResource | None
+    model_id: str | None
+    layer: Layer
+    effect: Effect | None
+    policy_arn: str | None
+    message: str
+    source_ip: str | None
+    user_agent: str | None
+    backfill: bool = False
+
+
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """A record that the rule matched and nobody can act on: recorded with its reason, never granted.
+
+    `code` is `message_unreadable`, `message_truncated`, `identity_mismatch`, … ; `reason` a sentence.
+    """
+
+    event_id: str
+    shared_event_id: str | None
+    time: datetime
+    account: str
+    region: str
+    caller: Caller
+    code: str
+    reason: str
+    message: str
+    source_ip: str | None
+    user_agent: str | None

@@ -1,0 +1,212 @@
+"""A grant, as the ledger keeps it, and the states it can move through.
+
+```
+reported                                   no grant would help, or mode observe: advice, then a cool-down
+pending --approve--> approved --> applying --> active --expire|revoke--> revoking --> revoked
+  | ^                   |  |         |--> rolled_back    it certainly does not help; removed again, reason kept
+  | +--inputs changed,  |  |         +--> failed         cannot be applied; reason kept; a person may approve again
+  |    or older than 24 h  +--> lapsed                      active --repair of drift, same grant--> approved
+  |--reject--> rejected                                     active --model list changed--> pending
+  +--lapse---> lapsed
+```
+"""
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from bedrock_remediator.core.denial import Effect, Layer
+
+HISTORY_LENGTH: Final = 20
+
+
+class State(enum.StrEnum):
+    """Where a grant stands."""
+
+    REPORTED = "reported"
+    PENDING = "pending"
+    APPROVED = "approved"
+    APPLYING = "applying"
+    ACTIVE = "active"
+    REVOKING = "revoking"
+    REVOKED = "revoked"
+    REJECTED = "rejected"
+    LAPSED = "lapsed"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+class DiagnosisKind(enum.StrEnum):
+    """What a denial turned out to be."""
+
+    MISSING_GRANT = "missing_grant"
+    ALREADY_ALLOWED = "already_allowed"
+    CONDITIONAL_ALLOW = "conditional_allow"
+    WRONG_IDENTIFIER = "wrong_identifier"
+    NOT_FIXABLE = "not_fixable"
+    LEAKED_KEY = "leaked_key"
+    UNKNOWN = "unknown"
+
+
+class Outcome(enum.StrEnum):
+    """What is done about a diagnosis."""
+
+    AUTO = "auto"
+    ASK = "ask"
+    REPORT = "report"
+    IGNORE = "ignore"
+
+
+class Verification(enum.StrEnum):
+    """What simulation said after the write. It skips SCPs that have conditions, so never more than `simulated`."""
+
+    SIMULATED = "simulated"
+    INCONCLUSIVE = "inconclusive"
+
+
+TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
+    State.REPORTED: frozenset(),
+    State.PENDING: frozenset({State.APPROVED, State.REJECTED, State.LAPSED}),
+    State.APPROVED: frozenset({State.APPLYING, State.PENDING, State.LAPSED, State.FAILED}),
+    State.APPLYING: frozenset({State.ACTIVE, State.ROLLED_BACK, State.FAILED}),
+    State.ACTIVE: frozenset({State.REVOKING, State.APPROVED, State.PENDING}),
+    State.REVOKING: frozenset({State.REVOKED}),
+    State.REVOKED: frozenset(),
+    State.REJECTED: frozenset(),
+    State.LAPSED: frozenset(),
+    State.ROLLED_BACK: frozenset(),
+    State.FAILED: frozenset({State.APPROVED}),
+}
+"""Which state may follow which. A finished row is reopened by archiving it, not by a transition."""
+
+FINISHED: Final = frozenset(
+    {State.REPORTED, State.REVOKED, State.REJECTED, State.LAPSED, State.ROLLED_BACK, State.FAILED}
+)
+"""States from which a later denial opens the row anew, once its cool-down has passed."""
+
+STANDING: Final = frozenset({State.APPLYING, State.ACTIVE})
+"""States whose grants are part of the principal's policy."""
+
+
+class IllegalTransitionError(ValueError):
+    """The state machine has no such arrow."""
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a grant's history."""
+
+    at: datetime
+    state: State
+    by: str
+    reason: str
+
+
+class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The call that opened the row: untrusted text, kept for people to read, escaped wherever it is shown."""
+
+    event_id: str
+    time: datetime
+    action: str | None = None
+    source_ip: str | None = None
+    user_agent: str | None = None
+    session: str | None = None
+    message: str | None = None
+
+
+class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What remediation wrote for this grant: enough to take back exactly that.
+
+    `strategy` is `managed`, `inline` or `in-place`; `policies` the ARNs or inline names. For `in-place`: `added` are
+    the ARNs put into the principal's own policy, `previous_version` the managed version that was the default before.
+    """
+
+    strategy: str
+    policies: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    previous_version: str | None = None
+
+
+class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of the ledger.
+
+    `pk` is the principal's IAM ARN (or `account/ID/TYPE/principalId`), `sk` is `profile#ARN`, `model#ARN` or
+    `advice#diagnosis#resource`. `version` moves with every change of state. `resources` is the complete sorted set
+    of ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed.
+    """
+
+    pk: str
+    sk: str
+    state: State
+    version: int
+    principal: str | None
+    principal_id: str | None
+    account: str
+    region: str
+    diagnosis: DiagnosisKind
+    decision: Outcome
+    reason_code: str
+    reason: str
+    created_at: datetime
+    updated_at: datetime
+    sighting: Sighting
+    layer: Layer
+    effect: Effect | None = None
+    denying_policy: str | None = None
+    profile: str | None = None
+    model_id: str | None = None
+    resources: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    evidence: str | None = None
+    rule: str | None = None
+    verification: Verification | None = None
+    simulated_at: datetime | None = None
+    applied_at: datetime | None = None
+    expires_at: datetime | None = None
+    grant_seconds: int | None = None
+    cool_down_until: datetime | None = None
+    cool_downs: int = 0
+    blocked_by: str | None = None
+    attempt: int = 0
+    written: Written | None = None
+    history: tuple[Event, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The row's primary key."""
+        return self.pk, self.sk
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The foundation-model ARNs of the set."""
+        return tuple(arn for arn in self.resources if arn != self.profile)
+
+    @property
+    def group(self) -> str:
+        """The FIFO message group: one a principal, in the 128 characters that SQS allows (an ARN may be longer)."""
+        return message_group(self.pk)
+
+    def moved(self, to: State, *, at: datetime, by: str, reason: str, **changes: Any) -> "Grant":
+        """The row in its next state: version one higher, the step in its history.
+
+        Raises:
+            IllegalTransitionError: The state machine has no arrow from here to there.
+        """
+        if to not in TRANSITIONS[self.state]:
+            raise IllegalTransitionError(f"{self.state} -> {to}")
+        step = Event(at=at, state=to, by=by, reason=reason)
+        history = (*self.history, step)[-HISTORY_LENGTH:]
+        return msgspec.structs.replace(
+            self, state=to, version=self.version + 1, updated_at=at, history=history, **changes
+        )
+
+
+def message_group(pk: str) -> str:
+    """The FIFO message group of a principal's changes."""
+    return hashlib.sha256(pk.encode()).hexdigest()

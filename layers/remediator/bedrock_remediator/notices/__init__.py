@@ -1,0 +1,1 @@
+"""What people read: e-mail, structured JSON, snippets for infrastructure as code."""
