@@ -1,0 +1,204 @@
+"""The operators of an IAM policy's conditions: how one value of the policy compares with one of the request.
+
+What cannot be compared (a date that is none, an operator that does not exist) is unknown, never met and never unmet:
+see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
+"""
+
+import base64
+import ipaddress
+import operator
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from bedrock_remediator.core.patterns import Context, Pattern, expand, matches
+from bedrock_remediator.core.truth import Truth, conjunction, disjunction, negation
+
+Compare = Callable[[Pattern, str], Truth]
+
+_ARN_PARTS = 6
+_NAME = re.compile(r"(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
+# Seconds since 1970, never four digits: those may be a year.
+_EPOCH = re.compile(r"[0-9]{5,11}")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?)?"
+)
+
+
+def _ignoring_case(pattern: Pattern, actual: str) -> Truth:
+    return Pattern(pattern.text.lower(), pattern.certain).match(actual.lower())
+
+
+def _arn(pattern: Pattern, actual: str) -> Truth:
+    """Each of an ARN's six parts by itself: here, unlike in a Resource, `*` does not go past a colon."""
+    if not matches(pattern.text, actual):
+        return False
+    patterns, parts = pattern.text.split(":", _ARN_PARTS - 1), actual.split(":", _ARN_PARTS - 1)
+    if not pattern.certain or len(patterns) < _ARN_PARTS or len(parts) < _ARN_PARTS:
+        return None
+    return all(map(matches, patterns, parts))
+
+
+def _address(pattern: Pattern, actual: str) -> Truth:
+    try:
+        return ipaddress.ip_address(actual) in ipaddress.ip_network(pattern.text, strict=False)
+    except ValueError:
+        return None
+
+
+def _typed(convert: Callable[[str], Any], relation: Callable[[Any, Any], bool]) -> Compare:
+    """A comparison of the request's value with the policy's, once both are read."""
+
+    def compare(pattern: Pattern, actual: str) -> Truth:
+        try:
+            return relation(convert(actual), convert(pattern.text))
+        except ValueError:
+            return None
+
+    return compare
+
+
+def _number(text: str) -> float:
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        raise ValueError("not a number")
+    return float(text) if found[1] else int(text)
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970, of a date in one of W3C's forms or of such seconds."""
+    if _EPOCH.fullmatch(text):
+        return int(text)
+    if not _DATE.fullmatch(text):
+        raise ValueError("not a date")
+    moment = datetime.fromisoformat(text if text.count("-") > 1 else f"{text}-01")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("neither true nor false")
+    return text.lower() == "true"
+
+
+def _binary(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+class _Family(Struct, frozen=True):
+    """How an operator compares. `variables`, `wildcards`: whether the policy's value may hold them."""
+
+    compare: Compare
+    negated: bool = False
+    variables: bool = False
+    wildcards: bool = True
+
+
+def _text_families() -> dict[str, _Family]:
+    return {
+        f"{kind}{word}{suffix}": _Family(compare, negated=word == "Not", variables=True, wildcards=wildcards)
+        for kind, suffix, compare, wildcards in (
+            ("String", "Equals", Pattern.match, False),
+            ("String", "EqualsIgnoreCase", _ignoring_case, False),
+            ("String", "Like", Pattern.match, True),
+            ("Arn", "Equals", _arn, True),
+            ("Arn", "Like", _arn, True),
+        )
+        for word in ("", "Not")
+    }
+
+
+def _ordered_families() -> dict[str, _Family]:
+    return {
+        f"{kind}{suffix}": _Family(_typed(convert, relation), negated=suffix == "NotEquals")
+        for kind, convert in (("Numeric", _number), ("Date", _moment))
+        for suffix, relation in (
+            ("Equals", operator.eq),
+            ("NotEquals", operator.eq),
+            ("LessThan", operator.lt),
+            ("LessThanEquals", operator.le),
+            ("GreaterThan", operator.gt),
+            ("GreaterThanEquals", operator.ge),
+        )
+    }
+
+
+_FAMILIES: Final[Mapping[str, _Family]] = {
+    **_text_families(),
+    **_ordered_families(),
+    "Bool": _Family(_typed(_boolean, operator.eq)),
+    "BinaryEquals": _Family(_typed(_binary, operator.eq)),
+    "IpAddress": _Family(_address),
+    "NotIpAddress": _Family(_address, negated=True),
+}
+
+
+class Operator(Struct, frozen=True):
+    """A condition operator with its qualifier (`ForAllValues`, `ForAnyValue`) and suffix (`IfExists`)."""
+
+    family: _Family
+    qualifier: Literal["ForAllValues", "ForAnyValue"] | None = None
+    if_exists: bool = False
+
+    def test(self, expected: tuple[str, ...], actual: tuple[str, ...], variables: Context | None) -> Truth:
+        """Whether the condition is met.
+
+        Args:
+            expected: The policy's values, at least one.
+            actual: The request's values; () = the key is known to be absent.
+            variables: The request's context; None where the policy's version knows no policy variables.
+        """
+        if not actual:
+            return self._absent()
+        outcomes = [self._accepts(expected, value, variables) for value in actual]
+        if self.qualifier == "ForAnyValue":
+            return disjunction(outcomes)
+        every = conjunction(outcomes)
+        # Several values without a qualifier: AWS advises against it and does not say how they are read.
+        return every if self.qualifier or every == disjunction(outcomes) else None
+
+    def _absent(self) -> Truth:
+        if self.qualifier == "ForAllValues":
+            return True
+        if self.qualifier == "ForAnyValue":
+            # Sources disagree on whether IfExists has any effect here.
+            return None if self.if_exists else False
+        return self.if_exists or self.family.negated
+
+    def _accepts(self, expected: tuple[str, ...], value: str, variables: Context | None) -> Truth:
+        """Whether one value of the request matches one of the policy's; none of them, if the operator is negated."""
+        met = disjunction(self._compare(text, value, variables) for text in expected)
+        return negation(met) if self.family.negated else met
+
+    def _compare(self, text: str, value: str, variables: Context | None) -> Truth:
+        pattern = expand(
+            text,
+            variables if self.family.variables else None,
+            wildcards=self.family.wildcards,
+            negated=self.family.negated,
+        )
+        return self.family.compare(pattern, value) if pattern else False
+
+
+@lru_cache(maxsize=256)
+def read_operator(name: str) -> Operator | None:
+    """The operator of that name; None if there is none (`Null` is no comparison, and is not one of them)."""
+    found = _NAME.fullmatch(name)
+    family = _FAMILIES.get(found[2]) if found else None
+    if not found or not family:
+        return None
+    qualifier: Any = found[1]
+    return Operator(family, qualifier, bool(found[3]))
+
+
+def is_absent(expected: tuple[str, ...], actual: tuple[str, ...]) -> Truth:
+    """The `Null` operator: `true` asks that the key be absent, `false` that it be there."""
+    try:
+        return any(_boolean(text) is not bool(actual) for text in expected)
+    except ValueError:
+        return None

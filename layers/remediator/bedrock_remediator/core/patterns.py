@@ -1,0 +1,137 @@
+"""IAM's patterns: the wildcards `*` and `?`, and policy variables such as `${aws:username}`.
+
+A pattern comes from a policy, so from anyone who may write one: at worst, matching takes time in proportion to the
+length of the pattern times that of the text. `*` matches any characters, `:` and `/` included, and none at all: a
+region of `*` matches the empty region of a global profile's model (docs/aws-facts.md §3).
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from msgspec import Struct
+
+from bedrock_remediator.core.truth import Truth
+
+Context = Mapping[str, tuple[str, ...]]
+"""Lower-case condition keys and their values; () = known to be absent, a key that is missing = not known."""
+
+# Before a character in a pattern: it stands for itself. No policy can hold it (docs/aws-facts.md §4).
+_ESCAPE = "\0"
+_SYNTAX = re.compile(r"[*?\0]")
+_TOKEN = re.compile(r"\0(.)|([*?])|([^*?\0]+)", re.DOTALL)
+
+_VARIABLE = re.compile(r"\$\{([^}]*\}?)")
+_REFERENCE = re.compile(r"([^,'{}]+)(?:, *'([^']*)' *)?\}")
+_ESCAPED_SYNTAX = {"*}": ("*",), "?}": ("?",), "$}": ("$",)}
+
+
+class Pattern(Struct, frozen=True):
+    """A pattern with its variables replaced.
+
+    Where `certain` is False, a variable's value is not known and `*` stands in its place: the text then matches all
+    that the real pattern could match.
+    """
+
+    text: str
+    certain: bool = True
+
+    def match(self, text: str) -> Truth:
+        """Whether it matches the whole text, case-sensitively."""
+        if not matches(self.text, text):
+            return False
+        return True if self.certain else None
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a pattern without variables matches the whole text, case-sensitively."""
+    if "?" in pattern or _ESCAPE in pattern:
+        return _expression(pattern).fullmatch(text) is not None
+    first, *others = pattern.split("*")
+    if not others:
+        return pattern == text
+    *middle, last = others
+    start, end = len(first), len(text) - len(last)
+    if start > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    # The earliest place for each piece leaves the most room for those after it, so nothing is ever tried again.
+    for piece in middle:
+        found = text.find(piece, start, end)
+        if found < 0:
+            return False
+        start = found + len(piece)
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The same as an expression: each piece between two `*` is an atomic group, so that it never backtracks."""
+    pieces = [""]
+    for escaped, wildcard, text in _TOKEN.findall(pattern):
+        if wildcard == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += "." if wildcard else re.escape(escaped or text)
+    first, *others = pieces
+    if others:
+        *middle, last = others
+        first += "".join(f"(?>.*?{piece})" for piece in middle if piece) + ".*" + last
+    return re.compile(first, re.DOTALL)
+
+
+def literal(text: str) -> str:
+    """The pattern that matches this text and nothing else."""
+    return _SYNTAX.sub(_ESCAPE + r"\g<0>", text)
+
+
+def expand(
+    template: str, variables: Context | None, *, wildcards: bool = True, negated: bool = False
+) -> Pattern | None:
+    """Replace the policy variables of a text.
+
+    Args:
+        template: As the policy has it.
+        variables: The request's context; None where the policy's version knows no variables, so that they are text.
+        wildcards: Whether `*` and `?` in the template are wildcards. In a variable's value they never are.
+        negated: Whether a match keeps the statement from applying (NotResource, StringNotLike, …).
+
+    Returns:
+        The pattern; None if it can match nothing, because it needs a variable that is known to be absent. AWS calls
+        such a statement invalid and does not say what a negation of it does: there it counts as not known.
+    """
+    fixed = str if wildcards else literal
+    if variables is None or "${" not in template:
+        return Pattern(fixed(template))
+    pieces: list[str] = []
+    certain, position = True, 0
+    for found in _VARIABLE.finditer(template):
+        pieces.append(fixed(template[position : found.start()]))
+        position = found.end()
+        values = _values(found[1], variables)
+        if values == () and not negated:
+            return None
+        if values is not None and len(values) == 1:
+            pieces.append(literal(values[0]))
+        else:
+            pieces.append("*")
+            certain = False
+    pieces.append(fixed(template[position:]))
+    return Pattern("".join(pieces), certain)
+
+
+def _values(reference: str, variables: Context) -> tuple[str, ...] | None:
+    """The values of what stands between `${` and `}`, the `}` included; None if it is not known, or not readable."""
+    if reference in _ESCAPED_SYNTAX:
+        return _ESCAPED_SYNTAX[reference]
+    found = _REFERENCE.fullmatch(reference)
+    if not found:
+        return None
+    key, default = found.groups()
+    values = variables.get(key.strip().lower())
+    return (default,) if values == () and default is not None else values
+
+
+def resembles(template: str, text: str, variables: Context | None, *, negated: bool) -> Truth:
+    """Whether a text of a policy, wildcards and variables and all, matches the whole of a request's text."""
+    pattern = expand(template, variables, negated=negated)
+    return pattern.match(text) if pattern else False
