@@ -5,6 +5,7 @@ variable (`*`, `?`, `${`), so nothing built from it can widen a policy.
 """
 
 import re
+from functools import lru_cache
 from typing import Literal, Self
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ _ARN = re.compile(r"arn:([a-z0-9-]{1,32}):([a-z0-9-]{1,63}):([a-z0-9-]{0,32}):(\
 _SYNTAX = re.compile(r"[*?]|\$\{")
 _IAM_PRINCIPAL = re.compile(r"(role|user)(/(?:[\x21-\x7e]*/)?)([A-Za-z0-9+=,.@_-]{1,64})")
 _ASSUMED_ROLE = re.compile(r"assumed-role/([A-Za-z0-9+=,.@_-]{1,64})/([A-Za-z0-9+=,.@_-]{1,64})")
+_LINKED = "AWSServiceRoleFor"
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,255}")
 
 
@@ -69,12 +71,7 @@ class Principal(Struct, frozen=True):
         Raises:
             ArnError: It is another kind of ARN, or none.
         """
-        arn = Arn.parse(text)
-        found = _IAM_PRINCIPAL.fullmatch(arn.resource)
-        if arn.service != "iam" or arn.region or not arn.account.isdigit() or not found:
-            raise ArnError(text, "the ARN of an IAM role or user")
-        kind, path, name = found.groups()
-        return cls(arn.partition, arn.account, "role" if kind == "role" else "user", path, name)
+        return cls(*_principal(text))
 
     @property
     def arn(self) -> str:
@@ -83,8 +80,13 @@ class Principal(Struct, frozen=True):
 
     @property
     def service_owned(self) -> bool:
-        """Whether AWS forbids changing it: Identity Center's and service-linked roles (FACTS 4.2)."""
-        return self.path.startswith(("/aws-reserved/", "/aws-service-role/"))
+        """Whether AWS forbids changing it: a service-linked role, or Identity Center's (docs/aws-facts.md §4)."""
+        return self.identity_center or self.path.startswith("/aws-service-role/") or self.name.startswith(_LINKED)
+
+    @property
+    def identity_center(self) -> bool:
+        """Whether it is the role of an Identity Center permission set."""
+        return self.path.startswith("/aws-reserved/") or self.name.startswith("AWSReservedSSO_")
 
 
 class AssumedRole(Struct, frozen=True):
@@ -127,11 +129,7 @@ class BedrockResource(Struct, frozen=True):
         Raises:
             ArnError: It is another service's ARN, or none, or its identifier has characters no identifier has.
         """
-        arn = Arn.parse(text)
-        kind, slash, name = arn.resource.partition("/")
-        if arn.service != "bedrock" or not slash or not _MODEL_ID.fullmatch(name.replace("/", "-")):
-            raise ArnError(text, "the ARN of a Bedrock resource")
-        return cls(arn, kind, name)
+        return cls(*_bedrock_resource(text))
 
     @property
     def is_profile(self) -> bool:
@@ -145,6 +143,26 @@ class BedrockResource(Struct, frozen=True):
 
     def __str__(self) -> str:
         return str(self.arn)
+
+
+# The same few roles, profiles and models come again and again: remembering them makes a repeat cheap to read.
+@lru_cache(maxsize=1024)
+def _principal(text: str) -> tuple[str, str, PrincipalKind, str, str]:
+    arn = Arn.parse(text)
+    found = _IAM_PRINCIPAL.fullmatch(arn.resource)
+    if arn.service != "iam" or arn.region or not arn.account.isdigit() or not found:
+        raise ArnError(text, "the ARN of an IAM role or user")
+    kind, path, name = found.groups()
+    return arn.partition, arn.account, "role" if kind == "role" else "user", path, name
+
+
+@lru_cache(maxsize=1024)
+def _bedrock_resource(text: str) -> tuple[Arn, str, str]:
+    arn = Arn.parse(text)
+    kind, slash, name = arn.resource.partition("/")
+    if arn.service != "bedrock" or not slash or not _MODEL_ID.fullmatch(name.replace("/", "-")):
+        raise ArnError(text, "the ARN of a Bedrock resource")
+    return arn, kind, name
 
 
 def is_model_id(text: str) -> bool:

@@ -50,12 +50,18 @@ class Caller(Struct, frozen=True, kw_only=True):
     session: str | None = None
     arn: str | None = None
 
+    @property
+    def partition_key(self) -> str:
+        """The ledger's key for it: the IAM ARN, or `account/ID/TYPE/principalId` where there is none."""
+        return self.principal.arn if self.principal else f"account/{self.account}/{self.type}/{self.id}"
+
 
 class Denial(Struct, frozen=True, kw_only=True):
     """One denied call.
 
-    `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where neither the
-    message nor the record names one that can be read. `model_id` is the request's `modelId`, unread and untrusted.
+    `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
+    names none; `model_id` is the request's `modelId`, unread and untrusted. `certain` is False where the message
+    does not name its layer or ends in words that are not known: a person must decide then.
     """
 
     event_id: str
@@ -71,6 +77,7 @@ class Denial(Struct, frozen=True, kw_only=True):
     effect: Effect | None
     policy_arn: str | None
     message: str
+    certain: bool
     source_ip: str | None
     user_agent: str | None
     backfill: bool = False

@@ -14,7 +14,7 @@ pending --approve--> approved --> applying --> active --expire|revoke--> revokin
 import enum
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -136,7 +136,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `pk` is the principal's IAM ARN (or `account/ID/TYPE/principalId`), `sk` is `profile#ARN`, `model#ARN` or
     `advice#diagnosis#resource`. `version` moves with every change of state. `resources` is the complete sorted set
-    of ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed.
+    of ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
+    digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
     """
 
     pk: str
@@ -173,6 +174,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cool_down_until: datetime | None = None
     cool_downs: int = 0
     blocked_by: str | None = None
+    basis: str | None = None
     attempt: int = 0
     written: Written | None = None
     history: tuple[Event, ...] = ()
@@ -210,3 +212,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def message_group(pk: str) -> str:
     """The FIFO message group of a principal's changes."""
     return hashlib.sha256(pk.encode()).hexdigest()
+
+
+def grant_length(expires_after: timedelta | None, default_days: int) -> timedelta | None:
+    """How long a grant lasts: what its rule says, else the default; None for no end (`default_days` is 0)."""
+    return expires_after or (timedelta(days=default_days) if default_days else None)

@@ -1,4 +1,4 @@
-"""Inference profiles as AWS describes them, and what must be granted to call one (FACTS 3)."""
+"""Inference profiles as AWS describes them, and what must be granted to call one (docs/aws-facts.md §3)."""
 
 from collections.abc import Iterable
 from typing import Literal, Self
@@ -14,8 +14,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     """An inference profile, confirmed by GetInferenceProfile in its account and region.
 
     `models` are the foundation-model ARNs as AWS returned them, sorted, and those that a call needs beside them
-    where AWS leaves them out (FACTS 3.4): the model in the profile's own region, and for a `global.` profile the
-    model without a region. An application profile needs what it lists and nothing else.
+    where AWS leaves them out (docs/aws-facts.md §3): the model in the profile's own region, and for a `global.`
+    profile the model without a region. An application profile needs what it lists and nothing else.
     """
 
     arn: str

@@ -1,0 +1,172 @@
+"""The grammar of Bedrock's refusals: from the text of an error to who, what, on what, and which layer.
+
+Forms and sources: docs/aws-facts.md §2. The text is AWS's, but the caller writes parts of it (session name, model
+identifier), so only a message that fits a known form from its first character to its last is read; all else is
+`Unread`. A form that does not name its layer, or that ends in a sentence nobody has seen yet, is read with `certain`
+False: good enough to ask a person, never to act alone.
+"""
+
+import re
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from bedrock_remediator.core.denial import Effect, Layer
+
+TRUNCATED_BYTES: Final = 1021
+"""CloudTrail cuts error messages at 1 KB; a cut inside a character of up to four bytes leaves this many."""
+
+UnreadCode = Literal["message_missing", "message_truncated", "message_unreadable"]
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """What a refusal's text says. All of it is text, nothing confirmed.
+
+    `action` is an IAM action with its service; `principal` and `resource` are None where the form leaves them out.
+    """
+
+    principal: str | None
+    action: str | None
+    resource: str | None
+    layer: Layer
+    effect: Effect | None
+    policy_arn: str | None
+    certain: bool
+
+
+class Unread(Struct, frozen=True):
+    """A text that fits no known form."""
+
+    code: UnreadCode
+    reason: str
+
+
+_LAYERS: Final = {
+    "identity-based policy": Layer.IDENTITY,
+    "resource-based policy": Layer.RESOURCE,
+    "permissions boundary": Layer.BOUNDARY,
+    "session policy": Layer.SESSION,
+    "service control policy": Layer.SCP,
+    "resource control policy": Layer.RCP,
+    "VPC endpoint policy": Layer.VPC_ENDPOINT,
+    "role trust policy": Layer.ROLE_TRUST,
+}
+_LAYER: Final = "|".join(_LAYERS)
+
+_DENIED = re.compile(
+    r"""
+    User:\ (?P<principal>\S++)\ is\ not\ authorized\ to\ perform:\ (?P<action>[a-z0-9-]++:[A-Za-z0-9]++)
+    (?:\ on\ resource:\ (?:[A-Za-z-]++\ ){0,3}?(?P<resource>\S++))?
+    (?:
+        \ because\ no\ (?P<implicit>(?:LAYER))\ allows\ the\ (?P<again>\S++)\ action
+      |
+        (?P<explicit>\ with\ an\ explicit\ deny)
+        (?:
+            \ in\ (?:an?\ |the\ )?(?P<layer>LAYER)
+            (?:\ transitively\ through\ (?:an?\ |the\ )?[A-Za-z-]++(?:\ [A-Za-z-]++){0,3})?
+            (?::\ (?P<policy>arn:[a-z0-9-]++:[a-z0-9-]++:[a-z0-9-]*+:(?:\d{12}|aws)?:[A-Za-z0-9/_+=,.@-]+?))?
+        )?
+    )?
+    (?:\.?
+        (?:\ Go\ to\ https://\S++\ for\ complete\ details,\ or\ call\ the\ GetRequestAuthorizationDetails\ API
+           \ with\ the\ following\ authorization\ id:\ \S++)?
+    )
+    (?P<unknown>(?<=\.)\ [^\n]++)?
+    """.replace("LAYER", _LAYER.replace(" ", r"\ ")),
+    re.VERBOSE,
+)
+
+_CONSOLE = re.compile(
+    r"User:\s+(?P<principal>\S+)\s+Action:\s+(?P<action>[a-z0-9-]+:[A-Za-z0-9]+)"
+    r"\s+On resource\(s\):\s+(?P<resource>\S+)"
+    r"(?:\s+Context:\s+(?:an?|the|no)\s+(?P<layer>" + _LAYER + r")\s+"
+    r"(?P<effect>explicitly denies|allows)\s+the\s+(?:\S+\s+)?action)?\.?\s*"
+)
+
+_DENY_WORDS = re.compile(r"\bden(?:y|ied|ies)\b", re.IGNORECASE)
+
+_REFUSALS: Final = (
+    ("marked by provider as Legacy", Layer.LEGACY),
+    ("reached the end of its life", Layer.LEGACY),
+    ("aws-marketplace:", Layer.MARKETPLACE),
+    ("AWS Marketplace subscription", Layer.MARKETPLACE),
+    ("INVALID_PAYMENT_INSTRUMENT", Layer.MARKETPLACE),
+    ("You don't have access to the model with the specified model ID", Layer.MODEL_ACCESS),
+    ("Model use case details have not been submitted", Layer.MODEL_ACCESS),
+    ("Model access is denied", Layer.MODEL_ACCESS),
+    ("Your account is not authorized to invoke this API operation", Layer.ACCOUNT),
+    ("not allowed from unsupported countries", Layer.ACCOUNT),
+)
+"""Refusals that no policy explains, by words that AWS uses in them. The first that fits tells the layer."""
+
+
+def read(text: str | None) -> Message | Unread:
+    """Read the text of a refusal, as CloudTrail records it.
+
+    Returns:
+        What it says, or why it cannot be read. It never raises, whatever the text.
+    """
+    if not text or not text.strip():
+        return Unread("message_missing", "The record carries no error message.")
+    if len(text) >= TRUNCATED_BYTES or (not text.isascii() and len(text.encode(errors="replace")) >= TRUNCATED_BYTES):
+        return Unread("message_truncated", "The error message was cut off at 1 KB, so its end is not known.")
+    text = text.strip()
+    if found := _DENIED.fullmatch(text):
+        return _denied(found)
+    if found := _CONSOLE.fullmatch(text):
+        return _console(found)
+    plain = text.replace("\u2019", "'")
+    for words, layer in _REFUSALS:
+        if words in plain:
+            return Message(
+                principal=None,
+                action=None,
+                resource=None,
+                layer=layer,
+                effect=None,
+                policy_arn=None,
+                certain=True,
+            )
+    return Unread("message_unreadable", "The error message has no form that is known.")
+
+
+def _denied(found: re.Match[str]) -> Message | Unread:
+    principal, action, resource, implicit, again, explicit, layer, policy, unknown = found.groups()
+    named = layer or implicit
+    if unknown and _DENY_WORDS.search(unknown):
+        return Unread("message_unreadable", "The error message ends in a sentence about a deny that is not known.")
+    effect = Effect.EXPLICIT if explicit else Effect.IMPLICIT if implicit else None
+    return Message(
+        principal=principal,
+        action=action,
+        resource=_bare(resource, ends=not named and not explicit),
+        layer=_layer(action, named),
+        effect=effect,
+        policy_arn=policy,
+        certain=named is not None and not unknown and (again is None or again == action),
+    )
+
+
+def _layer(action: str, words: str | None) -> Layer:
+    """The layer that the words name. An API key's own right is refused in the same words, and no grant gives it."""
+    if action == "bedrock:CallWithBearerToken":
+        return Layer.API_KEY
+    return _LAYERS[words] if words else Layer.UNKNOWN
+
+
+def _bare(resource: str | None, *, ends: bool) -> str | None:
+    """The resource without the full stop of a sentence that it may end."""
+    return resource.removesuffix(".") if resource and ends else resource
+
+
+def _console(found: re.Match[str]) -> Message:
+    layer, effect = found["layer"], found["effect"]
+    return Message(
+        principal=found["principal"],
+        action=found["action"],
+        resource=found["resource"],
+        layer=_layer(found["action"], layer),
+        effect=None if not effect else Effect.IMPLICIT if effect == "allows" else Effect.EXPLICIT,
+        policy_arn=None,
+        certain=layer is not None,
+    )
