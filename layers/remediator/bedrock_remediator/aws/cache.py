@@ -1,0 +1,36 @@
+"""A small memory of answers from AWS, for as long as the function's environment lives."""
+
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from bedrock_remediator.clock import Clock
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class AgedCache(Generic[Key, Value]):
+    """Remembers at most `size` answers, each for `age`; the one that was put first is forgotten first.
+
+    What is not there is never remembered: it may be made at any moment.
+    """
+
+    def __init__(self, size: int, age: timedelta, clock: Clock) -> None:
+        self._size = size
+        self._age = age
+        self._clock = clock
+        self._answers: dict[Key, tuple[datetime, Value]] = {}
+
+    def get(self, key: Key) -> Value | None:
+        """The answer, unless it is too old or was never put."""
+        answer = self._answers.get(key)
+        if answer is None or self._clock.now() - answer[0] >= self._age:
+            return None
+        return answer[1]
+
+    def put(self, key: Key, value: Value) -> None:
+        """Remember an answer from now on."""
+        self._answers.pop(key, None)
+        if len(self._answers) >= self._size:
+            del self._answers[next(iter(self._answers))]
+        self._answers[key] = (self._clock.now(), value)

@@ -1,0 +1,61 @@
+"""What can go wrong on the way to AWS, told apart by what the caller should do about it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnreachableError
+
+_PASSING: Final = frozenset(
+    {
+        "InternalServerError",
+        "InternalServerException",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_SERVER_ERROR: Final = 500
+
+
+class RetryableError(Exception):
+    """A passing trouble (throttling, a busy item, no answer): let the queue deliver the work again."""
+
+
+class BusyError(RetryableError):
+    """The item is part of another transaction at this moment: worth another try at once."""
+
+
+def error_code(error: ClientError) -> str:
+    """AWS's word for the error."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def passing_trouble(doing: str) -> Iterator[None]:
+    """Turn throttling, server errors and lost connections of the calls inside into `RetryableError`.
+
+    botocore has retried them by then. Every other error goes through as it is. `doing` begins the message.
+    """
+    try:
+        yield
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if error_code(error) == "TransactionConflictException":
+            raise BusyError(f"{doing}: {error}") from error
+        if error_code(error) in _PASSING or status >= _SERVER_ERROR:
+            raise RetryableError(f"{doing}: {error}") from error
+        raise
+    except (HTTPClientError, UnreachableError) as error:
+        raise RetryableError(f"{doing}: {error}") from error

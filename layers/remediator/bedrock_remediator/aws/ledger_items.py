@@ -1,0 +1,219 @@
+"""The ledger's items: which attributes each kind has, and how values are written in DynamoDB's own JSON.
+
+| item | pk | sk | attributes |
+| --- | --- | --- | --- |
+| grant | principal | `profile#…`, `model#…`, `advice#…` | the fields of `Grant`, `group`, `due_at` |
+| archive | principal | `archive#<sk>#<version>` | the grant as it was, its state under `archived_state` |
+| counter | principal | `seen#<fingerprint>` | the fields of `Seen` |
+| notice marker | principal | `notice#<sk>#<version>#<state>` | `status`: claimed or sent |
+| cap | `cap#<name>` | day | `used`, `expires` |
+
+Only a grant's row has `state`, so that writes to the others wake nobody who listens to the table's stream.
+
+Times are UTC to the second, `YYYY-MM-DDTHH:MM:SSZ`: they sort as text, which the index `due` relies on. (The
+serialiser that comes with boto3 reads numbers as Decimal, which no field of a grant is.)
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from bedrock_remediator.core.grant import Grant, State
+
+Item = dict[str, Any]
+"""An item in DynamoDB's JSON: attribute name -> {type letter: value}."""
+
+SEEN_PREFIX: Final = "seen#"
+FIRST_ROW: Final = "advice#"
+PAST_LAST_ROW: Final = "profile$"
+"""Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`)."""
+
+_STUCK_AFTER: Final = timedelta(minutes=15)
+_CAP_KEPT: Final = timedelta(days=3)
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """How often one denial (a principal, a profile or resource, an action) was seen, and the row it belongs to.
+
+    `row` is the sk of the grant, under the same pk. `event_ids` are the last 100 eventIDs and sharedEventIDs counted.
+    `revision` is 1 in a new one and one more with each write: the ledger holds every write to it.
+    """
+
+    pk: str
+    fingerprint: str
+    row: str
+    count: int
+    event_ids: tuple[str, ...]
+    first_at: datetime
+    last_at: datetime
+    revision: int = 1
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What `Ledger.seen` finds it by: (pk, fingerprint)."""
+        return self.pk, self.fingerprint
+
+
+class Cap(Struct, frozen=True, kw_only=True):
+    """A limit a day on what a name may grant: `name` is `rule:<rule>`, say, `day` is `YYYY-MM-DD` in UTC."""
+
+    name: str
+    day: str
+    limit: int
+
+
+class Sightings(Struct, frozen=True, kw_only=True):
+    """How often a row's denials were seen, of all actions together; no times where none was."""
+
+    count: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+def grant_item(grant: Grant) -> Item:
+    """The row of a grant."""
+    fields = _fields(grant) | {"group": grant.group}
+    due = due_at(grant)
+    if due is not None:
+        fields["due_at"] = due
+    return _item(fields)
+
+
+def archive_item(grant: Grant) -> Item:
+    """The copy of a finished row that is reopened. Without `state`, `group` and `due_at`, so that it wakes nobody."""
+    fields = _fields(grant)
+    fields |= {"sk": f"archive#{grant.sk}#{grant.version}", "archived_state": fields.pop("state")}
+    return _item(fields)
+
+
+def seen_item(seen: Seen) -> Item:
+    """The counter of one denial."""
+    fields = _fields(seen)
+    fields["sk"] = SEEN_PREFIX + fields.pop("fingerprint")
+    return _item(fields)
+
+
+def read_grant(item: Mapping[str, Any]) -> Grant:
+    """The grant of a row.
+
+    Raises:
+        msgspec.ValidationError: The item is not a grant's row.
+    """
+    return msgspec.convert(_values(item), Grant)
+
+
+def read_seen(item: Mapping[str, Any]) -> Seen:
+    """The counter in an item.
+
+    Raises:
+        msgspec.ValidationError: The item is not a counter.
+    """
+    fields = _values(item)
+    return msgspec.convert(fields | {"fingerprint": str(fields.get("sk")).removeprefix(SEEN_PREFIX)}, Seen)
+
+
+def due_at(grant: Grant) -> datetime | None:
+    """When upkeep must look at the row, if ever: stuck, expired, or waiting for a person too long."""
+    if grant.state in (State.APPROVED, State.APPLYING, State.REVOKING):
+        return grant.updated_at + _STUCK_AFTER
+    if grant.state is State.ACTIVE:
+        return grant.expires_at
+    return grant.updated_at if grant.state is State.PENDING else None
+
+
+def key(pk: str, sk: str) -> Item:
+    """A primary key."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def notice_key(grant: Grant) -> Item:
+    """The key of the marker that says whether the notice of this state of the row went out."""
+    return key(grant.pk, f"notice#{grant.sk}#{grant.version}#{grant.state}")
+
+
+def cap_key(cap: Cap) -> Item:
+    """The key of a day's counter."""
+    return key(f"cap#{cap.name}", cap.day)
+
+
+def cap_expiry(cap: Cap) -> int:
+    """When DynamoDB may delete the day's counter, in seconds since 1970: some days later, when nobody asks for it."""
+    return int((datetime.strptime(cap.day, "%Y-%m-%d").replace(tzinfo=UTC) + _CAP_KEPT).timestamp())
+
+
+def marshal(value: Any) -> dict[str, Any]:
+    """A value in DynamoDB's JSON: text, a whole number, a truth, None, a time, or a list or mapping of them.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: It is a time without a time zone.
+    """
+    kind: str
+    content: Any
+    match value:
+        case str():
+            kind, content = "S", value
+        case bool():
+            kind, content = "BOOL", value
+        case int():
+            kind, content = "N", str(value)
+        case None:
+            kind, content = "NULL", True
+        case datetime():
+            kind, content = "S", instant(value)
+        case list() | tuple():
+            kind, content = "L", [marshal(element) for element in value]
+        case dict():
+            kind, content = "M", _item(value)
+        case _:
+            raise TypeError(f"the ledger holds no {type(value).__name__}")
+    return {kind: content}
+
+
+def unmarshal(attribute: Mapping[str, Any]) -> Any:
+    """The value that `marshal` wrote; times stay text.
+
+    Raises:
+        TypeError: It is of a type that `marshal` does not write.
+    """
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            return int(value)
+        case "NULL":
+            return None
+        case "L":
+            return [unmarshal(element) for element in value]
+        case "M":
+            return _values(value)
+        case _:
+            raise TypeError(f"the ledger holds no attribute of type {kind}")
+
+
+def instant(time: datetime) -> str:
+    """A time as the ledger writes it.
+
+    Raises:
+        ValueError: It has no time zone.
+    """
+    if time.tzinfo is None:
+        raise ValueError(f"{time} has no time zone")
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _fields(value: Struct) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(value, builtin_types=(datetime,))
+    return fields
+
+
+def _item(fields: Mapping[str, Any]) -> Item:
+    return {name: marshal(value) for name, value in fields.items()}
+
+
+def _values(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: unmarshal(attribute) for name, attribute in item.items()}

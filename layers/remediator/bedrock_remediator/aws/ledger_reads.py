@@ -1,0 +1,114 @@
+"""Reading the ledger. Every read is consistent: what a decision rests on must not be older than the last write."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from bedrock_remediator.aws.errors import RetryableError, passing_trouble
+from bedrock_remediator.aws.ledger_items import (
+    FIRST_ROW,
+    PAST_LAST_ROW,
+    SEEN_PREFIX,
+    Item,
+    Seen,
+    Sightings,
+    key,
+    marshal,
+    read_grant,
+    read_seen,
+)
+from bedrock_remediator.clock import Clock, SystemClock
+from bedrock_remediator.core.grant import Grant
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_BATCH: Final = 100
+TRIES: Final = 4
+_FIRST_WAIT: Final = 0.05
+
+
+class LedgerReader:
+    """What the ledger holds. Every method raises `RetryableError` on throttling."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock | None = None) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock or SystemClock()
+
+    def grant(self, pk: str, sk: str) -> Grant | None:
+        """One row."""
+        with passing_trouble("reading a row"):
+            answer = self._client.get_item(TableName=self._table, Key=key(pk, sk), ConsistentRead=True)
+        return read_grant(answer["Item"]) if "Item" in answer else None
+
+    def grants(self, pk: str) -> list[Grant]:
+        """Every row of a principal; the archived ones are left out."""
+        rows = self._query(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            FilterExpression="attribute_exists(#state)",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={
+                ":pk": marshal(pk),
+                ":first": marshal(FIRST_ROW),
+                ":last": marshal(PAST_LAST_ROW),
+            },
+        )
+        return [read_grant(item) for item in rows]
+
+    def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
+        """The rows of these (pk, sk); what is not there is left out."""
+        return {grant.key: grant for grant in map(read_grant, self._items(keys))}
+
+    def seen(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Seen]:
+        """The counters of these (pk, fingerprint); what is not there is left out."""
+        items = self._items((pk, SEEN_PREFIX + fingerprint) for pk, fingerprint in keys)
+        return {seen.key: seen for seen in map(read_seen, items)}
+
+    def denials(self, pk: str, sk: str) -> Sightings:
+        """How often the denials that belong to this row were seen; copies are not counted."""
+        items = self._query(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :seen)",
+            FilterExpression="#row = :row",
+            ExpressionAttributeNames={"#row": "row"},
+            ExpressionAttributeValues={":pk": marshal(pk), ":seen": marshal(SEEN_PREFIX), ":row": marshal(sk)},
+        )
+        counters = [read_seen(item) for item in items]
+        return Sightings(
+            count=sum(seen.count for seen in counters),
+            first_at=min((seen.first_at for seen in counters), default=None),
+            last_at=max((seen.last_at for seen in counters), default=None),
+        )
+
+    def _query(self, **query: Any) -> Iterator[Item]:
+        while True:
+            with passing_trouble("reading a principal's items"):
+                answer = self._client.query(TableName=self._table, ConsistentRead=True, **query)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _items(self, keys: Iterable[tuple[str, str]]) -> Iterator[Item]:
+        """The items under these keys, in no order: a hundred a call, and again what a call has left."""
+        wanted = [key(pk, sk) for pk, sk in dict.fromkeys(keys)]
+        left_empty = 0
+        while wanted:
+            with passing_trouble("reading items"):
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted[:_BATCH], "ConsistentRead": True}}
+                )
+            found = answer["Responses"].get(self._table, [])
+            yield from found
+            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
+            left: list[Any] = list(unprocessed["Keys"]) if unprocessed else []
+            wanted = left + wanted[_BATCH:]
+            if left:
+                left_empty = 0 if found else left_empty + 1
+                if left_empty == TRIES:
+                    raise RetryableError("reading items: DynamoDB is too busy to answer")
+                self._wait(left_empty)
+
+    def _wait(self, tried: int) -> None:
+        """Wait longer each time, and not as long as the next function does."""
+        self._clock.sleep(_FIRST_WAIT * 2**tried * (0.5 + secrets.randbelow(1000) / 1000))
