@@ -1,0 +1,98 @@
+"""What is done about a diagnosis: apply it, ask a person, or only report it; and the rule or reason that says so."""
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+from bedrock_remediator.core.allowlist import Allowlist, Rule, RuleEffect, Subject
+from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.grant import Outcome
+
+__all__ = ["Decision", "Subject", "decide"]
+
+_LONGEST_PROBLEM = 300
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What is to be done, and why: `code` in one word, `reason` in a sentence for people.
+
+    `rule` is the label of the rule that matched, also where something else decided (the mode, say): the rule that
+    would have. `expires_after` is how long it lets a grant last; None leaves that to the stack's default.
+    `max_grants_per_day` is the rule's cap, given with an automatic decision only; the ledger holds to it.
+    """
+
+    outcome: Outcome
+    code: str
+    reason: str
+    rule: str | None = None
+    expires_after: timedelta | None = None
+    max_grants_per_day: int | None = None
+
+
+def decide(  # noqa: PLR0913  each is a different reason to say no
+    *,
+    mode: str,
+    paused: bool,
+    diagnosis: Diagnosis,
+    allowlist: Allowlist,
+    subject: Subject,
+    backfill: bool = False,
+) -> Decision:
+    """Decide about one diagnosis. Never beats ask beats auto; without a rule a person is asked.
+
+    Args:
+        mode: `observe`, `approve` or `auto`; whatever is none of these asks.
+        paused: Whether grants are stopped.
+        diagnosis: What is the matter; where no grant could help there is nothing to decide.
+        allowlist: The rules; with problems among them nothing is automatic.
+        subject: Who would get what, as AWS confirmed it.
+        backfill: Whether the event was put in by a person rather than delivered by CloudTrail.
+    """
+    if not diagnosis.grantable:
+        return Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
+    rule = allowlist.strongest(subject)
+    if rule and rule.effect is RuleEffect.NEVER:
+        return _because(Outcome.REPORT, "rule_never", f"The rule {rule.label!r} forbids this grant.", rule)
+    by_rules = _by_rules(diagnosis, allowlist, rule, backfill=backfill)
+    if mode == "observe":
+        would = "would apply it" if by_rules.outcome is Outcome.AUTO else "would ask a person"
+        reason = f"The mode is observe, so nothing is changed. Mode auto {would}: {by_rules.reason}"
+        return _because(Outcome.REPORT, "mode_observe", reason, rule)
+    if paused:
+        return _because(Outcome.ASK, "paused", "Grants are paused.", rule)
+    if mode != "auto" and not diagnosis.ask_only:  # else the diagnosis says more about why a person is asked
+        return _because(
+            Outcome.ASK, "mode_approve", "The mode is approve, so a person decides about every grant.", rule
+        )
+    return by_rules
+
+
+def _by_rules(diagnosis: Diagnosis, allowlist: Allowlist, rule: Rule | None, *, backfill: bool) -> Decision:
+    """What mode auto does."""
+    if diagnosis.ask_only:
+        return _because(Outcome.ASK, diagnosis.code, diagnosis.reason, rule)
+    if backfill:
+        return _because(Outcome.ASK, "backfill", "A backfilled event never applies by itself.", rule)
+    if allowlist.problems:
+        problem = allowlist.problems[0][:_LONGEST_PROBLEM]
+        reason = f"The allowlist cannot be read completely, so no rule applies by itself ({problem})."
+        return _because(Outcome.ASK, "allowlist_incomplete", reason, rule)
+    if rule is None:
+        return _because(Outcome.ASK, "no_rule", "No rule of the allowlist is about this grant.", rule)
+    if rule.effect is RuleEffect.AUTO:
+        return _because(Outcome.AUTO, "rule_auto", f"The rule {rule.label!r} allows this grant.", rule)
+    reason = f"The rule {rule.label!r} wants a person to decide."
+    if rule.declared is not rule.effect:
+        reason = f"The rule {rule.label!r} says {rule.declared}, but its document has no scope, so it can only ask."
+    return _because(Outcome.ASK, "rule_asks", reason, rule)
+
+
+def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Decision:
+    return Decision(
+        outcome=outcome,
+        code=code,
+        reason=reason,
+        rule=rule.label if rule else None,
+        expires_after=rule.expires_after if rule else None,
+        max_grants_per_day=rule.max_grants_per_day if rule and outcome is Outcome.AUTO else None,
+    )

@@ -1,0 +1,53 @@
+"""What a denial turns out to be, from the cheapest evidence to the dearest.
+
+| module | evidence | calls that it takes |
+| --- | --- | --- |
+| `message` | the text of the refusal: layers that no identity policy can fix, leaked keys | none |
+| `caller` | who called: accounts, roles and users that this service cannot change | none |
+| `target` | which profile or model the call needs | Bedrock's description of it |
+| `holdings` | what the principal's policies say of the call | the principal's policies |
+
+Each function either knows the answer, a `Diagnosis`, or leaves it to the next; `flows/investigation.py` gathers the
+evidence in this order and stops at the first answer. Facts: docs/aws-facts.md §2, §3 and §4.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.denial import Denial, Layer
+from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.profile import Profile
+
+INVOKE: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+"""The IAM actions that a grant holds: all four invocation operations authorise as one of them."""
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What is the matter, and what a grant would have to hold.
+
+    `code` is the reason in one word, `reason` in a sentence for people. `profile` and `resources` are what AWS
+    confirmed; `resources` is the complete sorted set of ARNs that the call needs, `allowed` those of them that are
+    allowed already. `candidates` are identifiers to choose from. `evidence` is the statement that decided, as JSON.
+    `grantable`: a grant could help. `ask_only`: a person must decide, whatever a rule says.
+    """
+
+    kind: DiagnosisKind
+    code: str
+    reason: str
+    layer: Layer | None = None
+    profile: Profile | None = None
+    model_arn: str | None = None
+    model_id: str | None = None
+    resources: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    evidence: str | None = None
+    grantable: bool = False
+    ask_only: bool = False
+
+
+def not_fixable(denial: Denial, code: str, reason: str) -> Diagnosis:
+    """No grant of this service helps: advice for whoever can help."""
+    return Diagnosis(kind=DiagnosisKind.NOT_FIXABLE, code=code, reason=reason, layer=denial.layer)

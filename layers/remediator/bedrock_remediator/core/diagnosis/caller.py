@@ -1,0 +1,62 @@
+"""Whose denial it is: callers that cannot be given a policy here, and where the policy goes instead."""
+
+from collections.abc import Callable
+from typing import Final
+
+from bedrock_remediator.core.denial import Denial
+from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
+
+
+def from_account(denial: Denial, home: str) -> Diagnosis | None:
+    """An account that is not enrolled is not looked into."""
+    if denial.account == home:
+        return None
+    reason = f"Account {denial.account} is not enrolled with this service, so nothing can be read or granted there."
+    return not_fixable(denial, "account_not_enrolled", reason)
+
+
+def from_caller(denial: Denial, grantable: Callable[[str], bool]) -> Diagnosis | None:
+    """Callers that cannot be given a policy here: what to do instead.
+
+    `grantable` tells whether an IAM ARN is one that the operator lets this service change.
+    """
+    caller, principal = denial.caller, denial.caller.principal
+    if principal is None:
+        code, reason = _CALLERS.get(
+            caller.type, ("caller_without_policy", f"A caller of type {caller.type} has no policy.")
+        )
+        return not_fixable(denial, code, reason)
+    if principal.identity_center:
+        reason = (
+            f"The role {principal.name} belongs to an IAM Identity Center permission set, and AWS lets nobody change "
+            "it in the account: add the policy to the permission set."
+        )
+        return not_fixable(denial, "permission_set", reason)
+    if principal.service_owned:
+        reason = f"{principal.name} is a service-linked role: only the AWS service that owns it can change it."
+        return not_fixable(denial, "service_linked_role", reason)
+    if not grantable(principal.arn):
+        reason = f"{principal.arn} is not among the principals that this service may change (GrantablePrincipals)."
+        return not_fixable(denial, "principal_not_grantable", reason)
+    return None
+
+
+_CALLERS: Final = {
+    "Root": (
+        "root_user",
+        "The account's root user has every right in the account; only an organisation's policy stops it.",
+    ),
+    "FederatedUser": (
+        "federated_user",
+        "A federated user has what both the IAM user who called GetFederationToken and the session policy allow.",
+    ),
+    "IdentityCenterUser": (
+        "identity_center_user",
+        "An Identity Center user's rights come from a permission set: add the policy there.",
+    ),
+    "AWSService": ("aws_service", "An AWS service made the call on its own behalf: see that service's documentation."),
+    "AWSAccount": (
+        "other_account",
+        "Another account made the call: its own administrators give its principals rights.",
+    ),
+}

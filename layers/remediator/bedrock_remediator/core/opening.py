@@ -1,0 +1,169 @@
+"""The row that a denial opens, and which denials belong to the same row."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.decision import Decision
+from bedrock_remediator.core.denial import Denial, Layer, Unreadable
+from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Event, Grant, Outcome, Sighting, State
+
+SETTLING: Final = timedelta(minutes=10)
+"""How long after a grant took effect denials may still arrive that it has put right (docs/aws-facts.md §1)."""
+
+_FIRST_COOL_DOWN: Final = timedelta(hours=24)
+_LONGEST_COOL_DOWN: Final = timedelta(days=7)
+_LONGEST_RESOURCE: Final = 600
+_STATES: Final = {Outcome.AUTO: State.APPROVED, Outcome.ASK: State.PENDING, Outcome.REPORT: State.REPORTED}
+
+
+def fingerprint(denial: Denial | Unreadable) -> str:
+    """What makes two denials of one principal the same: only then is the second counted and not looked into.
+
+    The two invocation actions of one profile count as one, since a grant always holds both.
+    """
+    if isinstance(denial, Unreadable):
+        parts = ["unreadable", denial.code, denial.region, denial.message]
+    else:
+        named_profile = denial.resource is not None and denial.resource.is_profile
+        parts = [
+            "invoke" if denial.action.startswith("bedrock:InvokeModel") else denial.action,
+            str(denial.resource or ""),
+            "" if named_profile else denial.model_id or "",
+            denial.region,
+            denial.account,
+            denial.layer.value,
+            denial.effect.value if denial.effect else "",
+            denial.policy_arn or "",
+            "backfill" if denial.backfill else "",
+        ]
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:32]
+
+
+def sort_key(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str:
+    """The row's sk: the profile or model that would be granted, or the advice that is given."""
+    if diagnosis.grantable and diagnosis.profile:
+        return f"profile#{diagnosis.profile.arn}"
+    if diagnosis.grantable and diagnosis.model_arn:
+        return f"model#{diagnosis.model_arn}"
+    if isinstance(denial, Unreadable):
+        resource = hashlib.sha256(denial.message.encode(errors="replace")).hexdigest()[:16]
+    else:
+        resource = str(denial.resource or denial.model_id or "-")
+        if len(resource) > _LONGEST_RESOURCE or not resource.isascii():
+            resource = hashlib.sha256(resource.encode(errors="replace")).hexdigest()
+    return f"advice#{diagnosis.kind}#{resource}"
+
+
+def cool_down(cool_downs: int, now: datetime) -> datetime:
+    """Until when repeats of a finished row only count: a day, doubled each time, a week at most."""
+    rest: timedelta = _FIRST_COOL_DOWN * 2 ** min(cool_downs, 8)
+    return now + min(rest, _LONGEST_COOL_DOWN)
+
+
+def is_repeat(row: Grant, latest: datetime, basis: str, now: datetime) -> bool:
+    """Whether a denial of this row is only counted: nothing about it is new.
+
+    Args:
+        row: The row that the denial belongs to.
+        latest: The time of the latest call among the denials.
+        basis: The digest of the configuration now.
+        now: The time.
+    """
+    if row.state in FINISHED:
+        resting = row.cool_down_until is not None and now < row.cool_down_until
+        return resting and row.basis == basis
+    if row.state is State.ACTIVE:
+        settled = row.applied_at is None or latest <= row.applied_at + SETTLING
+        return settled or row.blocked_by is not None
+    return True
+
+
+class Circumstances(Struct, frozen=True, kw_only=True):
+    """What else a new row holds.
+
+    `principal` is the IAM ARN, None where there is none; `principal_id` the RoleId or UserId that IAM told, None
+    where it was not asked; `basis` the digest of the configuration; `grant_for` how long the grant shall last, None
+    for no end; `simulated` whether IAM's simulator was asked; `replaces` the finished row under the same key.
+    """
+
+    pk: str
+    principal: str | None
+    principal_id: str | None
+    basis: str
+    grant_for: timedelta | None
+    simulated: bool
+    replaces: Grant | None
+    now: datetime
+
+
+def opened(
+    denial: Denial | Unreadable, diagnosis: Diagnosis, decision: Decision, circumstances: Circumstances
+) -> Grant:
+    """The new row of a denial, in the state that the decision gives it."""
+    now, replaces, grant_for = circumstances.now, circumstances.replaces, circumstances.grant_for
+    state = _STATES[decision.outcome]
+    read = denial if isinstance(denial, Denial) else None
+    rests = replaces.cool_downs + 1 if replaces else 0
+    expires = decision.outcome is Outcome.AUTO and grant_for is not None
+    return Grant(
+        pk=circumstances.pk,
+        sk=sort_key(denial, diagnosis),
+        state=state,
+        version=replaces.version + 1 if replaces else 1,
+        principal=circumstances.principal,
+        principal_id=circumstances.principal_id,
+        account=denial.account,
+        region=denial.region,
+        diagnosis=diagnosis.kind,
+        decision=decision.outcome,
+        reason_code=decision.code,
+        reason=_reason(diagnosis, decision),
+        created_at=now,
+        updated_at=now,
+        sighting=Sighting(
+            event_id=denial.event_id,
+            time=denial.time,
+            action=read.action if read else None,
+            source_ip=denial.source_ip,
+            user_agent=denial.user_agent,
+            session=denial.caller.session,
+            message=denial.message,
+        ),
+        layer=diagnosis.layer or (read.layer if read else Layer.UNKNOWN),
+        effect=read.effect if read else None,
+        denying_policy=read.policy_arn if read else None,
+        profile=_profile(denial, diagnosis),
+        model_id=diagnosis.model_id,
+        resources=diagnosis.resources,
+        allowed=diagnosis.allowed,
+        actions=diagnosis.actions or ((read.action,) if read else ()),
+        candidates=diagnosis.candidates,
+        evidence=diagnosis.evidence,
+        rule=decision.rule,
+        simulated_at=now if circumstances.simulated else None,
+        expires_at=now + grant_for if expires and grant_for else None,
+        grant_seconds=int(grant_for.total_seconds()) if grant_for else None,
+        cool_down_until=cool_down(rests, now) if state is State.REPORTED else None,
+        cool_downs=rests,
+        basis=circumstances.basis,
+        history=(Event(at=now, state=state, by="triage", reason=decision.reason),),
+    )
+
+
+def _reason(diagnosis: Diagnosis, decision: Decision) -> str:
+    """What is the matter, and why that is done about it."""
+    return diagnosis.reason if decision.reason == diagnosis.reason else f"{diagnosis.reason} {decision.reason}"
+
+
+def _profile(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str | None:
+    """The profile's ARN: as AWS confirmed it, or in advice that asked AWS nothing, as the message names it."""
+    if diagnosis.profile:
+        return diagnosis.profile.arn
+    unasked = diagnosis.kind in (DiagnosisKind.NOT_FIXABLE, DiagnosisKind.LEAKED_KEY)
+    if unasked and isinstance(denial, Denial) and denial.resource and denial.resource.is_profile:
+        return str(denial.resource)
+    return None

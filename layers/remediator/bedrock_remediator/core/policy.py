@@ -1,0 +1,263 @@
+"""The policy that a principal's grants compile to: the same grants give the same bytes, whatever their order.
+
+A document that would be too long for IAM is written ever more briefly:
+
+1. A pair of statements for each profile: the profile, and its models through it.
+2. One such pair for all profiles. A model may then be reached through any of them that has it.
+3. `*` for the region of a model that is needed in several, still only through the profiles.
+4. Several documents.
+"""
+
+import enum
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.entitlement import Entitlement, Terms, covers, entitlement, latest, terms_of
+from bedrock_remediator.core.policy_grammar import (
+    INVOKE_ACTIONS,
+    Kind,
+    NotOursError,
+    Statement,
+    extra,
+    numbered,
+    read,
+    render,
+    statement,
+)
+
+__all__ = [
+    "INVOKE_ACTIONS",
+    "MANAGED_LIMIT",
+    "Entitlement",
+    "NotOursError",
+    "PolicyTooLargeError",
+    "check",
+    "compile_policies",
+    "entitlement",
+    "statements_of",
+]
+
+MANAGED_LIMIT: Final = 6144
+"""Characters, white space not counted, in a managed policy (docs/aws-facts.md §4)."""
+
+
+class PolicyTooLargeError(ValueError):
+    """No form of the document fits: `size` characters where there is room for `limit`."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the policy needs {size} characters, and there is room for {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class _Rung(enum.Enum):
+    """How briefly a document is written."""
+
+    PAIRS = enum.auto()
+    MERGED = enum.auto()
+    ANY_REGION = enum.auto()
+
+
+class _Part(Struct):
+    """What a statement to be written gathers."""
+
+    resources: set[str]
+    through: set[str]
+
+
+_PartKey = tuple[Kind, str | None, str]
+"""A statement's kind, its end, and the profile it is for where every profile has statements of its own."""
+
+
+def compile_policies(
+    entitlements: Iterable[Entitlement], extra_actions: Sequence[str], *, limit: int = MANAGED_LIMIT
+) -> tuple[str, ...]:
+    """The documents that grant exactly this.
+
+    Args:
+        entitlements: In any order; of two that overlap, each ARN is granted for as long as the longer one says.
+        extra_actions: Other single Bedrock actions to allow on the same ARNs; may be empty.
+        limit: How many characters each document may have.
+
+    Returns:
+        Canonical JSON texts without white space, as few as it takes; none if there is nothing to grant.
+
+    Raises:
+        ArnError: An entitlement holds another ARN than a profile's or a model's.
+        PolicyTooLargeError: One grant alone does not fit.
+        ValueError: An extra action is no single Bedrock action, or an end has no time zone.
+    """
+    terms = terms_of(entitlements)
+    actions = extra(extra_actions)
+    if not terms:
+        return ()
+    for rung in _Rung:
+        text = render(_statements(terms, actions, rung))
+        if len(text) <= limit:
+            return (text,)
+    return tuple(_split(terms, actions, limit))
+
+
+def statements_of(single: Entitlement, extra_actions: Sequence[str]) -> tuple[Statement, ...]:
+    """The statements that one entitlement compiles to. Raises what `compile_policies` raises."""
+    return _statements(terms_of([single]), extra(extra_actions), _Rung.PAIRS)
+
+
+def check(
+    document: str | Mapping[str, Any],
+    extra_actions: Sequence[str] | None,
+    *,
+    within: Iterable[Entitlement] | None = None,
+) -> None:
+    """Make sure that a document is one that this service writes: the last look before it goes to IAM.
+
+    Args:
+        document: The text, or what it decodes to.
+        extra_actions: Those it may grant; None for any (before adopting what an earlier deployment wrote).
+        within: If given, the document must also grant nothing beyond these entitlements.
+
+    Raises:
+        NotOursError: It is not, or grants more.
+    """
+    statements = read(document, extra_actions)
+    if within is None:
+        _require_bound(statements)
+        return
+    terms = terms_of(within)
+    for each in statements:
+        _require_within(each, terms)
+
+
+def _statements(terms: Terms, extra_actions: tuple[str, ...], rung: _Rung) -> tuple[Statement, ...]:
+    """The statements of a document, in order: those of profiles, direct grants, extra actions."""
+    made: list[Statement] = []
+    for key, part in sorted(_parts(terms, extra_actions, rung).items(), key=_place):
+        kind, end, profile = key
+        resources = part.resources
+        if kind is Kind.MODELS and rung is _Rung.ANY_REGION:
+            resources = _briefly(resources)
+        made.append(
+            statement(
+                numbered(_sid(kind, end, profile), [other.sid for other in made]),
+                extra_actions if kind is Kind.EXTRA else INVOKE_ACTIONS,
+                resources,
+                through=part.through,
+                end=end,
+            )
+        )
+    return tuple(made)
+
+
+def _parts(terms: Terms, extra_actions: tuple[str, ...], rung: _Rung) -> dict[_PartKey, _Part]:
+    parts: dict[_PartKey, _Part] = {}
+    for (profile, arn), end in terms.items():
+        kind = _kind(profile, arn)
+        owner = profile if profile and rung is _Rung.PAIRS else ""
+        part = parts.setdefault((kind, end, owner), _Part(set(), set()))
+        part.resources.add(arn)
+        if profile and kind is Kind.MODELS:
+            part.through.add(profile)
+    if extra_actions:
+        for arn, end in latest(terms).items():
+            parts.setdefault((Kind.EXTRA, end, ""), _Part(set(), set())).resources.add(arn)
+    return parts
+
+
+def _kind(profile: str | None, arn: str) -> Kind:
+    """The kind of statement that grants this ARN, on its own or through the profile."""
+    if profile is None:
+        return Kind.DIRECT
+    return Kind.PROFILE if arn == profile else Kind.MODELS
+
+
+def _place(item: tuple[_PartKey, _Part]) -> tuple[int, str, str, int]:
+    """Where a statement stands: a profile's two together, the one without end first; then the other kinds."""
+    kind, end, profile = item[0]
+    rank = list(Kind).index(kind)
+    return max(rank, 1), profile, end or "", rank
+
+
+def _sid(kind: Kind, end: str | None, profile: str) -> str:
+    """`ModelsUntil20261201T000000ZForUsAmazonNova2LiteV10InUsEast1`."""
+    until = f"Until{re.sub('[-:]', '', end)}" if end else ""
+    if not profile:
+        return f"{kind}{until}"
+    _, _, _, region, _, resource = profile.split(":", 5)
+    name = resource.partition("/")[2]
+    return f"{kind}{until}For{_words(name)}In{_words(region)}"
+
+
+def _words(text: str) -> str:
+    """The text in the letters and digits that a Sid may have."""
+    return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", text))
+
+
+def _briefly(models: set[str]) -> set[str]:
+    """The models, with `*` for the region of those that are there in several."""
+    groups: dict[str, set[str]] = {}
+    for arn in models:
+        groups.setdefault(_anywhere(arn), set()).add(arn)
+    return {arn if len(arns) == 1 else anywhere for anywhere, arns in groups.items() for arn in arns}
+
+
+def _anywhere(model: str) -> str:
+    """The model's ARN with `*` for its region, which in IAM matches an empty one too."""
+    fields = model.split(":", 4)
+    fields[3] = "*"
+    return ":".join(fields)
+
+
+def _split(terms: Terms, extra_actions: tuple[str, ...], limit: int) -> Iterator[str]:
+    """As few documents as it takes when each is filled in turn; a profile and its models stay together."""
+    units: dict[tuple[str | None, str], Terms] = {}
+    for (profile, arn), end in terms.items():
+        units.setdefault((profile, profile or arn), {})[profile, arn] = end
+    filled: Terms = {}
+    text = ""
+    for unit in units.values():
+        longer = render(_statements(filled | unit, extra_actions, _Rung.ANY_REGION))
+        if len(longer) <= limit:
+            filled, text = filled | unit, longer
+            continue
+        if filled:
+            yield text
+        filled, text = unit, render(_statements(unit, extra_actions, _Rung.ANY_REGION))
+        if len(text) > limit:
+            raise PolicyTooLargeError(len(text), limit)
+    yield text
+
+
+def _require_bound(statements: Sequence[Statement]) -> None:
+    """Make sure that models are bound to profiles which the document grants itself."""
+    granted = {arn for each in statements if each.kind is Kind.PROFILE for arn in each.resources}
+    for each in statements:
+        if not granted.issuperset(each.through):
+            raise NotOursError(
+                f"statement {each.sid!r}: its condition names a profile that the document does not grant"
+            )
+
+
+def _require_within(each: Statement, terms: Terms) -> None:
+    """Make sure that a statement grants no ARN longer, or through another profile, than the terms say."""
+    for profile in each.through:
+        if not any(covers(end, each.end) for (owner, arn), end in terms.items() if owner == profile != arn):
+            raise NotOursError(f"statement {each.sid!r}: {profile} has no such grant")
+    granted = _granted(each, terms)
+    for arn in each.resources:
+        if not any(covers(end, each.end) for end in granted.get(arn, ())):
+            raise NotOursError(f"statement {each.sid!r}: {arn} is not granted, or not for so long")
+
+
+def _granted(each: Statement, terms: Terms) -> dict[str, list[str | None]]:
+    """The ARNs that a statement of this kind may have, and until when."""
+    granted: dict[str, list[str | None]] = {}
+    for (profile, arn), end in terms.items():
+        own_kind = each.kind is Kind.EXTRA or each.kind is _kind(profile, arn)
+        if own_kind and (not each.through or profile in each.through):
+            granted.setdefault(arn, []).append(end)
+            if each.kind is Kind.MODELS:
+                granted.setdefault(_anywhere(arn), []).append(end)
+    return granted
