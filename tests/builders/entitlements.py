@@ -3,6 +3,7 @@
 The reader knows only what our own documents hold, and shares no code with what it judges.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -55,6 +56,12 @@ entitlements = through_a_profile | direct
 """One that a ledger's row might hold; models of a profile in any mixture."""
 
 
+@functools.cache
+def _statements(document: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(document)["Statement"]
+    return found
+
+
 def allows(documents: Iterable[str], action: str, resource: str, through: str | None, time: datetime) -> bool:
     """Whether documents of ours allow an action on a resource at a time, called through a profile or without one."""
     return any(
@@ -62,7 +69,7 @@ def allows(documents: Iterable[str], action: str, resource: str, through: str | 
         and any(_like(pattern, resource) for pattern in several(statement["Resource"]))
         and _met(statement.get("Condition", {}), through, time)
         for document in documents
-        for statement in json.loads(document)["Statement"]
+        for statement in _statements(document)
     )
 
 

@@ -1,6 +1,6 @@
 """Notices for tests: one of each kind, made as the notification flow makes them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -154,7 +154,7 @@ def permission_set(**changes: Any) -> Grant:
     )
 
 
-ALL = {
+ALL: dict[str, Callable[[], Grant]] = {
     "requested": requested,
     "granted": granted,
     "rolled_back": lambda: granted(state=State.ROLLED_BACK, reason_code="certainly_no_help", layer=Layer.SCP),

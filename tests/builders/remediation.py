@@ -14,8 +14,8 @@ from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
-from bedrock_remediator.core.grant import Event, Grant, Outcome, State
-from bedrock_remediator.core.profile import FoundationModel, Profile
+from bedrock_remediator.core.grant import Grant, Outcome, State
+from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.flows.change import Change
 from bedrock_remediator.flows.claims import Claims, Witnesses
 from bedrock_remediator.flows.placement.choice import Placements
@@ -148,7 +148,9 @@ class FakeSimulator:
 
     def _answer(self, action: str, resource: str, verdict: Verdict) -> Simulated:
         words = {Verdict.ALLOWED: "allowed", Verdict.DENIED: "explicitDeny"}
-        decision = "implicitDeny" if self.lag >= 0 and verdict is Verdict.ALLOWED else words.get(verdict, "implicitDeny")
+        decision = (
+            "implicitDeny" if self.lag >= 0 and verdict is Verdict.ALLOWED else words.get(verdict, "implicitDeny")
+        )
         fields = {"decision": decision, "organizations": True, "boundary": None, "missing_context": ()}
         changes = self.overrule(action, resource) or {}
         return msgspec.convert({"action": action, "resource": resource, **fields, **changes}, Simulated)
@@ -293,7 +295,7 @@ class World:
 
 def profile(arn: str, models: Sequence[str]) -> Profile:
     """A profile as AWS describes it."""
-    kind = "APPLICATION" if ":application-" in arn else "SYSTEM_DEFINED"
+    kind: ProfileType = "APPLICATION" if ":application-" in arn else "SYSTEM_DEFINED"
     return Profile.confirmed(arn, arn.rpartition("/")[2], kind, models)
 
 
@@ -302,8 +304,3 @@ def nova(number: int, regions: int = 2) -> Profile:
     arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.amazon.nova-{number}-v1:0"
     places = ("us-east-1", *(f"us-west-{region}" for region in range(1, regions)))
     return profile(arn, [f"arn:aws:bedrock:{place}::foundation-model/amazon.nova-{number}-v1:0" for place in places])
-
-
-def event(at: datetime, state: State) -> Event:
-    """A line of history."""
-    return Event(at=at, state=state, by="test", reason="test")

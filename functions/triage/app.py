@@ -1,0 +1,59 @@
+"""Triage: from EventBridge's denials, in batches from SQS, to rows of the ledger."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from bedrock_remediator.aws.bedrock import ProfileReader
+from bedrock_remediator.aws.clients import Clients
+from bedrock_remediator.aws.iam import IamReader
+from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.parameters import AllowlistReader
+from bedrock_remediator.aws.refusals import RefusedQueue
+from bedrock_remediator.clock import SystemClock
+from bedrock_remediator.flows.investigation import Investigation
+from bedrock_remediator.flows.triage import Triage
+from bedrock_remediator.settings import TriageSettings
+
+logger = Logger()
+metrics = Metrics()
+settings = TriageSettings.read()
+
+
+@cache
+def _triage(home: str) -> Triage:
+    clients, clock, policy = Clients(home), SystemClock(), settings.policy
+    iam = IamReader(clients.iam, clock)
+    return Triage(
+        ledger=Ledger(clients.dynamodb, policy.ledger_table, clock),
+        investigation=Investigation(home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=policy),
+        principals=iam,
+        allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
+        refuse=RefusedQueue(lambda: clients.sqs, settings.refused_queue_url),
+        settings=policy,
+        clock=clock,
+    )
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Triage a batch.
+
+    Args:
+        event: An SQS event; each record's body is one EventBridge event.
+        context: Lambda's context; its ARN tells the account.
+
+    Returns:
+        SQS's partial batch response: the messages to deliver again.
+    """
+    home = context.invoked_function_arn.split(":")[4]
+    summary = _triage(home).handle({record["messageId"]: record["body"] for record in event["Records"]})
+    for outcome, messages in summary.counts.items():
+        metrics.add_metric(name=f"Denials.{outcome}", unit=MetricUnit.Count, value=messages)
+    for grant in summary.opened:
+        logger.info("opened", grant={"pk": grant.pk, "sk": grant.sk, "state": grant.state, "code": grant.reason_code})
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in sorted(summary.failed)]}

@@ -1,0 +1,97 @@
+"""A batch of messages sorted into groups: the denials of one principal that are the same, once each."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.ledger import Seen
+from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.opening import fingerprint
+
+_EVENT_IDS_KEPT: Final = 100
+
+
+class Summary(Struct):
+    """What became of a batch.
+
+    `counts` are messages by fate (`repeat`, `copy`, `refused`, `blocked`, or the state of the row they opened),
+    `opened` the new rows, `failed` the ids of the messages to deliver again.
+    """
+
+    counts: Counter[str]
+    opened: list[Grant]
+    failed: set[str]
+
+
+class Group(Struct):
+    """Denials that are the same: the newest of them, the messages that brought them, and when each call was made.
+
+    An event is known by its eventID and its sharedEventID: two copies of one call share at least one.
+    """
+
+    pk: str
+    fingerprint: str
+    denial: Denial | Unreadable
+    messages: list[str]
+    events: dict[tuple[str, ...], datetime]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the ledger finds its counter by."""
+        return self.pk, self.fingerprint
+
+    def add(self, message_id: str, denial: Denial | Unreadable) -> None:
+        """Put one more denial into the group."""
+        if denial.time >= self.denial.time:
+            self.denial = denial
+        self.messages.append(message_id)
+        ids = tuple(filter(None, (denial.event_id, denial.shared_event_id)))
+        self.events.setdefault(ids, denial.time)
+
+    def since(self, seen: Seen | None) -> dict[tuple[str, ...], datetime]:
+        """The events that have not been counted yet; of copies in the batch itself, one."""
+        known = set(seen.event_ids) if seen else set()
+        new = {}
+        for ids, time in self.events.items():
+            if known.isdisjoint(ids):
+                new[ids] = time
+            known.update(ids)
+        return new
+
+
+def grouped(denials: Iterable[tuple[str, Denial | Unreadable]]) -> list[Group]:
+    """Sort the denials (each with its message's id) into groups, in the order in which they came."""
+    groups: dict[tuple[str, str], Group] = {}
+    for message_id, denial in denials:
+        key = denial.caller.partition_key, fingerprint(denial)
+        group = groups.setdefault(key, Group(*key, denial=denial, messages=[], events={}))
+        group.add(message_id, denial)
+    return list(groups.values())
+
+
+def counter(group: Group, seen: Seen | None, new: Mapping[tuple[str, ...], datetime]) -> Seen:
+    """The group's counter with the new events in it, as it is to be written. A new one belongs to no row yet."""
+    ids = tuple(item for ids in new for item in ids)
+    if seen is None:
+        return Seen(
+            pk=group.pk,
+            fingerprint=group.fingerprint,
+            row="",
+            count=len(new),
+            event_ids=ids[-_EVENT_IDS_KEPT:],
+            first_at=min(new.values()),
+            last_at=max(new.values()),
+        )
+    return replace(
+        seen,
+        count=seen.count + len(new),
+        event_ids=(*seen.event_ids, *ids)[-_EVENT_IDS_KEPT:],
+        first_at=min(seen.first_at, *new.values()),
+        last_at=max(seen.last_at, *new.values()),
+        revision=seen.revision + 1,
+    )

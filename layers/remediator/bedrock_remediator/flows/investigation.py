@@ -1,0 +1,249 @@
+"""Investigate one denial: gather the evidence, cheapest first, and stop as soon as it decides.
+
+The order is that of `core/diagnosis.py`. What the message alone decides makes no call to IAM or Bedrock.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
+from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, caller, message
+from bedrock_remediator.core.diagnosis import holdings as held_policies
+from bedrock_remediator.core.diagnosis import target as targets
+from bedrock_remediator.core.diagnosis.target import Target, Wanted
+from bedrock_remediator.core.evaluation import Holdings, Request, Verdict, evaluate
+from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.grantable import GrantablePrincipals
+from bedrock_remediator.core.policy import Entitlement, compile_policies
+from bedrock_remediator.core.profile import FoundationModel, Profile
+from bedrock_remediator.core.verification import Helpfulness, judge, questions
+from bedrock_remediator.settings import PolicySettings
+
+logger = logging.getLogger(__name__)
+
+
+class Identities(Protocol):
+    """What is asked of IAM."""
+
+    def identity(self, principal: Principal) -> Identity | None:
+        """The principal with its policies, None if it does not exist."""
+        ...
+
+    def simulate(
+        self,
+        principal_arn: str,
+        actions: Sequence[str],
+        resources: Sequence[str],
+        context: Mapping[str, str],
+        policies: Sequence[str],
+    ) -> list[Simulated]:
+        """What IAM's simulator says with the policies added."""
+        ...
+
+
+class Profiles(Protocol):
+    """What is asked of Bedrock."""
+
+    def profile(self, account: str, region: str, identifier: str) -> Profile | None:
+        """The profile, None if it does not exist there."""
+        ...
+
+    def profiles(self, account: str, region: str) -> tuple[Profile, ...]:
+        """Every profile of the region."""
+        ...
+
+    def model(self, account: str, region: str, model_id: str) -> FoundationModel | None:
+        """The foundation model, None if it does not exist there."""
+        ...
+
+
+class Findings(Struct, frozen=True, kw_only=True):
+    """What an investigation found: the diagnosis, and the principal as IAM knows it where it was asked."""
+
+    diagnosis: Diagnosis
+    identity: Identity | None = None
+
+
+class Investigation:
+    """Finds out what a denial is about. `home` is the account that the service runs in."""
+
+    def __init__(self, *, home: str, iam: Identities, profiles: Profiles, policy: PolicySettings) -> None:
+        self._home = home
+        self._iam = iam
+        self._profiles = profiles
+        self._extra_actions = policy.extra_actions
+        self._grantable = GrantablePrincipals(policy.grantable_principals)
+
+    def investigate(self, denial: Denial | Unreadable, now: datetime) -> Findings:
+        """Diagnose one denial.
+
+        Raises:
+            botocore.exceptions.ClientError: A call to AWS failed.
+        """
+        if isinstance(denial, Unreadable):
+            return Findings(diagnosis=message.from_unreadable(denial))
+        settled = message.from_message(denial) or caller.from_account(denial, self._home)
+        if settled:
+            return Findings(diagnosis=settled)
+        advice = caller.from_caller(denial, self._grantable.covers)
+        if advice:
+            return Findings(diagnosis=self._with_target(denial, advice))
+        return self._of_principal(denial, now)
+
+    def _with_target(self, denial: Denial, advice: Diagnosis) -> Diagnosis:
+        """The advice with what the policy elsewhere would have to hold, where the denial names a profile."""
+        want = targets.wanted(denial)
+        if isinstance(want, Diagnosis) or want.profile is None:
+            return advice
+        profile = self._profiles.profile(denial.account, denial.region, want.profile)
+        target = targets.from_profile(denial, want, profile) if profile else None
+        return target.explain(advice) if isinstance(target, Target) else advice
+
+    def _of_principal(self, denial: Denial, now: datetime) -> Findings:
+        want = targets.wanted(denial)
+        if isinstance(want, Diagnosis):
+            return Findings(diagnosis=want)
+        assert denial.caller.principal is not None  # noqa: S101 - from_caller has answered where there is none
+        identity = self._iam.identity(denial.caller.principal)
+        if identity is None or identity.created_at > denial.time:
+            return Findings(diagnosis=_gone(denial, identity))
+        if found := held_policies.from_quarantine(denial.caller, identity.holdings):
+            return Findings(diagnosis=found, identity=identity)
+        if advice := caller.from_caller(confirmed(denial, identity), self._grantable.covers):
+            return Findings(diagnosis=self._with_target(denial, advice), identity=identity)
+        known = _known(identity, now)
+        target = self._target(denial, want, identity.holdings, known)
+        if isinstance(target, Diagnosis):
+            return Findings(diagnosis=target, identity=identity)
+        return Findings(diagnosis=self._of_target(denial, target, identity.holdings, known), identity=identity)
+
+    def _target(self, denial: Denial, want: Wanted, holdings: Holdings, known: "Known") -> Target | Diagnosis:
+        """What the call needs, as AWS describes it."""
+        account, region = denial.account, denial.region
+        if want.profile:
+            profile = self._profiles.profile(account, region, want.profile)
+            if profile:
+                return targets.from_profile(denial, want, profile)
+            return targets.from_missing_profile(denial, want.profile, self._profiles.profiles(account, region))
+        model_id, model_arn = want.model_id or "", want.model_arn or ""
+        model = None if want.direct is False else self._profiles.model(account, region, model_id)
+        if want.direct and model and model.on_demand:
+            return targets.choose(denial, want, model, (), ())
+        serving = [item for item in self._profiles.profiles(account, region) if model_arn in item.models]
+        held = [item for item in serving if _may_invoke(denial, Target(profile=item), holdings, known)]
+        return targets.choose(denial, want, model, serving, held)
+
+    def _of_target(self, denial: Denial, target: Target, holdings: Holdings, known: "Known") -> Diagnosis:
+        findings = {
+            (action, resource): evaluate(
+                holdings, Request(action, resource, held_policies.contexts(target, resource, known))
+            )
+            for action in INVOKE
+            for resource in target.resources
+        }
+        diagnosis = held_policies.from_holdings(denial, target, findings, ())
+        if (
+            diagnosis.kind is DiagnosisKind.MISSING_GRANT
+            and target.profile
+            and target.profile.arn not in diagnosis.allowed
+        ):
+            others = self._other_scopes(denial, target.profile, holdings, known)
+            if others:
+                return held_policies.from_holdings(denial, target, findings, others)
+        return diagnosis
+
+    def _other_scopes(self, denial: Denial, profile: Profile, holdings: Holdings, known: "Known") -> list[str]:
+        """Profiles of the same model and another scope that the principal may invoke."""
+        if profile.type != "SYSTEM_DEFINED":
+            return []
+        return [
+            other.client_model_id
+            for other in self._profiles.profiles(denial.account, denial.region)
+            if other.type == "SYSTEM_DEFINED"
+            and other.arn != profile.arn
+            and other.model_ids == profile.model_ids
+            and _may_invoke(denial, Target(profile=other), holdings, known)
+        ]
+
+    def would_help(self, diagnosis: Diagnosis, identity: Identity) -> Diagnosis | None:
+        """Ask IAM's simulator whether the grant would help; a grant that certainly would not is advice instead.
+
+        Returns:
+            The diagnosis, or the advice in its place; None where no answer could be had.
+        """
+        profile = diagnosis.profile.arn if diagnosis.profile else None
+        models = tuple(arn for arn in diagnosis.resources if arn != profile)
+        documents = compile_policies([Entitlement(profile=profile, models=models)], self._extra_actions)
+        answers: list[Simulated] = []
+        try:
+            for question in questions(profile, diagnosis.resources):
+                answers += self._iam.simulate(
+                    identity.principal.arn, diagnosis.actions, question.resources, question.context, documents
+                )
+        except (ClientError, RetryableError, SimulationRefusedError):
+            logger.warning("the simulator gave no answer", exc_info=True)
+            return None
+        judgement = judge(answers)
+        if judgement.helpfulness is not Helpfulness.CERTAINLY_NOT:
+            return diagnosis
+        return replace(
+            diagnosis,
+            kind=DiagnosisKind.NOT_FIXABLE,
+            code="certainly_no_help",
+            reason=f"A grant would not help: {judgement.reason}",
+            layer=judgement.layer or diagnosis.layer,
+            grantable=False,
+        )
+
+
+Known = dict[str, tuple[str, ...]]
+
+
+def confirmed(denial: Denial, identity: Identity) -> Denial:
+    """The denial with its principal as IAM knows it, path included."""
+    return replace(denial, caller=replace(denial.caller, principal=identity.principal, path_known=True))
+
+
+def _known(identity: Identity, now: datetime) -> Known:
+    """The condition keys that are certain for a call of this principal, in lower case."""
+    principal = identity.principal
+    known: Known = {
+        "aws:principalarn": (principal.arn,),
+        "aws:principalaccount": (principal.account,),
+        "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
+        "aws:epochtime": (str(int(now.timestamp())),),
+        "aws:securetransport": ("true",),
+        "aws:username": (principal.name,) if principal.kind == "user" else (),
+    }
+    if principal.kind == "user":
+        known["aws:userid"] = (identity.id,)
+    return known
+
+
+def _may_invoke(denial: Denial, target: Target, holdings: Holdings, known: Known) -> bool:
+    """Whether the principal's policies allow the denied action on the target's profile itself."""
+    assert target.profile is not None  # noqa: S101 - asked of profiles only
+    arn = target.profile.arn
+    finding = evaluate(holdings, Request(denial.action, arn, held_policies.contexts(target, arn, known)))
+    return finding.verdict is Verdict.ALLOWED
+
+
+def _gone(denial: Denial, identity: Identity | None) -> Diagnosis:
+    gone = identity is None
+    return Diagnosis(
+        kind=DiagnosisKind.UNKNOWN,
+        code="principal_missing" if gone else "principal_recreated",
+        reason="The principal does not exist any more."
+        if gone
+        else "The principal was deleted and made anew since the denied call: its successor is granted nothing for it.",
+        layer=denial.layer,
+    )

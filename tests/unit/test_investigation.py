@@ -1,0 +1,450 @@
+"""Every outcome of an investigation, and what it costs to reach it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.iam import SimulationRefusedError
+from bedrock_remediator.core import cloudtrail
+from bedrock_remediator.core.denial import Layer
+from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.flows.investigation import Findings, Investigation
+from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from tests.builders import records as make
+from tests.builders.aws import FakeIam, FakeProfiles, application_profile, policy, profile, statement
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+US, GLOBAL = profile(), profile("global.amazon.nova-2-lite-v1:0", ("us-east-1",))
+MODEL_HERE, MODEL_WEST = make.model(), make.model("us-west-2")
+ONLY_PROFILES = {make.MODEL_ID: ["INFERENCE_PROFILE"]}
+
+
+def investigate(
+    iam: FakeIam | None = None,
+    profiles: FakeProfiles | None = None,
+    *,
+    grantable: tuple[str, ...] = ("arn:*:iam::*:role/*", "arn:*:iam::*:user/*"),
+    home: str = make.ACCOUNT,
+    event: dict[str, Any] | None = None,
+    **record: Any,
+) -> Findings:
+    """Investigate one record."""
+    settings = PolicySettings(
+        ledger_table="ledger",
+        mode=Mode.AUTO,
+        paused=False,
+        strategy=Strategy.MANAGED,
+        allowlist_path="/allowlist",
+        extra_actions=(),
+        grantable_principals=grantable,
+        default_grant_days=0,
+    )
+    investigation = Investigation(
+        home=home, iam=iam or FakeIam(), profiles=profiles or FakeProfiles(US, GLOBAL), policy=settings
+    )
+    denial = cloudtrail.read(json.dumps(make.event(make.record(**record), **(event or {}))))
+    return investigation.investigate(denial, NOW)
+
+
+def diagnose(*args: Any, **kwargs: Any) -> Diagnosis:
+    """The diagnosis of one record."""
+    return investigate(*args, **kwargs).diagnosis
+
+
+def explicit(words: str, arn: str = "") -> str:
+    """A message of an explicit deny."""
+    return make.message(why=f"with an explicit deny in {words}{arn}")
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "layer"),
+    [
+        (explicit("a service control policy"), "scp", Layer.SCP),
+        (explicit("a resource control policy"), "rcp", Layer.RCP),
+        (explicit("a permissions boundary"), "boundary", Layer.BOUNDARY),
+        (explicit("a session policy"), "session_policy", Layer.SESSION),
+        (explicit("a VPC endpoint policy"), "vpc_endpoint", Layer.VPC_ENDPOINT),
+        (explicit("a resource-based policy"), "resource_policy", Layer.RESOURCE),
+        (explicit("the role trust policy"), "role_trust", Layer.ROLE_TRUST),
+        (explicit("an identity-based policy"), "explicit_deny", Layer.IDENTITY),
+        (
+            explicit("an identity-based policy", f": arn:aws:iam::{make.ACCOUNT}:policy/No"),
+            "explicit_deny",
+            Layer.IDENTITY,
+        ),
+        (make.message(why="with an explicit deny"), "explicit_deny", Layer.UNKNOWN),
+        ("You don't have access to the model with the specified model ID.", "model_access", Layer.MODEL_ACCESS),
+        (
+            "Your AWS Marketplace subscription for this model is still being processed.",
+            "marketplace",
+            Layer.MARKETPLACE,
+        ),
+        ("Your account is not authorized to invoke this API operation.", "account", Layer.ACCOUNT),
+        ("Access denied. This Model is marked by provider as Legacy.", "legacy_model", Layer.LEGACY),
+        (make.message(resource="*").replace(make.ACTION, "bedrock:CallWithBearerToken"), "api_key", Layer.API_KEY),
+        (make.message().replace(make.ACTION, "bedrock:ApplyGuardrail"), "other_action", Layer.IDENTITY),
+    ],
+)
+def test_what_the_message_decides_costs_no_call(message: str, code: str, layer: Layer) -> None:
+    """A denial that no identity policy can put right is advice, without a call to IAM or Bedrock."""
+    iam, profiles = FakeIam(), FakeProfiles(US)
+    found = diagnose(iam, profiles, errorMessage=message)
+    assert (found.kind, found.code, found.layer) == (DiagnosisKind.NOT_FIXABLE, code, layer)
+    assert not found.grantable
+    assert iam.asked == profiles.asked == []
+
+
+def test_a_quarantined_key_in_the_message_is_an_alert() -> None:
+    """A deny by AWS's quarantine policy is a leaked key, told from the message alone."""
+    iam = FakeIam()
+    message = explicit("an identity-based policy", ": arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3.")
+    found = diagnose(iam, errorMessage=message)
+    assert (found.kind, found.grantable, iam.asked) == (DiagnosisKind.LEAKED_KEY, False, [])
+
+
+def test_a_quarantined_principal_is_never_asked_about() -> None:
+    """AWS's quarantine among the principal's policies makes any denial of it an alert."""
+    quarantine = policy(
+        name="AWSCompromisedKeyQuarantineV2", arn="arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
+    )
+    found = diagnose(FakeIam(quarantine))
+    assert (found.kind, found.grantable) == (DiagnosisKind.LEAKED_KEY, False)
+
+
+def test_an_unreadable_record_is_unknown() -> None:
+    """What cannot be read is recorded as unknown with its reason."""
+    found = diagnose(errorMessage="?")
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.UNKNOWN, "message_unreadable", False)
+
+
+def test_an_account_that_is_not_enrolled_is_not_looked_into() -> None:
+    """A denial of another account costs no call."""
+    iam, profiles = FakeIam(), FakeProfiles(US)
+    assert diagnose(iam, profiles, home="444455556666").code == "account_not_enrolled"
+    assert iam.asked == profiles.asked == []
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"),
+    [
+        ({"type": "Root", "arn": f"arn:aws:iam::{make.ACCOUNT}:root", "accountId": make.ACCOUNT}, "root_user"),
+        ({"type": "FederatedUser", "arn": "arn:x", "accountId": make.ACCOUNT}, "federated_user"),
+        ({"type": "IdentityCenterUser"}, "identity_center_user"),
+        ({"type": "AWSService"}, "aws_service"),
+        ({"type": "AWSAccount"}, "other_account"),
+        ({"type": "Directory"}, "caller_without_policy"),
+    ],
+)
+def test_callers_without_a_policy_get_advice_with_what_it_would_hold(identity: dict[str, str], code: str) -> None:
+    """Who cannot be given a policy is told where it goes, with the ARNs that AWS confirmed, and IAM is not asked."""
+    iam = FakeIam()
+    found = diagnose(iam, userIdentity=identity, errorMessage=make.message(identity.get("arn", "anonymous")))
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, code, False)
+    assert (found.resources, found.model_id) == (US.resources, US.id)
+    assert iam.asked == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "code"),
+    [
+        ("/aws-reserved/sso.amazonaws.com/", "AWSReservedSSO_Dev_0123456789abcdef", "permission_set"),
+        ("/aws-service-role/example.amazonaws.com/", "AWSServiceRoleForExample", "service_linked_role"),
+        ("/bedrock-access-remediator-stack/", "remediate", "principal_not_grantable"),
+    ],
+)
+def test_roles_that_cannot_be_changed_get_advice(path: str, name: str, code: str) -> None:
+    """Identity Center's roles, service-linked roles and this service's own are never changed."""
+    arn, session = f"arn:aws:iam::{make.ACCOUNT}:role{path}{name}", f"arn:aws:sts::{make.ACCOUNT}:assumed-role/{name}/x"
+    issuer = {"sessionIssuer": {"type": "Role", "arn": arn, "principalId": "AROAEXAMPLEROLE000001"}}
+    identity = make.role_identity(arn=session, sessionContext=issuer)
+    iam = FakeIam()
+    found = diagnose(iam, userIdentity=identity, errorMessage=make.message(session))
+    assert (found.code, found.grantable, found.profile, iam.asked) == (code, False, US, [])
+
+
+def test_a_path_that_only_iam_knows_is_checked_too() -> None:
+    """A session without its issuer may belong to a role that cannot be changed: IAM's path decides."""
+    found = diagnose(
+        FakeIam(path="/bedrock-access-remediator-stack/"), userIdentity=make.role_identity(sessionContext=None)
+    )
+    assert found.code == "principal_not_grantable"
+
+
+def test_a_principal_outside_the_operators_patterns_gets_advice() -> None:
+    """GrantablePrincipals bounds what may be granted to at all."""
+    assert diagnose(grantable=("arn:aws:iam::*:role/llm/*",)).code == "principal_not_grantable"
+
+
+def test_advice_about_a_profile_that_does_not_exist_stays_advice() -> None:
+    """Where the profile cannot be confirmed, the advice comes without a set of ARNs."""
+    found = diagnose(profiles=FakeProfiles(), grantable=())
+    assert (found.code, found.resources) == ("principal_not_grantable", ())
+    refused = make.message(resource=f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:prompt-router/x")
+    assert diagnose(grantable=(), errorMessage=refused).resources == ()
+
+
+def test_a_principal_that_is_gone_is_unknown() -> None:
+    """A principal that was deleted, or deleted and made anew after the denied call, is granted nothing."""
+    assert diagnose(FakeIam(exists=False)).code == "principal_missing"
+    assert diagnose(FakeIam(created_at=datetime(2026, 11, 20, 11, tzinfo=UTC))).code == "principal_recreated"
+
+
+def test_the_vendor_guides_case_is_a_missing_grant() -> None:
+    """The policy allows the model but not the profile: the grant is the complete set, and says what is there."""
+    found = diagnose(FakeIam(policy(statement(MODEL_HERE))))
+    assert (found.kind, found.code, found.grantable, found.ask_only) == (
+        DiagnosisKind.MISSING_GRANT,
+        "missing_grant",
+        True,
+        False,
+    )
+    assert found.resources == US.resources
+    assert found.allowed == (MODEL_HERE,)
+    assert (found.profile, found.model_id) == (US, US.id)
+    assert found.actions == ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+    assert found.reason == f"A call of {US.id} needs 4 ARNs in the policy, and 3 of them are missing."
+
+
+def test_a_global_profile_needs_the_model_without_a_region() -> None:
+    """A global profile's set has its own region's model and the region-less one, whether AWS lists them or not."""
+    found = diagnose(errorMessage=make.message(resource=GLOBAL.arn))
+    assert found.resources == tuple(sorted((GLOBAL.arn, MODEL_HERE, make.model(""))))
+
+
+def test_an_application_profile_is_named_by_its_arn() -> None:
+    """A client names an application profile by its whole ARN."""
+    app = application_profile()
+    found = diagnose(profiles=FakeProfiles(app), errorMessage=make.message(resource=app.arn))
+    assert (found.kind, found.model_id) == (DiagnosisKind.MISSING_GRANT, app.arn)
+    assert found.resources == tuple(sorted((app.arn, MODEL_HERE)))
+
+
+@pytest.mark.parametrize("called", [make.PROFILE_ID, make.PROFILE])
+def test_a_model_denied_in_another_region_is_the_profiles(called: str) -> None:
+    """A denial on a model that the request reached through a profile is that profile's, by id or ARN."""
+    found = diagnose(errorMessage=make.message(resource=MODEL_WEST), requestParameters={"modelId": called})
+    assert (found.kind, found.profile, found.ask_only) == (DiagnosisKind.MISSING_GRANT, US, False)
+
+
+def test_a_model_that_the_named_profile_does_not_serve_is_unknown() -> None:
+    """A record whose profile does not route to the denied model contradicts itself."""
+    found = diagnose(errorMessage=make.message(resource=make.model("eu-west-1")))
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.UNKNOWN, "resource_not_in_profile", False)
+
+
+@pytest.mark.parametrize("parameters", [None, {"modelId": make.MODEL_ID}, {"modelId": "?*"}])
+def test_a_routed_model_belongs_to_the_one_profile_held(parameters: Any) -> None:
+    """Where the request does not tell, it is the profile of that model which the principal holds already."""
+    iam = FakeIam(policy(statement(US.arn)))
+    found = diagnose(iam, errorMessage=make.message(resource=MODEL_WEST), requestParameters=parameters)
+    assert (found.kind, found.profile, found.ask_only) == (DiagnosisKind.MISSING_GRANT, US, False)
+    assert found.allowed == (US.arn,)
+
+
+def test_a_routed_model_with_no_profile_held_is_asked_about() -> None:
+    """Where several profiles may be meant, the narrowest is proposed, the others are named, and a person decides."""
+    profiles = FakeProfiles(GLOBAL, US, application_profile())
+    found = diagnose(profiles=profiles, errorMessage=make.message(resource=MODEL_HERE), requestParameters=None)
+    assert (found.profile, found.ask_only, found.code) == (US, True, "profile_choice")
+    assert set(found.candidates) == {US.id, GLOBAL.id, application_profile().arn}
+
+
+def test_a_model_called_directly_that_only_profiles_serve_is_asked_about() -> None:
+    """The client must use the profile's id, and the grant is for the profile."""
+    found = diagnose(
+        profiles=FakeProfiles(US, models=ONLY_PROFILES),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters={"modelId": make.MODEL_ID},
+    )
+    assert (found.kind, found.profile, found.model_id) == (DiagnosisKind.MISSING_GRANT, US, US.id)
+    assert found.ask_only
+    assert f"The client must use {US.id} as modelId." in found.reason
+
+
+def test_a_model_called_directly_whose_profile_is_granted_needs_the_profiles_id() -> None:
+    """Where the profile is granted whole, nothing is missing but the right identifier in the client."""
+    found = diagnose(
+        FakeIam(policy(statement([US.arn, MODEL_WEST, make.model("us-east-2"), MODEL_HERE]))),
+        FakeProfiles(US, models=ONLY_PROFILES),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters={"modelId": MODEL_HERE},
+    )
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.WRONG_IDENTIFIER, "profile_id_needed", False)
+    assert found.model_id == US.id
+
+
+@pytest.mark.parametrize("called", [make.MODEL_ID, MODEL_HERE])
+def test_a_model_on_demand_is_a_grant_of_its_own(called: str) -> None:
+    """A model that can be called directly is granted as a model."""
+    found = diagnose(
+        profiles=FakeProfiles(models={make.MODEL_ID: ["ON_DEMAND"]}),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters={"modelId": called},
+    )
+    assert (found.kind, found.profile, found.model_arn) == (DiagnosisKind.MISSING_GRANT, None, MODEL_HERE)
+    assert (found.resources, found.model_id, found.ask_only) == ((MODEL_HERE,), make.MODEL_ID, False)
+    assert found.reason == f"A call of {make.MODEL_ID} needs its ARN in the policy, and it is missing."
+
+
+def test_a_model_on_demand_is_uncertain_where_the_request_is_missing() -> None:
+    """Without the request, a denied model on demand may have been called directly or by a profile: a person decides."""
+    found = diagnose(
+        profiles=FakeProfiles(US, models={make.MODEL_ID: ["ON_DEMAND", "INFERENCE_PROFILE"]}),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters=None,
+    )
+    assert (found.model_arn, found.ask_only, found.code) == (MODEL_HERE, True, "model_or_profile")
+
+
+def test_a_message_without_resource_goes_by_the_request() -> None:
+    """Where the message names no resource, the request's model is looked at, and a person decides."""
+    why = make.NO_IDENTITY_POLICY
+    found = diagnose(errorMessage=make.message(resource=None, why=why))
+    assert (found.profile, found.ask_only, found.code) == (US, True, "profile_from_request")
+    by_arn = diagnose(errorMessage=make.message(resource=None, why=why), requestParameters={"modelId": make.PROFILE})
+    assert (by_arn.profile, by_arn.ask_only) == (US, True)
+
+
+@pytest.mark.parametrize("model_id", [None, "arn:aws:s3:::x", "arn:aws:bedrock:eu-west-1::foundation-model/x", "a b"])
+def test_a_call_of_nothing_known_is_unknown(model_id: str | None) -> None:
+    """Without a resource in message or request there is nothing to look into."""
+    found = diagnose(errorMessage=make.message(resource=None), requestParameters={"modelId": model_id})
+    assert (found.kind, found.code) == (DiagnosisKind.UNKNOWN, "resource_unknown")
+
+
+def test_other_kinds_of_resource_are_not_this_services() -> None:
+    """A prompt router or a custom model is not granted."""
+    resource = f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:prompt-router/anthropic.claude:1"
+    assert diagnose(errorMessage=make.message(resource=resource)).code == "unsupported_resource"
+
+
+@pytest.mark.parametrize(
+    ("called", "candidates", "model_id"),
+    [
+        ("eu.amazon.nova-2-lite-v1:0", (GLOBAL.id, US.id), None),
+        ("us.amazon.nova-2-lit-v1:0", (US.id,), US.id),
+        ("mistral", (), None),
+    ],
+)
+def test_a_profile_that_does_not_exist_names_the_nearest(
+    called: str, candidates: tuple[str, ...], model_id: str | None
+) -> None:
+    """An unknown profile is a wrong identifier: other scopes of the model first, else ids spelled alike."""
+    arn = f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:inference-profile/{called}"
+    profiles = FakeProfiles(US, GLOBAL) if "eu." in called else FakeProfiles(US)
+    found = diagnose(profiles=profiles, errorMessage=make.message(resource=arn))
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.WRONG_IDENTIFIER, "profile_not_found", False)
+    assert (found.candidates, found.model_id) == (candidates, model_id)
+
+
+def test_a_model_that_does_not_exist_is_a_wrong_identifier() -> None:
+    """A model unknown in the region, which no profile serves, is the client's mistake."""
+    parameters = {"modelId": "amazon.nova-9"}
+    resource = make.model(model_id="amazon.nova-9")
+    found = diagnose(errorMessage=make.message(resource=resource), requestParameters=parameters)
+    assert (found.kind, found.code) == (DiagnosisKind.WRONG_IDENTIFIER, "model_not_found")
+    known = FakeProfiles(models={"amazon.nova-9": ["PROVISIONED"]})
+    found = diagnose(profiles=known, errorMessage=make.message(resource=resource), requestParameters=parameters)
+    assert (found.kind, found.code) == (DiagnosisKind.UNKNOWN, "no_profile_serves_model")
+
+
+def test_another_scope_granted_shows_both_ways_out() -> None:
+    """`us.` granted and `global.` called: use the granted id, or grant the called one; a person decides."""
+    iam = FakeIam(policy(statement(list(US.resources))))
+    found = diagnose(iam, errorMessage=make.message(resource=GLOBAL.arn))
+    assert (found.kind, found.code) == (DiagnosisKind.WRONG_IDENTIFIER, "other_scope_granted")
+    assert (found.grantable, found.ask_only, found.candidates) == (True, True, (US.id,))
+    assert found.profile == GLOBAL
+    assert US.id in found.reason
+    assert GLOBAL.id in found.reason
+
+
+def test_an_allow_under_a_condition_is_never_widened_alone() -> None:
+    """An Allow that requires a guardrail is shown as evidence, and only a person may grant beside it."""
+    condition = {"StringEquals": {"bedrock:GuardrailIdentifier": "arn:aws:bedrock:us-east-1:111122223333:guardrail/g"}}
+    found = diagnose(FakeIam(policy(statement("*", Condition=condition))))
+    assert (found.kind, found.code) == (DiagnosisKind.CONDITIONAL_ALLOW, "condition_not_met")
+    assert (found.grantable, found.ask_only) == (True, True)
+    assert "guardrail" in (found.evidence or "")
+
+
+def test_what_is_allowed_already_is_reported() -> None:
+    """A call that the policies allow was stopped by something else, or the denial is old."""
+    found = diagnose(FakeIam(policy(statement(list(US.resources)))))
+    assert (found.kind, found.grantable) == (DiagnosisKind.ALREADY_ALLOWED, False)
+    assert found.allowed == US.resources
+
+
+def test_an_explicit_deny_among_the_policies_is_not_fixable() -> None:
+    """A Deny on any of the ARNs wins over any grant, whatever the message says."""
+    deny = statement(MODEL_WEST, Effect="Deny")
+    found = diagnose(FakeIam(policy(deny, name="guard")))
+    assert (found.kind, found.code, found.layer) == (DiagnosisKind.NOT_FIXABLE, "explicit_deny", Layer.IDENTITY)
+    assert "guard" in found.reason
+    assert "Deny" in (found.evidence or "")
+
+
+def test_a_boundary_that_does_not_allow_it_is_not_fixable() -> None:
+    """A permissions boundary bounds every grant."""
+    boundary = policy(statement(MODEL_HERE), name="boundary")
+    found = diagnose(FakeIam(boundary=boundary))
+    assert (found.kind, found.code, found.layer) == (DiagnosisKind.NOT_FIXABLE, "boundary", Layer.BOUNDARY)
+
+
+def test_an_action_denied_on_purpose_stays_out_of_the_grant() -> None:
+    """Where the other action is denied on purpose, only the denied call's own is needed."""
+    deny = statement("*", Effect="Deny", Action="bedrock:InvokeModel")
+    found = diagnose(FakeIam(policy(deny)))
+    assert (found.kind, found.actions) == (DiagnosisKind.MISSING_GRANT, (make.ACTION,))
+
+
+def test_a_denial_that_names_no_layer_is_asked_about() -> None:
+    """The older form does not say that an identity policy is at fault, so a person decides."""
+    found = diagnose(errorMessage=make.message(why=""))
+    assert (found.grantable, found.ask_only, found.code) == (True, True, "layer_unknown")
+
+
+class TestWouldHelp:
+    """Asking the simulator before anything is written."""
+
+    @staticmethod
+    def ask(answers: Any) -> Diagnosis | None:
+        """What becomes of a missing grant."""
+        iam = FakeIam(answers=answers)
+        profiles = FakeProfiles(US)
+        found = investigate(iam, profiles)
+        assert found.identity is not None
+        settings = PolicySettings(
+            ledger_table="ledger",
+            mode=Mode.AUTO,
+            paused=False,
+            strategy=Strategy.MANAGED,
+            allowlist_path="/allowlist",
+            extra_actions=("bedrock:GetFoundationModel",),
+            grantable_principals=("arn:aws:iam::*:role/*",),
+            default_grant_days=0,
+        )
+        investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=settings)
+        return investigation.would_help(found.diagnosis, found.identity)
+
+    @pytest.mark.parametrize("answers", ["allowed", "implicitDeny"])
+    def test_what_may_help_stays_a_grant(self, answers: str) -> None:
+        """An allow, or an implicit deny that proves nothing, leaves the diagnosis as it is."""
+        found = self.ask(answers)
+        assert found is not None
+        assert (found.kind, found.grantable) == (DiagnosisKind.MISSING_GRANT, True)
+
+    def test_what_certainly_does_not_help_becomes_advice(self) -> None:
+        """An explicit deny proves that the grant is useless: advice, and nobody is asked."""
+        found = self.ask("explicitDeny")
+        assert found is not None
+        assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, "certainly_no_help", False)
+
+    @pytest.mark.parametrize("trouble", [RetryableError("busy"), SimulationRefusedError("no such ARN")])
+    def test_no_answer_is_no_answer(self, trouble: Exception) -> None:
+        """A simulator that cannot be asked proves nothing."""
+        assert self.ask(trouble) is None
