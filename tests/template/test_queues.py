@@ -1,0 +1,145 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox.template import Stack
+
+OPERATOR = "arn:aws:iam::111122223333:role/team/operator"
+WORK = {"Denials": "TriageFunction", "Remediations": "RemediateFunction"}
+DEAD_LETTERS = {
+    "RuleDeadLetters",
+    "DenialsDeadLetters",
+    "PipeDeadLetters",
+    "RemediationsDeadLetters",
+    "NotifyDeadLetters",
+}
+
+
+def statements(stack: Stack, policy: str) -> dict[str, Mapping[str, Any]]:
+    """A queue policy's statements by their Sid."""
+    return {each["Sid"]: each for each in stack.properties(policy)["PolicyDocument"]["Statement"]}
+
+
+def test_these_are_the_queues(stack: Stack) -> None:
+    """Two for work, and one dead-letter queue for every place where something can be given up."""
+    assert set(stack.of_type("AWS::SQS::Queue")) == {*WORK, *DEAD_LETTERS}
+
+
+@pytest.mark.parametrize("queue", sorted({*WORK, *DEAD_LETTERS}))
+def test_every_queue_is_encrypted_by_sqs_itself(stack: Stack, queue: str) -> None:
+    """SSE-SQS, under which EventBridge can send too."""
+    properties = stack.properties(queue)
+    assert properties["SqsManagedSseEnabled"] is True
+    assert "KmsMasterKeyId" not in properties
+
+
+@pytest.mark.parametrize(("queue", "function"), WORK.items())
+def test_messages_stay_hidden_while_they_are_worked_on(stack: Stack, queue: str, function: str) -> None:
+    """Six times the function's timeout, and the batching window beside."""
+    (mapping,) = [
+        each
+        for each in stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        if each["EventSourceArn"] == stack.arn(queue)
+    ]
+    window = mapping.get("MaximumBatchingWindowInSeconds", 0)
+    needed = 6 * stack.properties(function)["Timeout"] + window
+    assert stack.properties(queue)["VisibilityTimeout"] >= needed
+
+
+@pytest.mark.parametrize("queue", WORK)
+def test_a_message_that_fails_five_times_moves_to_the_dead_letters(stack: Stack, queue: str) -> None:
+    """Each work queue has its own, of its own kind, which keeps messages for as long as SQS can."""
+    properties, dead_letters = stack.properties(queue), stack.properties(f"{queue}DeadLetters")
+    assert properties["RedrivePolicy"] == {
+        "deadLetterTargetArn": stack.arn(f"{queue}DeadLetters"),
+        "maxReceiveCount": 5,
+    }
+    assert properties.get("FifoQueue") == dead_letters.get("FifoQueue")
+
+
+@pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))
+def test_dead_letters_are_kept_for_two_weeks(stack: Stack, queue: str) -> None:
+    """As long as SQS can."""
+    assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * 86400
+
+
+def test_remediations_are_in_order_per_principal_only(stack: Stack) -> None:
+    """The FIFO queue counts and deduplicates per message group."""
+    properties = stack.properties("Remediations")
+    assert properties["FifoQueue"] is True
+    assert properties["DeduplicationScope"] == "messageGroup"
+    assert properties["FifoThroughputLimit"] == "perMessageGroupId"
+
+
+@pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters"])
+def test_only_this_rule_may_send_for_eventbridge(stack: Stack, queue: str) -> None:
+    """Another rule, or another account's, is not let in."""
+    assert statements(stack, f"{queue}Policy")["RuleSends"] == {
+        "Sid": "RuleSends",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": stack.arn(queue),
+        "Condition": {"ArnEquals": {"aws:SourceArn": stack.arn("DenialRule")}},
+    }
+
+
+@pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters", "Remediations"])
+def test_queues_take_tls_only(stack: Stack, queue: str) -> None:
+    """Every action over plain HTTP is denied."""
+    assert statements(stack, f"{queue}Policy")["OnlyOverTls"] == {
+        "Sid": "OnlyOverTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:*",
+        "Resource": stack.arn(queue),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def test_without_operators_nobody_but_the_rule_sends_denials(stack: Stack) -> None:
+    """A made-up denial cannot be sent, whatever identity policies allow."""
+    found = statements(stack, "DenialsPolicy")
+    assert set(found) == {"RuleSends", "NobodyElseSends", "OnlyOverTls"}
+    assert found["NobodyElseSends"] == {
+        "Sid": "NobodyElseSends",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": stack.arn("Denials"),
+        "Condition": {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},
+    }
+
+
+def test_operators_may_send_denials(deploy: Callable[..., Stack]) -> None:
+    """They are allowed, and left out of the Deny."""
+    stack = deploy(OperatorRoleArns=OPERATOR)
+    found = statements(stack, "DenialsPolicy")
+    assert found["OperatorsSend"] == {
+        "Sid": "OperatorsSend",
+        "Effect": "Allow",
+        "Principal": {"AWS": [OPERATOR]},
+        "Action": "sqs:SendMessage",
+        "Resource": stack.arn("Denials"),
+    }
+    assert found["NobodyElseSends"]["Condition"] == {
+        "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+        "ArnNotEquals": {"aws:PrincipalArn": [OPERATOR]},
+    }
+
+
+@pytest.mark.parametrize(("operators", "others"), [("", []), (f"{OPERATOR},{OPERATOR}2", [OPERATOR, f"{OPERATOR}2"])])
+def test_remediate_takes_work_from_the_pipe_and_operators_alone(
+    deploy: Callable[..., Stack], operators: str, others: list[str]
+) -> None:
+    """Whoever may call sqs:* elsewhere in the account cannot give it work."""
+    stack = deploy(OperatorRoleArns=operators)
+    assert statements(stack, "RemediationsPolicy")["OnlyThePipeAndOperatorsSend"] == {
+        "Sid": "OnlyThePipeAndOperatorsSend",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": stack.arn("Remediations"),
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [stack.arn("PipeRole"), *others]}},
+    }

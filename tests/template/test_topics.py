@@ -1,0 +1,136 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox.template import Stack
+
+ADMINISTRATOR = "arn:aws:iam::111122223333:role/security/administrator"
+TOPICS = ["Approvals", "Notices"]
+
+
+def statements(stack: Stack, topic: str) -> dict[str, Mapping[str, Any]]:
+    """A topic policy's statements by their Sid."""
+    policy = stack.properties(f"{topic}Policy")
+    assert policy["Topics"] == [stack.ref(topic)]
+    return {each["Sid"]: each for each in policy["PolicyDocument"]["Statement"]}
+
+
+def subscriptions(stack: Stack) -> dict[str, str]:
+    """Topic -> the address that the stack subscribes."""
+    names = {stack.ref(topic): topic for topic in TOPICS}
+    found = stack.of_type("AWS::SNS::Subscription").values()
+    assert {each["Protocol"] for each in found} <= {"email"}
+    return {names[each["TopicArn"]]: each["Endpoint"] for each in found}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "subscribed"),
+    [
+        ({}, {}),
+        ({"NotificationEmail": "ops@example.com"}, {"Approvals": "ops@example.com", "Notices": "ops@example.com"}),
+        ({"ApproverEmail": "ciso@example.com"}, {"Approvals": "ciso@example.com"}),
+        (
+            {"NotificationEmail": "ops@example.com", "ApproverEmail": "ciso@example.com"},
+            {"Approvals": "ciso@example.com", "Notices": "ops@example.com"},
+        ),
+    ],
+)
+def test_addresses_are_subscribed(
+    deploy: Callable[..., Stack], parameters: dict[str, str], subscribed: dict[str, str]
+) -> None:
+    """The one for notices hears of everything, unless another is to approve."""
+    assert subscriptions(deploy(**parameters)) == subscribed
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_topics_are_encrypted_with_a_key_that_alarms_may_use(stack: Stack, topic: str) -> None:
+    """Under the AWS managed key no alarm would arrive."""
+    assert stack.properties(topic)["KmsMasterKeyId"] == stack.ref("TopicKey")
+    grants = {each["Sid"]: each for each in stack.properties("TopicKey")["KeyPolicy"]["Statement"]}
+    assert grants["AlarmsEncrypt"] == {
+        "Sid": "AlarmsEncrypt",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+    }
+    assert set(grants) == {"AccountAdministers", "AlarmsEncrypt"}
+    assert grants["AccountAdministers"]["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
+    assert stack.properties("TopicKey")["EnableKeyRotation"] is True
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_topics_take_tls_only(stack: Stack, topic: str) -> None:
+    """Publishing and subscribing over plain HTTP are denied."""
+    assert statements(stack, topic)["OnlyOverTls"] == {
+        "Sid": "OnlyOverTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["sns:Publish", "sns:Subscribe"],
+        "Resource": stack.ref(topic),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("address", ["", "ops@example.com"])
+@pytest.mark.parametrize("administrators", ["", ADMINISTRATOR, f"{ADMINISTRATOR},{ADMINISTRATOR}2"])
+def test_only_administrators_subscribe(
+    deploy: Callable[..., Stack], topic: str, address: str, administrators: str
+) -> None:
+    """Everyone else is denied, but for the parameter's own address; without administrators that is everyone."""
+    stack = deploy(NotificationEmail=address, SubscribeAdministrators=administrators)
+    nobody = "arn:aws:iam::111122223333:role/nobody/"
+    condition = {"ArnNotEquals": {"aws:PrincipalArn": administrators.split(",") if administrators else nobody}}
+    if address:
+        condition["StringNotEquals"] = {"sns:Endpoint": address}
+    assert statements(stack, topic)["OnlyAdministratorsSubscribe"] == {
+        "Sid": "OnlyAdministratorsSubscribe",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Subscribe",
+        "Resource": stack.ref(topic),
+        "Condition": condition,
+    }
+
+
+def test_the_approvers_address_may_be_subscribed_to_approvals_only(deploy: Callable[..., Stack]) -> None:
+    """Each topic's exception is the address that the stack subscribes to it."""
+    stack = deploy(NotificationEmail="ops@example.com", ApproverEmail="ciso@example.com")
+    excepted = {
+        topic: statements(stack, topic)["OnlyAdministratorsSubscribe"]["Condition"]["StringNotEquals"]["sns:Endpoint"]
+        for topic in TOPICS
+    }
+    assert excepted == subscriptions(stack)
+
+
+def test_only_notify_asks_for_approval(stack: Stack) -> None:
+    """People act on what they read there."""
+    found = statements(stack, "Approvals")
+    assert found["OnlyNotifyPublishes"] == {
+        "Sid": "OnlyNotifyPublishes",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": stack.ref("Approvals"),
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": stack.arn("NotifyRole")}},
+    }
+    assert set(found) == {"OnlyNotifyPublishes", "OnlyAdministratorsSubscribe", "OnlyOverTls"}
+
+
+def test_this_accounts_alarms_publish_notices(stack: Stack) -> None:
+    """And no other account's."""
+    found = statements(stack, "Notices")
+    assert found["AlarmsPublish"] == {
+        "Sid": "AlarmsPublish",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": stack.ref("Notices"),
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": "111122223333"},
+            "ArnLike": {"aws:SourceArn": "arn:aws:cloudwatch:us-east-1:111122223333:alarm:*"},
+        },
+    }
+    assert set(found) == {"AlarmsPublish", "OnlyAdministratorsSubscribe", "OnlyOverTls"}

