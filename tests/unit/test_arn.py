@@ -31,6 +31,7 @@ def test_an_arn_reads_and_writes_as_itself(text: str) -> None:
         "arn:aws:bedrock:us-east-1:1111:inference-profile/a",
         "arn:aws:bedrock:us-east-1:111122223333:inference-profile/a b",
         "arn:aws:bedrock:us-east-1:111122223333:inference-profile/a\n",
+        "arn:aws:bedrock:us-east-1:\uff1111122223333:inference-profile/a",
         "arn:AWS:bedrock:us-east-1:111122223333:inference-profile/a",
         "x arn:aws:bedrock:us-east-1:111122223333:inference-profile/a",
     ],

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 PrincipalKind = Literal["role", "user"]
 
-_ARN = re.compile(r"arn:([a-z0-9-]{1,32}):([a-z0-9-]{1,63}):([a-z0-9-]{0,32}):(\d{12}|aws)?:([\x21-\x7e]{1,2048})")
+_ARN = re.compile(r"arn:([a-z0-9-]{1,32}):([a-z0-9-]{1,63}):([a-z0-9-]{0,32}):([0-9]{12}|aws)?:([\x21-\x7e]{1,2048})")
 _SYNTAX = re.compile(r"[*?]|\$\{")
 _IAM_PRINCIPAL = re.compile(r"(role|user)(/(?:[\x21-\x7e]*/)?)([A-Za-z0-9+=,.@_-]{1,64})")
 _ASSUMED_ROLE = re.compile(r"assumed-role/([A-Za-z0-9+=,.@_-]{1,64})/([A-Za-z0-9+=,.@_-]{1,64})")

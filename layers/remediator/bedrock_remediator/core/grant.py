@@ -122,7 +122,8 @@ class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What remediation wrote for this grant: enough to take back exactly that.
 
     `strategy` is `managed`, `inline` or `in-place`; `policies` the ARNs or inline names. For `in-place`: `added` are
-    the ARNs put into the principal's own policy, `previous_version` the managed version that was the default before.
+    the ARNs put into the principal's own policy, or the Sids of our statements in it; `previous_version` is the
+    managed version that was the default before.
     """
 
     strategy: str

@@ -94,8 +94,9 @@ def retract(document: Mapping[str, Any], added: Collection[str], still_needed: C
     Returns:
         The document; None if nothing would be left of it.
     """
-    statements = [each for each in _statements(document) if not (_allows(each) and each.get("Sid") in added)]
-    for arn in sorted(set(added) - set(still_needed)):
+    gone = sorted(set(added) - set(still_needed))
+    statements = [each for each in _statements(document) if not (_allows(each) and each.get("Sid") in gone)]
+    for arn in gone:
         statements = _without(statements, arn)
     return _text(document, statements) if statements else None
 

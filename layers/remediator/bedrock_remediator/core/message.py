@@ -64,7 +64,7 @@ _DENIED = re.compile(
         (?:
             \ in\ (?:an?\ |the\ )?(?P<layer>LAYER)
             (?:\ transitively\ through\ (?:an?\ |the\ )?[A-Za-z-]++(?:\ [A-Za-z-]++){0,3})?
-            (?::\ (?P<policy>arn:[a-z0-9-]++:[a-z0-9-]++:[a-z0-9-]*+:(?:\d{12}|aws)?:[A-Za-z0-9/_+=,.@-]+?))?
+            (?::\ (?P<policy>arn:[a-z0-9-]++:[a-z0-9-]++:[a-z0-9-]*+:(?:[0-9]{12}|aws)?:[A-Za-z0-9/_+=,.@-]+?))?
         )?
     )?
     (?:\.?

@@ -183,8 +183,6 @@ def _faults(each: Statement, extra_actions: Sequence[str] | None) -> Iterator[st
     bound = each.kind is Kind.MODELS
     if bool(each.through) != bound or each.condition != _condition(_stated(each), each.end):
         yield "its condition is not the one that its Sid tells"
-    if not all(PROFILE.fullmatch(arn) for arn in each.through):
-        yield "its condition names what is not one inference profile"
     actions = _several(each.action)
     if each.kind is Kind.EXTRA:
         if not actions or not all(_permitted(action, extra_actions) for action in actions):
