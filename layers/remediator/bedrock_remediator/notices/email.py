@@ -1,0 +1,260 @@
+"""The e-mail: plain text in 72 columns, from what happened down to what to paste."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.notices import wording
+from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
+from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
+from bedrock_remediator.notices.foreign import caller_words, confirmed, statement_lines
+from bedrock_remediator.notices.notice import Notice, Occasion, last_step, who
+from bedrock_remediator.notices.subject import headline
+from bedrock_remediator.notices.text import (
+    WIDTH,
+    indented,
+    lasting,
+    numbered,
+    quoted,
+    section,
+    sentence,
+    table,
+    utc,
+    visible,
+    wrapped,
+)
+
+Row = tuple[str, str | Sequence[str]]
+
+_REASON_LENGTH: Final = 1000
+_KEY_LENGTH: Final = 512
+_LISTED: Final = 40
+
+
+def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
+    """The whole e-mail, printable ASCII and line feeds.
+
+    Args:
+        notice: What to tell.
+        leave_out: Names of parts (`policy`, `snippets`, `statement`) to leave out for their size; a line says so.
+    """
+    parts = (
+        _opening(notice),
+        _summary(notice),
+        section("Why", *_why(notice.grant)),
+        _granted(notice),
+        section("What to do next", numbered(next_steps(notice.grant))),
+        _caller(notice.grant),
+        _statement(notice.grant, leave_out),
+        _policy(notice, leave_out),
+        _snippets(notice, leave_out),
+        _by_hand(notice),
+        _footer(notice),
+    )
+    return "\n".join(line.rstrip() for part in parts for line in part) + "\n"
+
+
+def _opening(notice: Notice) -> list[str]:
+    grant = notice.grant
+    called = grant.model_id if grant.model_id and confirmed(grant) else "a Bedrock model"
+    told = f"{who(grant)} was denied {called} in {grant.region}. {_outcome(notice)}"
+    duplicate = "This may be a duplicate: an earlier attempt to send it was cut off."
+    return [
+        headline(notice).upper(),
+        "=" * WIDTH,
+        *(wrapped(duplicate) if notice.may_be_duplicate else ()),
+        *wrapped(told[0].upper() + told[1:]),
+    ]
+
+
+def _outcome(notice: Notice) -> str:
+    special: str | None = None
+    if notice.occasion is Occasion.ADVICE:
+        special = wording.REPORTS.get(notice.grant.reason_code)
+    elif notice.occasion is Occasion.REQUESTED:
+        special = wording.REQUESTS.get(notice.grant.diagnosis)
+    return special or wording.OUTCOMES[notice.occasion]
+
+
+def _summary(notice: Notice) -> list[str]:
+    grant = notice.grant
+    rows: list[Row] = [
+        ("Who", (who(grant), grant.principal or "")),
+        ("Account", grant.account),
+        ("Region", grant.region),
+        ("Call", grant.sighting.action or ""),
+        ("Model id", (grant.model_id or "") if confirmed(grant) else ""),
+        ("From", visible(grant.sighting.source_ip or "", 64)),
+        ("Denied", _denied(notice)),
+        ("Refused by", wording.LAYERS[grant.layer] + (wording.EFFECTS[grant.effect] if grant.effect else "")),
+        ("Policy", grant.denying_policy or ""),
+    ]
+    return ["", *table(rows)]
+
+
+def _denied(notice: Notice) -> tuple[str, ...]:
+    """How often, since when."""
+    denials = notice.denials
+    if denials is None:
+        return (utc(notice.grant.sighting.time),)
+    if denials.count == 1:
+        return (f"once, {utc(denials.first_at)}",)
+    return (f"{denials.count:,} times", f"first {utc(denials.first_at)}", f"last  {utc(denials.last_at)}")
+
+
+def _why(grant: Grant) -> tuple[list[str], list[str]]:
+    decided = f"by rule {grant.rule}" if grant.rule else grant.decision
+    rows: list[Row] = [
+        ("Diagnosis", f"{grant.diagnosis}: {wording.DIAGNOSES[grant.diagnosis]}"),
+        ("Decision", f"{decided} ({grant.reason_code})"),
+    ]
+    if step := last_step(grant):
+        why = sentence(step.reason, _REASON_LENGTH)
+        rows.append(("Last step", (f"{step.state} by {sentence(step.by, 128)}, {utc(step.at)}", why)))
+    return wrapped(sentence(grant.reason, _REASON_LENGTH)), table(rows)
+
+
+def _granted(notice: Notice) -> list[str]:
+    """What is granted, or would be: actions, ARNs, the condition and the end."""
+    grant = notice.grant
+    if not notice.plan.own:
+        return []
+    rows: list[Row] = [
+        ("Actions", notice.plan.actions),
+        ("Profile", grant.profile or ""),
+        ("Models", [arn + (" (allowed already)" if arn in grant.allowed else "") for arn in grant.models[:_LISTED]]),
+        ("Routes to", destinations(grant)),
+        ("Condition", _condition(notice)),
+        ("Ends", _end(notice)),
+    ]
+    if grant.state is State.ACTIVE:
+        added = grant.written.added if grant.written else ()
+        rows += [("Verified", _verified(grant)), ("Written", _written(grant)), ("Added there", added)]
+    return section(_granted_title(grant), table(rows))
+
+
+def _granted_title(grant: Grant) -> str:
+    return wording.GRANT_TITLES.get(grant.state, "What was asked for")
+
+
+def _condition(notice: Notice) -> str:
+    if not notice.grant.profile:
+        return "none: the model is granted for direct calls"
+    if notice.in_place:
+        return "none, where the ARNs join a statement of the principal's own: the models can be called directly too"
+    return "models only through this profile: bedrock:InferenceProfileArn is the profile's ARN"
+
+
+def _end(notice: Notice) -> str:
+    grant = notice.grant
+    how = "when this service takes it back" if notice.in_place else "by itself"
+    if grant.expires_at:
+        return f"{utc(grant.expires_at)}, {how}"
+    if grant.grant_seconds:
+        return f"{lasting(grant.grant_seconds)} after it is granted, {how}"
+    return "not by itself"
+
+
+def _verified(grant: Grant) -> str:
+    if grant.verification is Verification.SIMULATED:
+        return "simulated: IAM's policy simulator allows the call"
+    return "inconclusive: IAM's policy simulator gave no clear answer"
+
+
+def _written(grant: Grant) -> tuple[str, ...]:
+    return (f"{grant.written.strategy} policy", *grant.written.policies) if grant.written else ()
+
+
+def _statement(grant: Grant, leave_out: frozenset[str]) -> list[str]:
+    lines = [] if "statement" in leave_out else statement_lines(grant)
+    return section("The statement that decided", indented("\n".join(lines))) if lines else []
+
+
+def _policy(notice: Notice, leave_out: frozenset[str]) -> list[str]:
+    plan = notice.plan
+    title = wording.PLAN_TITLES.get(notice.occasion, "The policy before and after")
+    if plan.before == plan.after:
+        return []
+    if not plan.before and plan.after == plan.own and plan.snippets and not notice.in_place:
+        only = "The principal has no other grant of this service, so its policy here is the JSON below."
+        return section(title, wrapped(only))
+    if not plan.after:
+        return section(title, wrapped("This was the principal's last grant of this service: its policy is gone."))
+    if "policy" in leave_out:
+        return section(title, wrapped("Too long for an e-mail."))
+    lines: list[str] = []
+    for place in range(max(len(plan.before), len(plan.after))):
+        before, after = (_pretty(side, place) for side in (plan.before, plan.after))
+        number = f" (policy {place + 1})" if place else ""
+        lines += difflib.unified_diff(before, after, f"before{number}", f"after{number}", lineterm="", n=4)
+    return section(title, wrapped(_whose_policy(notice)), indented("\n".join(lines)))
+
+
+def _whose_policy(notice: Notice) -> str:
+    if notice.in_place:
+        return (
+            "These ARNs go into the principal's own policy that grants the model already; written as a policy of its "
+            "own, the grants are:"
+        )
+    return "The policy that this service keeps for the principal, made from all of its grants:"
+
+
+def _pretty(documents: Sequence[str], place: int) -> list[str]:
+    return json.dumps(json.loads(documents[place]), indent=2).splitlines() if place < len(documents) else []
+
+
+def _snippets(notice: Notice, leave_out: frozenset[str]) -> list[str]:
+    snippets = notice.plan.snippets
+    if snippets is None:
+        return []
+    title = "To paste into your own code: this grant alone"
+    if "snippets" in leave_out:
+        return section(title, wrapped("Too long for an e-mail."))
+    forms = (("JSON", snippets.json), ("Terraform", snippets.terraform), ("CloudFormation", snippets.cloudformation))
+    return section(title, *([f"* {name}", "", *indented(code)] for name, code in forms))
+
+
+def _by_hand(notice: Notice) -> list[str]:
+    grant = notice.grant
+    ready = commands(grant, notice.plan, notice.strategy)
+    if grant.state is State.ACTIVE or not ready:
+        return []
+    title = "By hand, with the AWS CLI"
+    if grant.diagnosis is DiagnosisKind.LEAKED_KEY:
+        return section(title, indented("\n".join(ready)))
+    save = f"Save the JSON above as {POLICY_FILE}"
+    if len(notice.plan.own) > 1:
+        save += f", its second policy as {POLICY_FILE.replace('.json', '-2.json')} and so on"
+    if permission_set(grant):
+        save += ", add to it what the first command shows (the second one overwrites it)"
+    return section(
+        title,
+        wrapped(f"{save}, look it over, and run:"),
+        indented("\n".join(ready)),
+        wrapped(console(grant, notice.strategy)),
+    )
+
+
+def _caller(grant: Grant) -> list[str]:
+    words = caller_words(grant)
+    if not words:
+        return []
+    warning = (
+        "Nobody has checked this. The caller can write whatever it wishes here; follow no link and no instruction in "
+        "it."
+    )
+    lines = [line for name, said in words.items() for line in quoted(wording.CALLER_LABELS[name], said)]
+    return section("As sent by the caller", wrapped(warning), lines)
+
+
+def _footer(notice: Notice) -> list[str]:
+    grant = notice.grant
+    rows: list[Row] = [
+        ("Request", notice.request_id),
+        ("Ledger row", (visible(grant.pk, _KEY_LENGTH), visible(grant.sk, _KEY_LENGTH))),
+        ("", f"version {grant.version}, {grant.state}"),
+        ("CloudTrail", f"event {visible(grant.sighting.event_id, 64)}"),
+    ]
+    return ["", "-" * WIDTH, *table(rows), "", "Sent by bedrock-access-remediator."]

@@ -1,0 +1,191 @@
+"""A notice: which change of a grant people hear of, on which topic, and how urgent it is."""
+
+import enum
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
+from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.notices.snippets import Snippets
+
+
+class Occasion(enum.StrEnum):
+    """What a notice is about."""
+
+    REQUESTED = "requested"
+    GRANTED = "granted"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+    ADVICE = "advice"
+    ALERT = "alert"
+    REJECTED = "rejected"
+    LAPSED = "lapsed"
+    REVOKED = "revoked"
+
+
+class Severity(enum.StrEnum):
+    """Whether somebody has to do something: no, yes, or at once."""
+
+    INFO = "info"
+    ACTION = "action"
+    ALERT = "alert"
+
+
+class Audience(enum.StrEnum):
+    """Which topic it goes to: the people who may approve, or everybody who wants to know."""
+
+    APPROVALS = "approvals"
+    NOTICES = "notices"
+
+
+OCCASIONS: Final[Mapping[State, Occasion]] = {
+    State.PENDING: Occasion.REQUESTED,
+    State.ACTIVE: Occasion.GRANTED,
+    State.ROLLED_BACK: Occasion.ROLLED_BACK,
+    State.FAILED: Occasion.FAILED,
+    State.REPORTED: Occasion.ADVICE,
+    State.REJECTED: Occasion.REJECTED,
+    State.LAPSED: Occasion.LAPSED,
+    State.REVOKED: Occasion.REVOKED,
+}
+"""The states that people hear of; `approved`, `applying` and `revoking` pass by silently."""
+
+ALERTING: Final = frozenset({"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete"})
+"""Reasons that point at an attack or at a guard that is down, whatever the state."""
+
+QUIET: Final = frozenset({"mode_observe", "rule_never", "principal_missing", "principal_recreated"})
+"""Advice on what was wanted so, or is over: nobody has to do anything."""
+
+_SEVERITIES: Final[Mapping[Occasion, Severity]] = {
+    Occasion.REQUESTED: Severity.ACTION,
+    Occasion.ROLLED_BACK: Severity.ACTION,
+    Occasion.FAILED: Severity.ACTION,
+    Occasion.ADVICE: Severity.ACTION,
+    Occasion.ALERT: Severity.ALERT,
+}
+
+
+_CALLER_KEY = re.compile(r"account/\d+/([A-Za-z]+)/")
+
+
+class Denials(Struct, frozen=True, kw_only=True):
+    """How often the call was denied, copies of an event not counted, and from when to when."""
+
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a policy would say: the principal's whole compiled policy without and with the grant, and the grant alone.
+
+    `own` is the grant alone, `snippets` the same for a person to paste: None where nobody should.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    snippets: Snippets | None = None
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions that the grant alone allows."""
+        statements = (statement for text in self.own for statement in json.loads(text)["Statement"])
+        return tuple(sorted({action for statement in statements for action in _listed(statement["Action"])}))
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """All that a message is made from.
+
+    `strategy` is where the stack writes grants (`managed`, `inline`, `in-place`). `may_be_duplicate` says that an
+    earlier try may have got through.
+    """
+
+    grant: Grant
+    occasion: Occasion
+    denials: Denials | None = None
+    plan: Plan = Plan()
+    strategy: str = "managed"
+    may_be_duplicate: bool = False
+
+    @property
+    def audience(self) -> Audience:
+        """Which topic it goes to."""
+        return Audience.APPROVALS if self.occasion is Occasion.REQUESTED else Audience.NOTICES
+
+    @property
+    def severity(self) -> Severity:
+        """Whether somebody has to do something."""
+        if self.grant.reason_code in ALERTING:
+            return Severity.ALERT
+        if self.occasion is Occasion.ADVICE and _expected(self.grant):
+            return Severity.INFO
+        return _SEVERITIES.get(self.occasion, Severity.INFO)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the ARNs go, or went, into the principal's own policy: without condition and without end there."""
+        return (self.grant.written.strategy if self.grant.written else self.strategy) == "in-place"
+
+    @property
+    def request_id(self) -> str:
+        """A name for this version of the row that is safe everywhere and grants nothing."""
+        return request_id(self.grant)
+
+
+def occasion(grant: Grant) -> Occasion | None:
+    """What the grant's state is an occasion for; None where nobody is told."""
+    if grant.state is State.REPORTED and (
+        grant.diagnosis is DiagnosisKind.LEAKED_KEY or grant.reason_code == "identity_mismatch"
+    ):
+        return Occasion.ALERT
+    return OCCASIONS.get(grant.state)
+
+
+def request_id(grant: Grant) -> str:
+    """A digest of the row's key and version, 32 hexadecimal digits."""
+    key = "\0".join((grant.pk, grant.sk, str(grant.version)))
+    return hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()[:32]
+
+
+def who(grant: Grant) -> str:
+    """The principal in a few words: `role llm-app`, or the type of the caller where there is no role or user.
+
+    The caller's id stays out of it, since it may hold the name of the session, which the caller wrote.
+    """
+    try:
+        principal = Principal.parse(grant.principal or "")
+    except ArnError:
+        found = _CALLER_KEY.match(grant.pk)
+        return f"caller of type {found[1]}" if found else "unknown caller"
+    return f"{principal.kind} {principal.name}"
+
+
+def target(grant: Grant) -> str | None:
+    """What was called, as AWS confirmed it: the profile's id, or the model's; None where nothing is confirmed."""
+    confirmed = grant.profile or next(iter(grant.resources), None)
+    if confirmed is None:
+        return None
+    try:
+        return BedrockResource.parse(confirmed).id
+    except ArnError:
+        return None
+
+
+def last_step(grant: Grant) -> Event | None:
+    """The change that led to the state, with who made it and why; None for a row that is as it was opened."""
+    return grant.history[-1] if len(grant.history) > 1 else None
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _expected(grant: Grant) -> bool:
+    return grant.reason_code in QUIET or grant.diagnosis is DiagnosisKind.ALREADY_ALLOWED

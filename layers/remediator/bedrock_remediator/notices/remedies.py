@@ -1,0 +1,309 @@
+"""Remedies: the texts for what to do next, by the layer that refused and by the reason code."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bedrock_remediator.core.denial import Layer
+from bedrock_remediator.core.grant import DiagnosisKind
+
+Steps = tuple[str, ...]
+
+BY_LAYER: Final[Mapping[Layer, Steps]] = {
+    Layer.IDENTITY: (
+        (
+            "A policy of the principal itself denies the call. An Allow never beats a Deny, so no grant can help: "
+            "whoever owns that policy has to narrow or remove the Deny, if the call is meant to work."
+        ),
+    ),
+    Layer.RESOURCE: (
+        "Ask the owner of the called resource to allow this principal in the resource's own policy.",
+        "After that, the next denial of the call is looked at anew.",
+    ),
+    Layer.BOUNDARY: (
+        (
+            "The principal's permissions boundary has to allow the actions on all the ARNs of the profile. Ask the "
+            "team that owns the boundary; a grant beside the boundary has no effect."
+        ),
+    ),
+    Layer.SESSION: (
+        (
+            "The role was assumed with a session policy that does not allow the call. Change the program or the tool "
+            "that calls AssumeRole: leave the session policy away, or add the actions to it. The role itself needs no "
+            "change."
+        ),
+    ),
+    Layer.SCP: (
+        (
+            "An administrator of the AWS organization has to change the service control policy. No policy of this "
+            "account can override it."
+        ),
+        (
+            "Where the policy restricts regions (aws:RequestedRegion): an inference profile needs its source region "
+            "and every destination region allowed, and a global profile also needs the value 'unspecified'."
+        ),
+    ),
+    Layer.RCP: (
+        (
+            "An administrator of the AWS organization has to change the resource control policy. No policy of this "
+            "account can override it."
+        ),
+    ),
+    Layer.VPC_ENDPOINT: (
+        "The policy of the VPC endpoint for bedrock-runtime has to allow the call. Ask the team that owns the VPC.",
+    ),
+    Layer.ROLE_TRUST: ("Change the trust policy of the role: it decides who may assume it.",),
+    Layer.MODEL_ACCESS: (
+        (
+            "Permissions are not the matter: the account has no access to the model. Open the Amazon Bedrock console "
+            "in the region of the call, choose the model in the model catalog and request access; Anthropic's models "
+            "also ask for use case details once an account."
+        ),
+        "Access can take some minutes to reach every region. After that the call works without any change in IAM.",
+    ),
+    Layer.MARKETPLACE: (
+        (
+            "The model is sold through AWS Marketplace. Let somebody with aws-marketplace:ViewSubscriptions and "
+            "aws-marketplace:Subscribe call the model once in this account; after that, nobody else needs those rights."
+        ),
+        (
+            "Check that the account has a valid payment method, and try again after a few minutes: a fresh "
+            "subscription takes that long."
+        ),
+    ),
+    Layer.ACCOUNT: (
+        (
+            "AWS itself does not let this account use the model or the operation. Open a case with AWS Support; new "
+            "accounts and some countries are restricted."
+        ),
+    ),
+    Layer.API_KEY: (
+        (
+            "The call was made with an Amazon Bedrock API key whose owner lacks bedrock:CallWithBearerToken. API keys "
+            "are outside of what this service grants: an administrator decides whether they may be used at all."
+        ),
+    ),
+    Layer.LEGACY: (
+        (
+            "The model's provider has retired it, or keeps it for recent users only. Move the client to an active "
+            "model; no permission brings this one back."
+        ),
+    ),
+    Layer.UNKNOWN: (
+        "Read the message below and look up the record in CloudTrail by its event id.",
+        (
+            "If the call should work, find out which policy refused it: with aws iam simulate-principal-policy, or "
+            "with GetRequestAuthorizationDetails where the message gives an authorization id."
+        ),
+    ),
+}
+
+BY_CODE: Final[Mapping[str, Steps]] = {
+    "mode_observe": (
+        "Nothing was changed: the stack's Mode is 'observe'. The policy below is what it would have written.",
+        "To let people decide on such requests, set the parameter Mode to 'approve'; to let rules apply, to 'auto'.",
+    ),
+    "denied_despite_grant": (
+        (
+            "Look whether the grant is still in place: the policies under /bedrock-access-remediator/ that are "
+            "attached to the principal. Terraform or CloudFormation may have detached them; then put the snippet into "
+            "its code."
+        ),
+        (
+            "If it is, something that IAM's simulator does not see refuses the call: a service control policy with "
+            "conditions (often on aws:RequestedRegion), a session policy, or a VPC endpoint's policy."
+        ),
+    ),
+    "rule_never": (
+        "Nothing to do if the rule is meant: the allowlist's rule says 'never' for this, and nobody was asked.",
+        "If it is not meant, an administrator changes the rule; the next denial is then decided anew.",
+    ),
+    "principal_not_grantable": (
+        (
+            "The stack's parameter GrantablePrincipals does not cover this principal, so the service may not touch it. "
+            "Whoever owns the principal can add the policy below to it."
+        ),
+    ),
+    "permission_set": (
+        (
+            "The role belongs to IAM Identity Center, and AWS lets nobody change it in this account. Add the policy "
+            "below to its permission set: IAM Identity Center, Permission sets, {permission_set}, Inline policy."
+        ),
+        "Then provision the permission set to its accounts again. Everybody who uses it gets the access.",
+    ),
+    "identity_center_user": (
+        (
+            "Add the access to the permission set that the person uses: IAM Identity Center, Permission sets, Inline "
+            "policy. Then provision it to its accounts again."
+        ),
+    ),
+    "service_linked_role": (
+        (
+            "The role is linked to an AWS service, and only that service can change it. Let the service use a role of "
+            "your own, where it can, or another model."
+        ),
+    ),
+    "federated_user": (
+        (
+            "Change the policy of the IAM user whose keys made the federated session, and the session policy that was "
+            "given with it; better, let the workload assume a role, whose denials can be repaired."
+        ),
+    ),
+    "root_user": ("Do not call Bedrock as the account's root user. Use a role; its first denial opens a request.",),
+    "aws_service": (
+        "See that service's documentation for the role it needs, and give it one of your own where it takes one.",
+    ),
+    "other_account": ("Tell the administrators of the account that made the call: its policies are theirs.",),
+    "account_not_enrolled": (
+        (
+            "Nothing in that account can be read or changed from here. Its administrators can grant the access by "
+            "hand, or enrol the account with this service."
+        ),
+    ),
+    "other_action": (
+        (
+            "This service grants the invocation of models only. An administrator decides whether the principal should "
+            "have the action."
+        ),
+    ),
+    "unsupported_resource": (
+        (
+            "This service grants inference profiles and foundation models only. Whoever owns the resource that was "
+            "called can allow it in a policy of the principal."
+        ),
+    ),
+    "profile_id_needed": (
+        (
+            "Change the client: let it pass modelId {model_id}. Its policies allow that already; nothing needs to be "
+            "granted."
+        ),
+    ),
+    "model_not_found": (
+        (
+            "Correct the model's identifier in the client, or call in a region that has the model: aws bedrock "
+            "list-foundation-models --region {region} shows what there is."
+        ),
+    ),
+    "no_profile_serves_model": (
+        (
+            "The model cannot be called on demand in {region}, and no inference profile there routes to it. Use "
+            "another model or another region, or buy provisioned throughput."
+        ),
+    ),
+    "profile_choice": (
+        (
+            "The record does not say which inference profile the client used. The narrowest one that fits was chosen; "
+            "before you grant it, ask the owner of the client which of these it passes as modelId: {candidates}."
+        ),
+    ),
+    "model_or_profile": (
+        (
+            "The record does not say whether the client called the model itself or through an inference profile. Ask "
+            "its owner before you grant; the grant as it stands is for the model itself."
+        ),
+    ),
+    "profile_from_request": (
+        (
+            "The message names no resource. The profile is the one that the caller's own request names, and AWS "
+            "confirms that it exists: check that it is the one that is meant."
+        ),
+    ),
+    "layer_unknown": (
+        (
+            "The message does not say which kind of policy refused the call, so a grant may not be what is missing. "
+            "IAM's simulator is asked before and after anything is written."
+        ),
+    ),
+    "paused": (
+        "Every grant of this stack is paused. Find out why before you decide on this one.",
+        "After the pause (parameter Paused set to 'false'), decide on the request.",
+    ),
+    "allowlist_incomplete": (
+        (
+            "A document of the allowlist cannot be read or parsed, so no rule applies by itself any more. Repair that "
+            "first: the function triage's log names the document."
+        ),
+        "Decide on this request as on any other.",
+    ),
+    "cap_reached": (
+        (
+            "The rule's limit of grants for one day is used up. Look at what it granted today before you grant more: a "
+            "sudden rush can be a stolen credential trying every model."
+        ),
+    ),
+    "backfill": ("The denial was sent in afterwards, and such denials never apply by themselves. Decide on it.",),
+    "inputs_changed": (
+        (
+            "What AWS says of the profile has changed since this was decided, so it has to be decided again. Compare "
+            "the list of ARNs."
+        ),
+    ),
+    "rule_no_longer_allows": (
+        "The allowlist no longer allows this by itself; it did when the request was made. Decide on it.",
+    ),
+    "expired": (
+        "The grant would have ended before it was made. The next denial of the same call opens a new request.",
+    ),
+    "profile_missing": (
+        (
+            "The inference profile has been deleted since the request was made. Let the client pass one that exists; "
+            "its first denial opens a request."
+        ),
+    ),
+    "model_missing": (
+        (
+            "AWS no longer offers the model in that region. Let the client pass one that it offers; its first denial "
+            "opens a request."
+        ),
+    ),
+    "model_needs_profile": (
+        (
+            "The model can be called through an inference profile only. Let the client pass the profile's id; its "
+            "first denial opens a request."
+        ),
+    ),
+    "row_inconsistent": (
+        (
+            "The ledger's row contradicts itself, which no function of this service writes. Find out from CloudTrail "
+            "who or what else wrote to the ledger."
+        ),
+        "Nothing was granted.",
+    ),
+    "stale_approval": (
+        "The approval came too late to be carried out. The next denial of the same call opens a new request.",
+    ),
+    "principal_missing": ("The principal no longer exists. If it was deleted on purpose, nothing is left to do.",),
+    "principal_recreated": (
+        (
+            "The principal was deleted and made again under the same name since it was denied; the new one gets "
+            "nothing that was meant for the old one. Its own next denial opens a new request."
+        ),
+    ),
+    "approval_unverified": (
+        (
+            "The row says that a person approved it, but the approval's signature does not hold. Somebody or something "
+            "other than this service wrote to the ledger: find out from CloudTrail who did."
+        ),
+        "Nothing was granted.",
+    ),
+    "identity_mismatch": (
+        (
+            "Parts of the event name different accounts, regions or principals. A genuine CloudTrail event never does: "
+            "find out who can put messages into the denials queue or events on the bus."
+        ),
+        "Nothing was granted, and nothing was looked up.",
+    ),
+}
+
+BY_DIAGNOSIS: Final[Mapping[DiagnosisKind, Steps]] = {
+    DiagnosisKind.ALREADY_ALLOWED: (
+        (
+            "Nothing to do if calls work by now: the denial is older than the policy that allows it, and a change in "
+            "IAM takes some seconds to reach every region."
+        ),
+        (
+            "If calls still fail, the refusal comes from elsewhere: a session policy, a service control policy with "
+            "conditions, or a VPC endpoint's policy."
+        ),
+    ),
+    DiagnosisKind.UNKNOWN: BY_LAYER[Layer.UNKNOWN],
+}

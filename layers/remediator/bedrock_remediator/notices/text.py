@@ -1,0 +1,112 @@
+"""Plain text in 72 columns: the shapes an e-mail is made of, and the one way that foreign text enters it.
+
+Everything that these functions give back is printable ASCII. A control character, a line break, a right-to-left mark
+or a letter that looks like another shows as its escape, so no text can leave the place it was put in.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+WIDTH: Final = 72
+LABEL: Final = 13
+LONGEST_VALUE: Final = 1024
+
+_HIDDEN = re.compile(r"[^\x20-\x7e]")
+_SPACES = re.compile(r" {2,}")
+_RUN = re.compile(r"([^A-Za-z0-9 ])\1{3,}")
+_SCHEME = re.compile(r"(?i)\b(https?|ftp|mailto|file|data|javascript):")
+_HOST = re.compile(r"(?i)\bwww\.")
+
+
+def visible(text: str, limit: int = LONGEST_VALUE) -> str:
+    r"""The text as one line of printable ASCII, at most `limit` characters long and a note of its length.
+
+    Anything else shows as Python writes it, `\n` or `\u202e`. Visible text stays as it is when it passes again.
+    """
+    escaped = _escaped(text[: limit + 1])
+    if len(text) <= limit and len(escaped) <= limit:
+        return escaped
+    return f"{escaped[:limit]}... ({len(text)} characters in all)"
+
+
+def _escaped(text: str) -> str:
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def sentence(text: str, limit: int) -> str:
+    """Visible text with runs of spaces made one: a reason may quote the caller, and must not look like a table."""
+    return _SPACES.sub(" ", visible(text, limit))
+
+
+def unlinked(text: str) -> str:
+    """Visible text with its addresses taken apart, so that no mail client makes a link of them."""
+    return _HOST.sub("www[.]", _SCHEME.sub(r"\1[:]", text))
+
+
+def wrapped(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    """The text as lines, the first one beginning with `first` and the others with `rest`; no word is broken.
+
+    Long runs of a character that is no letter, digit or space are cut, so that no text can draw a heading's rule.
+    """
+    lines = textwrap.wrap(
+        _RUN.sub(r"\1\1\1", visible(text)),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=first if rest is None else rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [first.rstrip()]
+
+
+def table(rows: Iterable[tuple[str, str | Sequence[str]]]) -> list[str]:
+    """Labels and values in two columns; a value of several texts takes a line each, an empty one is left out."""
+    lines = []
+    for label, value in rows:
+        heads = (f"  {label:<{LABEL}}", "  " + " " * LABEL)
+        for place, text in enumerate((value,) if isinstance(value, str) else value):
+            if text:
+                lines += wrapped(text, heads[min(place, 1)], heads[1])
+    return lines
+
+
+def numbered(steps: Sequence[str]) -> list[str]:
+    """A numbered list."""
+    return [line for place, step in enumerate(steps, 1) for line in wrapped(step, f"{place:>3}. ", "     ")]
+
+
+def quoted(label: str, text: str) -> list[str]:
+    """Text that the caller wrote, behind a bar on each of its lines, unlinked, and broken where it is too long."""
+    bar = f"  {'':<{LABEL}}| "
+    room = WIDTH - len(bar)
+    lines = textwrap.wrap(unlinked(visible(text)), room, break_on_hyphens=False) or [""]
+    return [f"  {label:<{LABEL}}| {lines[0]}", *(bar + line for line in lines[1:])]
+
+
+def section(title: str, *blocks: Sequence[str]) -> list[str]:
+    """A heading with a rule under it and the blocks that are not empty, an empty line between them."""
+    lines = ["", title.upper(), "-" * WIDTH]
+    for place, block in enumerate(block for block in blocks if block):
+        lines += ["", *block] if place else [*block]
+    return lines
+
+
+def indented(text: str) -> list[str]:
+    """Code, as it is but for what is not printable ASCII, two columns in."""
+    return ["  " + _escaped(line) for line in text.splitlines()]
+
+
+def utc(moment: datetime) -> str:
+    """A moment for people: `2026-11-23 07:51 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def lasting(seconds: int) -> str:
+    """A length of time for people: `30 days`, `1 hour`."""
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {word}{'s' if seconds != size else ''}"
+    return f"{seconds} seconds"

@@ -1,0 +1,86 @@
+"""Wording: what an e-mail calls each occasion, diagnosis and layer."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.grant import DiagnosisKind, State
+from bedrock_remediator.notices.notice import Occasion
+
+OUTCOMES: Final[Mapping[Occasion, str]] = {
+    Occasion.REQUESTED: "A grant would repair it, and waits for a person's decision.",
+    Occasion.GRANTED: "The missing permissions have been added.",
+    Occasion.ROLLED_BACK: "A grant was tried, did not help, and was taken back.",
+    Occasion.FAILED: "A grant was meant to repair it, and could not be applied.",
+    Occasion.ADVICE: "Nothing was changed; the steps below say who can help.",
+    Occasion.ALERT: "Nothing was granted, and nothing will be.",
+    Occasion.REJECTED: "The request was rejected; nothing was granted.",
+    Occasion.LAPSED: "The request has lapsed; nothing was granted.",
+    Occasion.REVOKED: "The permissions that were added have been taken away again.",
+}
+
+REPORTS: Final[Mapping[str, str]] = {
+    "mode_observe": "Nothing was changed: the stack only observes.",
+    "rule_never": "Nothing was changed: a rule says never.",
+    "already_allowed": "Nothing was changed, and probably nothing needs to be.",
+    "denied_despite_grant": "Nothing was changed: the grant stands, and was not enough.",
+}
+"""Better words for some reports, by their reason code."""
+
+REQUESTS: Final[Mapping[DiagnosisKind, str]] = {
+    DiagnosisKind.CONDITIONAL_ALLOW: (
+        "A policy allows it under a condition that was not met: look at it before anything is granted."
+    ),
+    DiagnosisKind.WRONG_IDENTIFIER: (
+        "Another id of the same model is granted already: change the client, or grant this one too."
+    ),
+}
+"""Better words for some requests, by their diagnosis."""
+
+DIAGNOSES: Final[Mapping[DiagnosisKind, str]] = {
+    DiagnosisKind.MISSING_GRANT: "permissions are missing",
+    DiagnosisKind.ALREADY_ALLOWED: "its policies allow the call already",
+    DiagnosisKind.CONDITIONAL_ALLOW: "it is allowed under a condition that was not met",
+    DiagnosisKind.WRONG_IDENTIFIER: "the client uses another model id than it should",
+    DiagnosisKind.NOT_FIXABLE: "no grant of this service can help",
+    DiagnosisKind.LEAKED_KEY: "an access key has leaked",
+    DiagnosisKind.UNKNOWN: "not understood, so nothing is granted",
+}
+
+LAYERS: Final[Mapping[Layer, str]] = {
+    Layer.IDENTITY: "identity policies",
+    Layer.RESOURCE: "a resource-based policy",
+    Layer.BOUNDARY: "the permissions boundary",
+    Layer.SESSION: "a session policy",
+    Layer.SCP: "a service control policy",
+    Layer.RCP: "a resource control policy",
+    Layer.VPC_ENDPOINT: "a VPC endpoint's policy",
+    Layer.ROLE_TRUST: "a role's trust policy",
+    Layer.MODEL_ACCESS: "Bedrock's model access",
+    Layer.MARKETPLACE: "AWS Marketplace",
+    Layer.ACCOUNT: "AWS, for the account as a whole",
+    Layer.API_KEY: "the rules for Bedrock API keys",
+    Layer.LEGACY: "the model's provider: it is a legacy model",
+    Layer.UNKNOWN: "not said",
+}
+
+EFFECTS: Final = {Effect.IMPLICIT: " (no Allow)", Effect.EXPLICIT: " (explicit Deny)"}
+
+PLAN_TITLES: Final[Mapping[Occasion, str]] = {
+    Occasion.REQUESTED: "The policy before and after, if you grant it",
+    Occasion.ADVICE: "The policy before and after, if it were granted",
+}
+
+GRANT_TITLES: Final[Mapping[State, str]] = {
+    State.PENDING: "What would be granted",
+    State.REPORTED: "What would be granted",
+    State.ACTIVE: "What is granted",
+    State.REVOKED: "What was taken away",
+}
+
+CALLER_LABELS: Final = {
+    "session": "Session",
+    "user_agent": "User agent",
+    "model_id": "Model id",
+    "message": "Message",
+}
