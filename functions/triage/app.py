@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     home = context.invoked_function_arn.split(":")[4]
     summary = _triage(home).handle({record["messageId"]: record["body"] for record in event["Records"]})
     for outcome, messages in summary.counts.items():
-        metrics.add_metric(name=f"Denials.{outcome}", unit=MetricUnit.Count, value=messages)
+        metrics.add_metric(name=f"Denials_{outcome}", unit=MetricUnit.Count, value=messages)
     for grant in summary.opened:
         logger.info("opened", grant={"pk": grant.pk, "sk": grant.sk, "state": grant.state, "code": grant.reason_code})
     return {"batchItemFailures": [{"itemIdentifier": message} for message in sorted(summary.failed)]}

@@ -292,9 +292,9 @@ def test_a_later_denial_of_an_active_grant_is_reported_once(service: Service, de
     service.iam.holdings = FakeIam(policy(statement(list(US.resources)))).holdings
     assert service.handle(denial(minutes=11)) == {"blocked": 1}
     advice = service.row(f"advice#already_allowed#{US.arn}")
-    assert (advice.state, advice.reason_code) == (State.REPORTED, "already_allowed")
+    assert (advice.state, advice.reason_code) == (State.REPORTED, "denied_despite_grant")
     grant = service.row()
-    assert (grant.state, grant.blocked_by) == (State.ACTIVE, "already_allowed")
+    assert (grant.state, grant.blocked_by) == (State.ACTIVE, "denied_despite_grant")
     assert service.handle(denial(minutes=12), denial(minutes=13)) == {"repeat": 2}
     assert service.ledger.denials(make.ROLE, SK).count == 4
     assert service.row(advice.sk) == advice

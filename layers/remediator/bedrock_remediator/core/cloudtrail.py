@@ -116,8 +116,10 @@ def _denial(envelope: _Envelope, caller: Caller) -> Denial | Unreadable:
     action = text.action or INVOCATIONS.get(record.event_name or "")
     if action is None:
         return _unreadable(envelope, caller, "action_unknown", "Neither the message nor the record names an action.")
-    _agree("account", envelope.account, record.recipient, caller.account)
-    _agree("region", envelope.region, record.region)
+    if not envelope.account == record.recipient == caller.account:
+        _agree("account", envelope.account, record.recipient, caller.account)
+    if envelope.region != record.region:
+        _agree("region", envelope.region, record.region)
     _agree_on_principal(text.principal, caller)
     resource = _resource(text.resource, caller, record.region)
     if text.resource not in (None, "*") and resource is None:
@@ -154,7 +156,7 @@ def _agree_on_principal(named: str | None, caller: Caller) -> None:
     """The message's principal must be the record's: the same session, role or user."""
     if caller.principal is None and caller.type in _GRANTABLE_TYPES:
         raise _DisagreementError(f"The record's userIdentity of type {caller.type} names no single role or user.")
-    if caller.principal is not None:
+    if caller.principal is not None and caller.principal.account != caller.account:
         _agree("account", caller.account, caller.principal.account)
     if named is None or named == caller.arn:
         return
@@ -206,6 +208,8 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _utc(time: datetime) -> datetime:
+    if time.tzinfo is UTC and not time.microsecond:
+        return time
     return (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)).replace(microsecond=0)
 
 

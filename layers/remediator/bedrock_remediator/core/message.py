@@ -106,11 +106,13 @@ def read(text: str | None) -> Message | Unread:
     Returns:
         What it says, or why it cannot be read. It never raises, whatever the text.
     """
-    if not text or not text.strip():
-        return Unread("message_missing", "The record carries no error message.")
-    if len(text) >= TRUNCATED_BYTES or (not text.isascii() and len(text.encode(errors="replace")) >= TRUNCATED_BYTES):
+    if len(text or "") >= TRUNCATED_BYTES or (
+        text and not text.isascii() and len(text.encode(errors="replace")) >= TRUNCATED_BYTES
+    ):
         return Unread("message_truncated", "The error message was cut off at 1 KB, so its end is not known.")
-    text = text.strip()
+    text = text.strip() if text else ""
+    if not text:
+        return Unread("message_missing", "The record carries no error message.")
     if found := _DENIED.fullmatch(text):
         return _denied(found)
     if found := _CONSOLE.fullmatch(text):

@@ -24,7 +24,7 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis.message import from_message
-from bedrock_remediator.core.grant import FINISHED, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.rule import Subject
 from bedrock_remediator.flows.batch import Group, Summary, counter, grouped
 from bedrock_remediator.flows.investigation import Findings, Investigation
@@ -79,7 +79,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     def advising(self, code: str, reason: str) -> "Verdict":
         """The same, but nothing is granted."""
         diagnosis = self.findings.diagnosis
-        if diagnosis.grantable:
+        if diagnosis.grantable or diagnosis.kind is DiagnosisKind.ALREADY_ALLOWED:
             diagnosis = replace(diagnosis, code=code, reason=reason, grantable=False)
         decision = Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
         return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision)
