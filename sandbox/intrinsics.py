@@ -109,6 +109,19 @@ class Intrinsics:
             raise TemplateError(f"no such condition: {name}")
         return self._test(self._conditions[name])
 
+    def check(self, rules: Mapping[str, Any]) -> None:
+        """Refuse parameters that do not go together, by the template's `Rules`.
+
+        Raises:
+            TemplateError: An assertion does not hold; the message is its description.
+        """
+        for name, rule in rules.items():
+            if "RuleCondition" in rule and not self._test(rule["RuleCondition"]):
+                continue
+            for assertion in rule["Assertions"]:
+                if not self._test(assertion["Assert"]):
+                    raise TemplateError(f"{name}: {assertion['AssertDescription']}")
+
     def _mapping(self, node: Mapping[str, Any]) -> Any:
         if len(node) == 1:
             (key,) = node

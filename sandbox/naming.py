@@ -16,7 +16,7 @@ STREAM_LABEL: Final = "2026-01-01T00:00:00.000"
 class Form:
     """How resources of one type are named: the property that holds the name, `Ref`, and the attributes.
 
-    Each is a format string over partition, region, account, suffix, name, path and id.
+    Each is a format string over partition, region, account, suffix, name, path, uuid, id and short.
     """
 
     name_property: str
@@ -77,6 +77,21 @@ _FORMS: Final[Mapping[str, Form]] = {
         "",
         "{uuid}",
         {"Id": "{uuid}", "Arn": "arn:{partition}:lambda:{region}:{account}:event-source-mapping:{uuid}"},
+    ),
+    "AWS::ApiGatewayV2::Api": Form(
+        "",
+        "{short}",
+        {"ApiId": "{short}", "ApiEndpoint": "https://{short}.execute-api.{region}.{suffix}"},
+    ),
+    "AWS::ApiGatewayV2::Integration": Form("", "{short}", {"IntegrationId": "{short}"}),
+    "AWS::ApiGatewayV2::Route": Form("", "{short}", {"RouteId": "{short}"}),
+    "AWS::SecretsManager::Secret": Form(
+        "Name",
+        "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{short:.6}",
+        {"Id": "arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{short:.6}"},
+    ),
+    "AWS::Scheduler::Schedule": Form(
+        "Name", "{name}", {"Arn": "arn:{partition}:scheduler:{region}:{account}:schedule/default/{name}"}
     ),
     "AWS::Lambda::Function": _plain("lambda", "function:", "FunctionName"),
     "AWS::Events::Rule": _plain("events", "rule/", "Name"),
@@ -157,4 +172,5 @@ def _values(place: Place, logical_id: str, resource: Mapping[str, Any]) -> Mappi
         "path": properties.get("Path", "/"),
         "uuid": unique,
         "id": unique.replace("-", "").upper()[:17],
+        "short": unique.replace("-", "")[:10],
     }

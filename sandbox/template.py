@@ -150,6 +150,7 @@ class _Resolution:
         )
 
     def stack(self) -> Stack:
+        self._intrinsics.check(self._document.get("Rules", {}))
         return Stack(
             resources={
                 name: {**resource, "Properties": self._intrinsics.resolve(resource.get("Properties", {}))}

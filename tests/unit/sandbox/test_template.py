@@ -136,3 +136,29 @@ def test_reading_a_template_teaches_its_tags_to_no_other_reader(loaded: Loader) 
     loaded()
     with pytest.raises(yaml.constructor.ConstructorError):
         yaml.safe_load("a: !Ref b")
+
+
+RULES = """
+Parameters:
+  Way: {Type: String, Default: a, AllowedValues: [a, b]}
+  Needed: {Type: String, Default: ""}
+Rules:
+  Together:
+    RuleCondition: !Equals [!Ref Way, b]
+    Assertions:
+      - Assert: !Not [!Equals [!Ref Needed, ""]]
+        AssertDescription: Way=b needs Needed.
+Resources: {Topic: {Type: AWS::SNS::Topic, Properties: {}}}
+"""
+
+
+@pytest.mark.parametrize("given", [{}, {"Needed": "x"}, {"Way": "b", "Needed": "x"}])
+def test_parameters_that_go_together_are_taken(loaded: Loader, given: dict[str, str]) -> None:
+    """A rule asks for nothing where its condition does not hold."""
+    assert loaded(RULES, **given).resources
+
+
+def test_parameters_that_do_not_go_together_are_refused(loaded: Loader) -> None:
+    """By the rule's name and its own words."""
+    with pytest.raises(TemplateError, match=r"Together: Way=b needs Needed\."):
+        loaded(RULES, Way="b")

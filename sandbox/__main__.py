@@ -1,0 +1,142 @@
+"""The command line: `python -m sandbox run|serve|demo`.
+
+Exit codes: 0 handled, 1 something was left in a dead-letter queue, 2 bad input.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from sandbox.documents import BadInputError
+from sandbox.intrinsics import TemplateError
+from sandbox.running import Given, handle, read_allowlist, read_events, read_time, time_after
+from sandbox.stack import Options, Sandbox
+from sandbox.world import DEFAULT_WORLD, read_world
+
+_FAILED: Final = 1
+_BAD_INPUT: Final = 2
+
+_FILE: Final = click.Path(path_type=Path)
+_MODE: Final = click.Choice(["observe", "approve", "auto"])
+_STRATEGY: Final = click.Choice(["managed", "inline", "in-place"])
+
+
+def _parameters(mode: str, strategy: str) -> dict[str, str]:
+    return {"Mode": mode, "PolicyStrategy": strategy}
+
+
+def _common(command: Any) -> Any:
+    """The options that every command with a stack takes."""
+    for option in (
+        click.option("--verbose", is_flag=True, help="Show the functions' own log on stderr."),
+        click.option(
+            "--strategy", type=_STRATEGY, default="managed", show_default=True, help="Where grants are written."
+        ),
+        click.option("--mode", type=_MODE, default="approve", show_default=True, help="How far the service may go."),
+        click.option("--allowlist", type=_FILE, help="Rules: a file, or a directory with a file for each document."),
+        click.option("--world", type=_FILE, default=DEFAULT_WORLD, help="The account as it begins, YAML or JSON."),
+    ):
+        command = option(command)
+    return command
+
+
+class _Commands(click.Group):
+    """The commands; bad input to any is told in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BadInputError, TemplateError) as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(_BAD_INPUT)
+
+
+@click.group(cls=_Commands, help=__doc__)
+def cli() -> None:
+    """Run the stack on this machine."""
+
+
+@cli.command()
+@_common
+@click.option("--decide", type=click.Choice(["approve", "reject"]), help="Answer every pending request.")
+@click.option("--now", help="The time of the run; a quarter of an hour after the last event if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the story.")
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+def run(  # noqa: PLR0913, PLR0917 - one a command-line option
+    files: tuple[Path, ...],
+    world: Path,
+    allowlist: Path | None,
+    mode: str,
+    strategy: str,
+    decide: str | None,
+    now: str | None,
+    as_json: bool,  # noqa: FBT001 - click passes a flag so
+    verbose: bool,  # noqa: FBT001 - click passes a flag so
+) -> None:
+    """Handle the events in FILES, and tell what became of them.
+
+    A file holds an EventBridge event, an array of them, or JSON lines; a bare CloudTrail record is wrapped.
+    """
+    events = read_events(files)
+    options = Options(
+        parameters=_parameters(mode, strategy),
+        allowlist=read_allowlist(allowlist),
+        now=read_time(now) if now else time_after(events),
+        verbose=verbose,
+    )
+    sandbox = Sandbox(read_world(world), options)
+    if decide:
+        raise BadInputError(f"--decide {decide}: the stack has no approval route to decide on")
+    sys.exit(_run(sandbox, events, as_json=as_json))
+
+
+def _run(sandbox: Sandbox, events: list[Given], *, as_json: bool) -> int:
+    with sandbox:
+        if as_json:
+            from sandbox.report import report  # noqa: PLC0415 - what is not asked for need not be loaded
+
+            handle(sandbox, events)
+            click.echo(json.dumps(report(sandbox), indent=2))
+        else:
+            from sandbox.story import tell  # noqa: PLC0415 - what is not asked for need not be loaded
+
+            tell(sandbox, events)
+        for refusal in sorted(set(sandbox.authorization.refusals)):
+            click.echo(f"template.yaml does not allow a call. {refusal}", err=True)
+        return _FAILED if sandbox.failures else 0
+
+
+@cli.command()
+@_common
+@click.option("--port", type=click.IntRange(0, 65_535), default=8734, show_default=True, help="0 takes any free one.")
+def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
+    port: int,
+    world: Path,
+    allowlist: Path | None,
+    mode: str,
+    strategy: str,
+    verbose: bool,  # noqa: FBT001 - click passes a flag so
+) -> None:
+    """Keep a stack up: POST /events takes events, GET /notices lists what was sent."""
+    from sandbox.serving import serve as serve_stack  # noqa: PLC0415 - what is not asked for need not be loaded
+
+    options = Options(
+        parameters=_parameters(mode, strategy), allowlist=read_allowlist(allowlist), ticking=True, verbose=verbose
+    )
+    serve_stack(read_world(world), options, port, click.echo)
+
+
+@cli.command()
+@click.option("--verbose", is_flag=True, help="Show the functions' own log on stderr.")
+def demo(verbose: bool) -> None:  # noqa: FBT001 - click passes a flag so
+    """Show a choice of the sample events being handled."""
+    from sandbox.demonstration import demonstrate  # noqa: PLC0415 - what is not asked for need not be loaded
+
+    sys.exit(_FAILED if demonstrate(verbose=verbose) else 0)
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m sandbox")

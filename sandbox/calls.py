@@ -1,0 +1,52 @@
+"""One call of the AWS API as it leaves a client, and the count of those that functions made."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """An attempt: `service` is the name that requests are signed with (`iam`, `bedrock`), `operation` the API's.
+
+    `caller` is the logical id of the function that made it; None for the sandbox itself.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    region: str
+    caller: str | None
+
+    @property
+    def name(self) -> str:
+        """`iam:CreatePolicy`, say."""
+        return f"{self.service}:{self.operation}"
+
+
+class ApiError(Exception):
+    """What AWS answers instead of a result: an error code and a message."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class Tally:
+    """Counts the attempts of functions, by name, retries included."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, call: Call) -> None:
+        """Count an attempt; the sandbox's own are not counted."""
+        if call.caller is not None:
+            self._counts[call.name] += 1
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """`service:Operation` -> attempts, in the order of the names."""
+        return dict(sorted(self._counts.items()))

@@ -1,0 +1,275 @@
+"""Puts the stack together from template.yaml, and keeps it moving until nothing moves.
+
+```python
+with Sandbox(world, Options(mode="auto")) as sandbox:
+    sandbox.put(event)
+    sandbox.run()
+    sandbox.ledger.items()
+```
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import boto3
+from moto import mock_aws
+from moto.moto_api._internal import mock_random
+from msgspec import Struct
+
+from sandbox.authorization import Authorization
+from sandbox.bedrock import Bedrock
+from sandbox.clock import VirtualClock
+from sandbox.dynamodb import quickened
+from sandbox.endpoint import Endpoint, connected
+from sandbox.events import Bus
+from sandbox.iam import IamRules
+from sandbox.interleaving import Interleaving
+from sandbox.kms import MacKeys
+from sandbox.lambdas import Function
+from sandbox.ledger import Ledger
+from sandbox.mappings import QueueMapping, StreamMapping
+from sandbox.output import FUNCTION_OUTPUT
+from sandbox.pipes import Pipe
+from sandbox.population import Directory
+from sandbox.queues import DeadLetter, Queues
+from sandbox.requirements import Names
+from sandbox.secretsmanager import SecretStore
+from sandbox.sessions import session
+from sandbox.simulation import Simulator
+from sandbox.sns import Outbox
+from sandbox.ssm import ParameterStore
+from sandbox.streams import TableStream
+from sandbox.template import Stack, load, transformed
+from sandbox.world import World
+
+TEMPLATE: Final = Path(__file__).parent.parent / "template.yaml"
+MOST_STEPS: Final = 1_000_000
+"""A run that takes more never ends: something wakes itself."""
+
+
+CHOICES: Final = {"ApproverAuth": "link"}
+"""Parameters without a default, which whoever deploys has to choose: what the sandbox chooses, where they exist."""
+
+
+class EndlessRunError(RuntimeError):
+    """The stack did not come to rest."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How a sandbox is set up.
+
+    `parameters` are the template's; `allowlist` is name -> text of the documents under the allowlist's path; `now` is
+    the time that the sandbox begins with; `ticking` lets the machine's clock move it on; `verbose` shows what the
+    functions print on stderr. For tests: `seed` has several batches of a queue handled at once, in an order that the
+    seed decides; `settle_seconds` is how long the simulator takes to see a change of IAM.
+    """
+
+    parameters: Mapping[str, str] = {}
+    allowlist: Mapping[str, str] = {}
+    now: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    ticking: bool = False
+    verbose: bool = False
+    template: Path = TEMPLATE
+    seed: int | None = None
+    settle_seconds: float = 0
+
+
+class Sandbox:
+    """The stack in this process. A context manager: within it, the process's AWS clients talk to this sandbox.
+
+    Args:
+        world: The account as it begins.
+        options: How to set it up.
+
+    Raises:
+        BadInputError: The world names what there is not.
+        TemplateError: The template cannot be deployed.
+    """
+
+    def __init__(self, world: World, options: Options | None = None) -> None:
+        self.world = world
+        self.options = options or Options()
+        self.clock = VirtualClock(self.options.now, ticking=self.options.ticking)
+        self.stack: Stack = load(
+            self.options.template,
+            parameters=_chosen(self.options, world.region) | dict(self.options.parameters),
+            account=world.account,
+            region=world.region,
+            partition=world.partition,
+        )
+        self.directory = Directory(world.account, world.partition)
+        self._turns = None if self.options.seed is None else Interleaving(self.options.seed)
+        self.endpoint = Endpoint(world.account, self._turns)
+        self.outbox = Outbox({self.stack.ref(name): name for name in self.stack.of_type("AWS::SNS::Topic")})
+        self.matched = 0
+        self._closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(mock_aws())
+            opened.enter_context(self.clock.installed())
+            opened.enter_context(quickened())
+            opened.enter_context(connected(self.endpoint))
+            FUNCTION_OUTPUT.reset(verbose=self.options.verbose)
+            mock_random.seed(0)
+            self._deploy()
+            self._closing = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def _deploy(self) -> None:
+        self.directory.load(self.world)
+        own = session("AKIASANDBOX", self.world.region)
+        self._queues = Queues(self.stack, self.clock.seconds)
+        self.queues = self._queues.by_arn
+        self._make_topics(own)
+        self._make_tables(own)
+        self._answer_calls()
+        self._make_functions()
+        self._connect()
+
+    def _make_topics(self, own: boto3.Session) -> None:
+        client = own.client("sns")
+        for name, topic in self.stack.of_type("AWS::SNS::Topic").items():
+            client.create_topic(
+                Name=self.stack.attribute(name, "TopicName"), Attributes={"DisplayName": topic.get("DisplayName", "")}
+            )
+
+    def _make_tables(self, own: boto3.Session) -> None:
+        self._tables = {name: Ledger(self.stack, name, own) for name in self.stack.of_type("AWS::DynamoDB::Table")}
+        self.ledger = next(iter(self._tables.values()))
+        self._streams = {
+            stream.arn: stream
+            for stream in (
+                TableStream(self.stack.arn(name), self.stack.attribute(name, "StreamArn"), self.clock)
+                for name in self._tables
+            )
+        }
+
+    def _answer_calls(self) -> None:
+        """Connect the stand-ins, and the checks that come before moto."""
+        bedrock = Bedrock(self.world)
+        simulator = Simulator(self.directory, self.world.scps, self.clock.now, self.options.settle_seconds)
+        rules = IamRules(self.directory)
+        self.parameters = ParameterStore(self.world.account, self.world.partition)
+        for name, text in self.options.allowlist.items():
+            self.parameters.put(f"{self.stack.parameters['AllowlistPath']}/{name}", text)
+        self.secrets = SecretStore(self.stack)
+        names = Names(
+            account=self.world.account,
+            partition=self.world.partition,
+            principal=self._principal,
+            profile=bedrock.profile_arn,
+            partition_key=lambda table: next(each.keys[0] for each in self._tables.values() if each.name == table),
+        )
+        self.authorization = Authorization(self.stack, names, self.clock.now)
+        self.endpoint.refusals.append(self.authorization.check)
+        self.endpoint.checks = {"iam": rules.check, "sns": self.outbox.check}
+        self.endpoint.observers = {"sns:Publish": self.outbox.record}
+        answers = {
+            "iam": {**rules.answers, **simulator.answers},
+            "bedrock": bedrock.answers,
+            "secretsmanager": self.secrets.answers,
+            "ssm": self.parameters.answers,
+            "sqs": self._queues.answers,
+            "kms": MacKeys(self.stack).answers,
+        }
+        self.endpoint.answers = {
+            f"{service}:{name}": answer for service, some in answers.items() for name, answer in some.items()
+        }
+
+    def _principal(self, kind: str, name: str) -> tuple[str, Mapping[str, str], str | None]:
+        """A role's, user's or group's ARN, tags and boundary; one that is not there has the path `/`."""
+        find: dict[str, Callable[[str], Any]] = {
+            "role": self.directory.role,
+            "user": self.directory.user,
+            "group": self.directory.group,
+        }
+        found = find[kind](name)
+        if found is None:
+            return f"arn:{self.world.partition}:iam::{self.world.account}:{kind}/{name}", {}, None
+        boundary = self.directory.boundary(found)
+        tags = {tag["Key"]: tag["Value"] for tag in getattr(found, "tags", None) or []}
+        return found.arn, tags, boundary.arn if boundary else None
+
+    def _make_functions(self) -> None:
+        root = self.options.template.resolve().parent
+        functions = [
+            Function(self.stack, name, root, self.clock) for name in self.stack.of_type("AWS::Lambda::Function")
+        ]
+        self.functions = {function.logical_id: function for function in functions}
+        self.endpoint.callers = {function.access_key: function.logical_id for function in functions}
+
+    def _connect(self) -> None:
+        self.bus = Bus(self.stack, self.queues, self.authorization)
+        self._queue_mappings: list[QueueMapping] = []
+        steps: list[Callable[[], bool]] = []
+        by_reference = {
+            name: function for function in self.functions.values() for name in (function.name, function.arn)
+        }
+        for name, mapping in self.stack.of_type("AWS::Lambda::EventSourceMapping").items():
+            function = by_reference[mapping["FunctionName"]]
+            source = mapping["EventSourceArn"]
+            if source in self._streams:
+                stream = self._streams[source]
+                steps.append(
+                    StreamMapping(
+                        name, mapping, stream, function, self.queues, self.authorization, self.clock
+                    ).consumer.step
+                )
+            else:
+                queue = self.queues[source]
+                queue_mapping = QueueMapping(name, mapping, queue, function, self.authorization, self._turns)
+                self._queue_mappings.append(queue_mapping)
+                steps.append(queue_mapping.step)
+        for name in self.stack.of_type("AWS::Pipes::Pipe"):
+            pipe = Pipe(self.stack, name, self._streams, self.queues, self.authorization, self.clock)
+            steps.append(pipe.consumer.step)
+        self._steps: Sequence[Callable[[], bool]] = steps
+
+    def put(self, event: Mapping[str, Any]) -> bool:
+        """Hand an event to EventBridge; whether a rule matched it."""
+        matched = self.bus.put(event)
+        self.matched += matched
+        return matched
+
+    def run(self) -> None:
+        """Let the stack work until nothing moves; what waits for a later time has that time come at once.
+
+        Raises:
+            EndlessRunError: It does not come to rest.
+        """
+        for _ in range(MOST_STEPS):
+            # Every part takes one step a round, so that none is done before the others begin.
+            moved = [step() for step in self._steps]
+            if not any(moved) and not self._wait():
+                return
+        raise EndlessRunError(f"the stack still moves after {MOST_STEPS} steps")
+
+    def _wait(self) -> bool:
+        """Move the clock on to when the next message comes back to its queue; False if none will."""
+        times = [when for mapping in self._queue_mappings if (when := mapping.queue.next_visible()) is not None]
+        if not times:
+            return False
+        self.clock.advance(max(0.0, min(times) - self.clock.seconds()) + 0.001)
+        return True
+
+    @property
+    def failures(self) -> list[DeadLetter]:
+        """Every message that nothing will handle any more."""
+        read = {mapping.queue.arn for mapping in self._queue_mappings}
+        aside = self._queues.without_reader(read)
+        return [letter for queue in aside for letter in queue.dead_letters()] + self.bus.lost
+
+
+def _chosen(options: Options, region: str) -> dict[str, str]:
+    declared = transformed(options.template.read_text(encoding="utf-8"), region).get("Parameters", {})
+    return {name: value for name, value in CHOICES.items() if name in declared}

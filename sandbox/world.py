@@ -1,0 +1,189 @@
+"""The world file: which principals, policies, inference profiles and models there are in the account.
+
+```yaml
+account: "123456789012"
+region: us-east-1
+roles:
+  - name: llm-app
+    inline: {base: {Version: "2012-10-17", Statement: [...]}}
+inference_profiles:
+  us-east-1:
+    - {id: us.amazon.nova-2-lite-v1:0, type: SYSTEM_DEFINED, models: [...]}
+```
+What is not listed does not exist. An unknown key is an error.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from sandbox.documents import BadInputError, read_document
+
+DEFAULT_WORLD: Final = Path(__file__).parent / "worlds" / "default.yaml"
+
+_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
+_PATH = re.compile(r"/([\x21-\x7e]*/)?")
+_ACCOUNT = re.compile(r"\d{12}")
+
+_PARTITIONS: Final = {
+    "cn-": "aws-cn",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
+
+Document = dict[str, Any]
+
+
+class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An IAM group: inline policies by name; managed ones by name, or an AWS managed policy's ARN for a document."""
+
+    name: str
+    path: str = "/"
+    inline: dict[str, Document] = {}
+    managed: dict[str, Document | str] = {}
+
+
+class Role(Group, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An IAM role; `boundary` is its permissions boundary's document, or an AWS managed policy's ARN."""
+
+    tags: dict[str, str] = {}
+    boundary: Document | str | None = None
+
+
+class User(Role, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An IAM user, who may be in groups."""
+
+    groups: tuple[str, ...] = ()
+
+
+class InferenceProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An inference profile in one region; `models` are the foundation-model ARNs as AWS lists them."""
+
+    id: str
+    type: Literal["SYSTEM_DEFINED", "APPLICATION"]
+    models: tuple[str, ...]
+
+    def arn(self, account: str, region: str) -> str:
+        """Its ARN, which has the caller's account even where AWS defined it."""
+        kind = "inference-profile" if self.type == "SYSTEM_DEFINED" else "application-inference-profile"
+        return f"arn:{partition_of(region)}:bedrock:{region}:{account}:{kind}/{self.id}"
+
+
+class FoundationModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A foundation model in one region; `inference_types` are ON_DEMAND, PROVISIONED, INFERENCE_PROFILE."""
+
+    id: str
+    inference_types: tuple[str, ...] = ()
+
+
+class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account as it is before the first event. Maps by region hold what Bedrock has there."""
+
+    account: str
+    region: str = "us-east-1"
+    groups: tuple[Group, ...] = ()
+    roles: tuple[Role, ...] = ()
+    users: tuple[User, ...] = ()
+    scps: tuple[Document, ...] = ()
+    inference_profiles: dict[str, tuple[InferenceProfile, ...]] = {}
+    foundation_models: dict[str, tuple[FoundationModel, ...]] = {}
+
+    @property
+    def partition(self) -> str:
+        """The partition of the account's home region."""
+        return partition_of(self.region)
+
+    @property
+    def principals(self) -> Iterator[tuple[str, Role]]:
+        """Every role and user with its IAM ARN, in the file's order."""
+        for kind, members in (("role", self.roles), ("user", self.users)):
+            for member in members:
+                yield f"arn:{self.partition}:iam::{self.account}:{kind}{member.path}{member.name}", member
+
+
+def partition_of(region: str) -> str:
+    """The partition that a region belongs to."""
+    return next((partition for prefix, partition in _PARTITIONS.items() if region.startswith(prefix)), "aws")
+
+
+def read_world(path: Path = DEFAULT_WORLD) -> World:
+    """Read a world file.
+
+    Raises:
+        BadInputError: It cannot be read, has an unknown key, or describes what IAM would not have.
+    """
+    return parse_world(read_document(path), str(path))
+
+
+def parse_world(content: Any, name: str = "world") -> World:
+    """A world from a file's content; `name` is what messages call it.
+
+    Raises:
+        BadInputError: It has an unknown key, or describes what IAM would not have.
+    """
+    try:
+        world = msgspec.convert(content, World)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{name}: {error}") from error
+    for problem in _problems(world):
+        raise BadInputError(f"{name}: {problem}")
+    return world
+
+
+def _problems(world: World) -> Iterator[str]:
+    if not _ACCOUNT.fullmatch(world.account):
+        yield f"account is {world.account!r}: it must be 12 digits"
+    for kind, members in (("group", world.groups), ("role", world.roles), ("user", world.users)):
+        yield from _name_problems(kind, members)
+        for member in members:
+            for policy, document in [*member.inline.items(), *member.managed.items()]:
+                if isinstance(document, dict):
+                    yield from _document_problems(f"{kind} {member.name}, policy {policy}", document)
+    groups = {group.name for group in world.groups}
+    for user in world.users:
+        yield from (f"user {user.name}: no group {name}" for name in user.groups if name not in groups)
+    for index, document in enumerate(world.scps):
+        yield from _document_problems(f"scps[{index}]", document)
+    yield from _managed_problems([*world.groups, *world.roles, *world.users])
+    for region, profiles in world.inference_profiles.items():
+        yield from _repeated(f"inference_profiles in {region}", (profile.id for profile in profiles))
+
+
+def _name_problems(kind: str, members: Iterable[Group]) -> Iterator[str]:
+    for member in members:
+        if not _NAME.fullmatch(member.name):
+            yield f"{kind} {member.name!r}: not a name that IAM takes"
+        if not _PATH.fullmatch(member.path):
+            yield f"{kind} {member.name}: path {member.path!r} must begin and end with a slash"
+    # IAM's names are unique whatever their path and case.
+    yield from _repeated(f"{kind}s", (member.name.lower() for member in members))
+
+
+def _repeated(where: str, names: Iterable[str]) -> Iterator[str]:
+    yield from (f"{where}: {name} is there {count} times" for name, count in Counter(names).items() if count > 1)
+
+
+def _document_problems(where: str, document: Document) -> Iterator[str]:
+    items = document.get("Statement")
+    for statement in items if isinstance(items, list) else [items]:
+        if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
+            yield f"{where}: every Statement needs an Effect of Allow or Deny"
+
+
+def _managed_problems(members: Iterable[Group]) -> Iterator[str]:
+    known: dict[str, Mapping[str, Any]] = {}
+    for member in members:
+        for name, document in member.managed.items():
+            if isinstance(document, str):
+                continue
+            if known.setdefault(name.lower(), document) != document:
+                yield f"managed policy {name} is given twice with different documents"

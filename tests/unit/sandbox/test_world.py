@@ -1,0 +1,138 @@
+"""World files: what they may say, and what is told of a mistake."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.documents import BadInputError, read_document, read_objects
+from sandbox.managed_policies import aws_managed_document, aws_managed_path
+from sandbox.world import DEFAULT_WORLD, partition_of, read_world
+
+ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+def written(folder: Path, **parts: Any) -> Path:
+    """A world file of these parts."""
+    path = folder / "world.json"
+    path.write_text(json.dumps({"account": "123456789012", **parts}), encoding="utf-8")
+    return path
+
+
+def test_a_principals_arn_has_its_path(tmp_path: Path) -> None:
+    """Roles come before users, each under its IAM ARN, path and partition included."""
+    path = written(tmp_path, region="us-gov-west-1", roles=[{"name": "a", "path": "/service/"}], users=[{"name": "u"}])
+    assert [arn for arn, _ in read_world(path).principals] == [
+        "arn:aws-us-gov:iam::123456789012:role/service/a",
+        "arn:aws-us-gov:iam::123456789012:user/u",
+    ]
+
+
+def test_the_shipped_world_is_good() -> None:
+    """The world that is taken when none is given can be read, and has a profile in more than one region."""
+    assert len(read_world(DEFAULT_WORLD).inference_profiles) > 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"roels": []}, "unknown field `roels`"),
+        ({"roles": [{"name": "a", "polices": {}}]}, "unknown field `polices`"),
+        ({"account": "1234"}, "12 digits"),
+        ({"account": 123456789012}, "Expected `str`"),
+        ({"roles": [{"path": "/"}]}, "missing required field `name`"),
+        ({"roles": [{"name": "a b"}]}, "not a name"),
+        ({"roles": [{"name": "a", "path": "service"}]}, "begin and end with a slash"),
+        ({"roles": [{"name": "App"}, {"name": "app", "path": "/x/"}]}, "app is there 2 times"),
+        ({"users": [{"name": "u", "groups": ["g"]}]}, "no group g"),
+        ({"roles": [{"name": "a", "inline": {"p": {"Statement": [{"Effect": "Alow"}]}}}]}, "Effect of Allow or Deny"),
+        ({"scps": [{"Statement": []}, {"Version": "2012-10-17"}]}, "scps[1]"),
+        (
+            {"roles": [{"name": "a", "managed": {"P": ALLOW}}, {"name": "b", "managed": {"p": {**ALLOW, "Id": "x"}}}]},
+            "given twice",
+        ),
+        ({"inference_profiles": {"us-east-1": [{"id": "x", "type": "SYSTEM", "models": []}]}}, "Invalid enum value"),
+        (
+            {"inference_profiles": {"us-east-1": [{"id": "x", "type": "APPLICATION", "models": []}] * 2}},
+            "x is there 2 times",
+        ),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, parts: dict[str, Any], told: str) -> None:
+    """An unknown key, and whatever IAM would not have, is an error that says where."""
+    with pytest.raises(BadInputError, match=r"world\.json") as error:
+        read_world(written(tmp_path, **parts))
+    assert told in str(error.value)
+
+
+def test_one_policy_for_two_roles(tmp_path: Path) -> None:
+    """A managed policy that two principals share is given with each."""
+    roles = [{"name": "a", "managed": {"P": ALLOW}}, {"name": "b", "managed": {"P": ALLOW}}]
+    assert len(read_world(written(tmp_path, roles=roles)).roles) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("a: 1\na: 2\n", "repeated key: a"), ("a: [", "expected"), ("a: \x07", "not allowed")],
+)
+def test_bad_yaml_is_told(tmp_path: Path, text: str, told: str) -> None:
+    """A repeated key is an error, as is what is no YAML at all."""
+    path = tmp_path / "world.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"world\.yaml") as error:
+        read_document(path)
+    assert told in str(error.value)
+
+
+def test_a_policys_version_is_text(tmp_path: Path) -> None:
+    """`Version: 2012-10-17` without quotes is text, as every policy means it."""
+    path = tmp_path / "world.yaml"
+    path.write_text("Version: 2012-10-17\n", encoding="utf-8")
+    assert read_document(path) == {"Version": "2012-10-17"}
+
+
+@pytest.mark.parametrize(
+    ("text", "objects"),
+    [
+        ('{"a": 1}', [{"a": 1}]),
+        ('[{"a": 1}, {"b": 2}]', [{"a": 1}, {"b": 2}]),
+        ('{"a": 1}\n\n{"b": 2}\n', [{"a": 1}, {"b": 2}]),
+    ],
+)
+def test_events_come_in_three_forms(text: str, objects: list[Any]) -> None:
+    """One JSON value, an array, or a line each."""
+    assert read_objects(text, "x") == objects
+
+
+@pytest.mark.parametrize("text", ["", "  \n", '{"a": 1}\nnonsense\n'])
+def test_what_is_no_json_is_told(text: str) -> None:
+    """Nothing at all, or a line that is no JSON, is bad input."""
+    with pytest.raises(BadInputError, match="x:"):
+        read_objects(text, "x")
+
+
+def test_aws_managed_policies_are_known() -> None:
+    """AWS managed policies come by their ARN, path included."""
+    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    assert aws_managed_path(arn) == "/service-role/"
+    assert (
+        aws_managed_document("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3")["Statement"][0]["Effect"]
+        == "Deny"
+    )
+
+
+@pytest.mark.parametrize("name", ["NoSuchPolicy", "AWSLambdaBasicExecutionRole"])
+def test_an_aws_managed_policy_that_is_not_there(name: str) -> None:
+    """A name that AWS does not have, or not under that path, is bad input."""
+    with pytest.raises(BadInputError, match=name):
+        aws_managed_document(f"arn:aws:iam::aws:policy/{name}")
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-east-1", "aws-us-gov"), ("us-isob-east-1", "aws-iso-b")],
+)
+def test_partitions(region: str, partition: str) -> None:
+    """A region's name tells its partition."""
+    assert partition_of(region) == partition
