@@ -34,7 +34,7 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 RULE = """
 version: 1
 rules:
-  - {name: nova, effect: auto, principals: ["arn:aws:iam::*:**"], profiles: ["*"], models: ["*"]}
+  - {name: nova, effect: auto, principals: ["arn:aws:iam::*:**"], profiles: ["*", "arn:*"], models: ["*"]}
 """
 
 SETTINGS = PolicySettings(
@@ -170,6 +170,11 @@ class World:
         self.allowlist = FakeAllowlist()
         self.approvals = FakeApprovals()
 
+    def limit(self, length: timedelta) -> None:
+        """Let the rule give grants for so long."""
+        rules = tuple(replace(rule, expires_after=length) for rule in self.allowlist.allowlist.rules)
+        self.allowlist.allowlist = replace(self.allowlist.allowlist, rules=rules)
+
     def role(self, name: str = "llm-app", path: str = "/service/", **arguments: Any) -> Principal:
         """Make a role."""
         made = self.iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=TRUST, **arguments)
@@ -215,6 +220,7 @@ class World:
             State.APPROVED: [],
             State.APPLYING: [State.APPLYING],
             State.ACTIVE: [State.APPLYING, State.ACTIVE],
+            State.PENDING: [State.APPLYING, State.ACTIVE, State.PENDING],
             State.REVOKING: [State.APPLYING, State.ACTIVE, State.REVOKING],
         }[row.state]
         current = replace(row, state=State.APPROVED, version=1)
@@ -304,3 +310,9 @@ def nova(number: int, regions: int = 2) -> Profile:
     arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.amazon.nova-{number}-v1:0"
     places = ("us-east-1", *(f"us-west-{region}" for region in range(1, regions)))
     return profile(arn, [f"arn:aws:bedrock:{place}::foundation-model/amazon.nova-{number}-v1:0" for place in places])
+
+
+def wide(number: int) -> Profile:
+    """An application profile with so many models that a policy holds one such profile, and not two."""
+    arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/wide{number}"
+    return profile(arn, [f"{MODELS[0].rpartition('/')[0]}/vendor.model-{number}-{each:03}-v1:0" for each in range(25)])

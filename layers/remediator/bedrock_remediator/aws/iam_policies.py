@@ -1,0 +1,262 @@
+"""The calls that change IAM policies, and the reads that must come before them. Only remediate may make them.
+
+Nothing is decided here. What AWS refuses for good is a `RefusedError`; passing trouble, which includes a policy or a
+principal that vanished between a read and a write, is a `RetryableError`: whoever looks again sees what has become of
+it. Taking away what is not there any more is no error, so that a change that was interrupted can be made again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from bedrock_remediator.aws.errors import RetryableError, error_code, passing_trouble
+from bedrock_remediator.core.arn import Principal
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+MOST_VERSIONS: Final = 5
+"""How many versions a managed policy may have (docs/aws-facts.md §4)."""
+
+_MISSING: Final = "NoSuchEntity"
+_PASSING: Final = frozenset({"ConcurrentModification", "EntityTemporarilyUnmodifiable", _MISSING})
+
+Document = Mapping[str, Any]
+"""A policy document, decoded."""
+
+
+class RefusedError(Exception):
+    """AWS refused a call, and would again: `operation` is IAM's name of it, `code` and `message` are AWS's words."""
+
+    def __init__(self, operation: str, error: ClientError) -> None:
+        self.operation = operation
+        self.code = error_code(error)
+        self.message = error.response.get("Error", {}).get("Message", "")
+        super().__init__(f"{operation}: {self.code}: {self.message}")
+
+
+class ManagedPolicy(Struct, frozen=True, kw_only=True):
+    """A customer managed policy.
+
+    `default_version` is the version in force. `attachments` counts the principals and groups it is attached to,
+    `boundaries` those that it bounds.
+    """
+
+    arn: str
+    default_version: str
+    tags: Mapping[str, str]
+    attachments: int
+    boundaries: int
+
+
+class Holder(Struct, frozen=True):
+    """Whom a managed policy is attached to: a role, a user or a group, by its name and its unique id."""
+
+    kind: Literal["role", "user", "group"]
+    name: str
+    id: str
+
+
+class ManagedPolicies:
+    """Customer managed policies, and what they are attached to."""
+
+    def __init__(self, client: "IAMClient") -> None:
+        self._client = client
+
+    def find(self, arn: str) -> ManagedPolicy | None:
+        """The policy, None if there is none."""
+        with _calling("GetPolicy", missing_is_an_answer=True) as call:
+            policy = self._client.get_policy(PolicyArn=arn)["Policy"]
+        if call.missing:
+            return None
+        return ManagedPolicy(
+            arn=arn,
+            default_version=policy["DefaultVersionId"],
+            tags={tag["Key"]: tag["Value"] for tag in policy.get("Tags", ())},
+            attachments=policy.get("AttachmentCount", 0),
+            boundaries=policy.get("PermissionsBoundaryUsageCount", 0),
+        )
+
+    def under(self, path: str) -> Iterator[str]:
+        """The ARNs of the account's policies under a path, page by page."""
+        with _calling("ListPolicies"):
+            pages = self._client.get_paginator("list_policies").paginate(Scope="Local", PathPrefix=path)
+            yield from (policy["Arn"] for page in pages for policy in page["Policies"])
+
+    def document(self, arn: str, version: str) -> Document:
+        """What a version says."""
+        with _calling("GetPolicyVersion"):
+            answer = self._client.get_policy_version(PolicyArn=arn, VersionId=version)
+        return _decoded(answer["PolicyVersion"]["Document"])
+
+    def versions(self, arn: str) -> tuple[str, ...]:
+        """Every version, the oldest first."""
+        with _calling("ListPolicyVersions"):
+            pages = self._client.get_paginator("list_policy_versions").paginate(PolicyArn=arn)
+            found = [version["VersionId"] for page in pages for version in page["Versions"]]
+        return tuple(sorted(found, key=_number))
+
+    def holders(self, arn: str) -> frozenset[Holder]:
+        """Whom it is attached to; those whose boundary it is are among them."""
+        with _calling("ListEntitiesForPolicy"):
+            pages = list(self._client.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn))
+        return frozenset(
+            [Holder("role", role["RoleName"], role["RoleId"]) for page in pages for role in page["PolicyRoles"]]
+            + [Holder("user", user["UserName"], user["UserId"]) for page in pages for user in page["PolicyUsers"]]
+            + [
+                Holder("group", group["GroupName"], group["GroupId"])
+                for page in pages
+                for group in page["PolicyGroups"]
+            ]
+        )
+
+    def attached(self, principal: Principal, path: str) -> frozenset[str]:
+        """The ARNs of the principal's policies under a path; none if there is no such principal."""
+        with _calling("ListAttachedPolicies", missing_is_an_answer=True) as call:
+            if principal.kind == "role":
+                roles = self._client.get_paginator("list_attached_role_policies")
+                pages = list(roles.paginate(RoleName=principal.name, PathPrefix=path))
+            else:
+                users = self._client.get_paginator("list_attached_user_policies")
+                pages = list(users.paginate(UserName=principal.name, PathPrefix=path))
+        if call.missing:
+            return frozenset()
+        return frozenset(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
+
+    def create(self, path: str, name: str, document: str, tags: Mapping[str, str], description: str) -> None:
+        """Make a policy; its first version is in force."""
+        with _calling("CreatePolicy"):
+            self._client.create_policy(
+                Path=path,
+                PolicyName=name,
+                PolicyDocument=document,
+                Description=description,
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+
+    def add_version(self, arn: str, document: str) -> None:
+        """Put another document in force."""
+        with _calling("CreatePolicyVersion"):
+            self._client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+
+    def put_in_force(self, arn: str, version: str) -> None:
+        """Make a version that is there the one in force."""
+        with _calling("SetDefaultPolicyVersion"):
+            self._client.set_default_policy_version(PolicyArn=arn, VersionId=version)
+
+    def delete_version(self, arn: str, version: str) -> None:
+        """Delete a version that is not in force."""
+        with _calling("DeletePolicyVersion", missing_is_an_answer=True):
+            self._client.delete_policy_version(PolicyArn=arn, VersionId=version)
+
+    def delete(self, arn: str) -> None:
+        """Delete a policy that has one version left and is attached to nobody."""
+        with _calling("DeletePolicy", missing_is_an_answer=True):
+            self._client.delete_policy(PolicyArn=arn)
+
+    def tag(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Set tags; others stay."""
+        with _calling("TagPolicy"):
+            self._client.tag_policy(PolicyArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    def attach(self, principal: Principal, arn: str) -> None:
+        """Attach a policy; nothing changes if it is attached already."""
+        with _calling("AttachPolicy"):
+            if principal.kind == "role":
+                self._client.attach_role_policy(RoleName=principal.name, PolicyArn=arn)
+            else:
+                self._client.attach_user_policy(UserName=principal.name, PolicyArn=arn)
+
+    def detach(self, principal: Principal, arn: str) -> None:
+        """Detach a policy."""
+        with _calling("DetachPolicy", missing_is_an_answer=True):
+            if principal.kind == "role":
+                self._client.detach_role_policy(RoleName=principal.name, PolicyArn=arn)
+            else:
+                self._client.detach_user_policy(UserName=principal.name, PolicyArn=arn)
+
+
+class InlinePolicies:
+    """The inline policies of roles and users."""
+
+    def __init__(self, client: "IAMClient") -> None:
+        self._client = client
+
+    def all(self, principal: Principal) -> dict[str, Document]:
+        """Every inline policy of the principal, name -> document; none if there is no such principal."""
+        documents = {name: self.document(principal, name) for name in self._names(principal)}
+        return {name: document for name, document in documents.items() if document is not None}
+
+    def document(self, principal: Principal, name: str) -> Document | None:
+        """What an inline policy says, None if there is none."""
+        with _calling("GetInlinePolicy", missing_is_an_answer=True) as call:
+            if principal.kind == "role":
+                found: object = self._client.get_role_policy(RoleName=principal.name, PolicyName=name)["PolicyDocument"]
+            else:
+                found = self._client.get_user_policy(UserName=principal.name, PolicyName=name)["PolicyDocument"]
+        return None if call.missing else _decoded(found)
+
+    def put(self, principal: Principal, name: str, document: str) -> None:
+        """Write an inline policy over the one of that name, if there is one."""
+        with _calling("PutInlinePolicy"):
+            if principal.kind == "role":
+                self._client.put_role_policy(RoleName=principal.name, PolicyName=name, PolicyDocument=document)
+            else:
+                self._client.put_user_policy(UserName=principal.name, PolicyName=name, PolicyDocument=document)
+
+    def delete(self, principal: Principal, name: str) -> None:
+        """Delete an inline policy."""
+        with _calling("DeleteInlinePolicy", missing_is_an_answer=True):
+            if principal.kind == "role":
+                self._client.delete_role_policy(RoleName=principal.name, PolicyName=name)
+            else:
+                self._client.delete_user_policy(UserName=principal.name, PolicyName=name)
+
+    def _names(self, principal: Principal) -> list[str]:
+        with _calling("ListInlinePolicies", missing_is_an_answer=True) as call:
+            if principal.kind == "role":
+                roles = self._client.get_paginator("list_role_policies").paginate(RoleName=principal.name)
+                names = [name for page in roles for name in page["PolicyNames"]]
+            else:
+                users = self._client.get_paginator("list_user_policies").paginate(UserName=principal.name)
+                names = [name for page in users for name in page["PolicyNames"]]
+        return [] if call.missing else names
+
+
+class _Call:
+    """What became of a call for which "there is no such thing" is an answer."""
+
+    missing = False
+
+
+@contextmanager
+def _calling(operation: str, *, missing_is_an_answer: bool = False) -> Iterator[_Call]:
+    """Sort out what can go wrong with the call inside."""
+    call = _Call()
+    try:
+        with passing_trouble(operation):
+            yield call
+    except ClientError as error:
+        if error_code(error) == _MISSING and missing_is_an_answer:
+            call.missing = True
+        elif error_code(error) in _PASSING:
+            raise RetryableError(f"{operation}: {error}") from error
+        else:
+            raise RefusedError(operation, error) from error
+
+
+def _decoded(document: object) -> Document:
+    """The document as JSON holds it: botocore decodes most, and hands on the rest as the text it is."""
+    found = json.loads(document) if isinstance(document, str) else document
+    if not isinstance(found, Mapping):
+        raise TypeError("a policy document is a JSON object")
+    return found
+
+
+def _number(version: str) -> int:
+    """`v12` -> 12."""
+    return int(version.removeprefix("v"))

@@ -1,0 +1,1 @@
+"""Where a grant is written: one module a strategy, and what they have in common."""
