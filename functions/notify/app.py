@@ -7,11 +7,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.flows.notification import Notification
+from bedrock_remediator.flows.notification_wiring import notification
 from bedrock_remediator.settings import NotifySettings
 
 logger = Logger()
@@ -21,9 +20,7 @@ settings = NotifySettings.read()
 
 @cache
 def _notification(home: str) -> Notification:
-    clients = Clients(home)
-    ledger = Ledger(clients.dynamodb, settings.ledger_table)
-    return Notification(ledger=ledger, publisher=Publisher(clients.sns), settings=settings)
+    return notification(settings, home, SystemClock())
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -39,14 +36,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         The partial batch response. Lambda delivers again from the first failure on; by their markers, the records
         after it that went out are not sent twice, so a bad record holds up nobody else's notice.
     """
-    notification = _notification(context.invoked_function_arn.split(":")[4])
+    use_case = _notification(context.invoked_function_arn.split(":")[4])
     failed: list[str] = []
     for record in event["Records"]:
         place = record["dynamodb"]["SequenceNumber"]
         # An on-failure destination gets no more than the sequence number: the log has to name the row.
         logger.append_keys(row=record["dynamodb"].get("Keys"))
         try:
-            fate = str(notification.tell(record))
+            fate = str(use_case.tell(record))
             logger.info("done", extra={"fate": fate})
         except Exception as error:
             logger.exception("a notice could not be sent")

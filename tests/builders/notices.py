@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Sighting, State, Verification, Written
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Remark, Sighting, State, Verification, Written
 from bedrock_remediator.notices.notice import Denials, Notice, occasion
 from bedrock_remediator.notices.plan import plan
 from tests.builders.grants import ACCOUNT, NOON, PROFILE, ROLE, pending_grant
@@ -154,6 +154,13 @@ def permission_set(**changes: Any) -> Grant:
     )
 
 
+REMARK = Remark(
+    version=3,
+    at=NOON + timedelta(hours=2),
+    code="policy_not_ours",
+    reason="arn:aws:iam::123456789012:policy/x is left as it is: somebody has edited it. Rename or remove it.",
+)
+
 ALL: dict[str, Callable[[], Grant]] = {
     "requested": requested,
     "granted": granted,
@@ -164,6 +171,8 @@ ALL: dict[str, Callable[[], Grant]] = {
     "rejected": lambda: requested(state=State.REJECTED, version=2, reason_code="rejected"),
     "lapsed": lambda: requested(state=State.LAPSED, version=2, reason_code="nobody_decided"),
     "revoked": lambda: granted(state=State.REVOKED, version=5, reason_code="revoked"),
+    "reminded": lambda: requested(reminded_at=NOON + timedelta(hours=36)),
+    "drifted": lambda: granted(remark=REMARK),
 }
 """One row of each kind of notice, by the word that the attribute `event` holds."""
 

@@ -220,7 +220,7 @@ def test_a_grant_that_cannot_help_is_advice(service: Service, denial: Denials) -
     """What the simulator proves useless is reported, and nobody is asked."""
     service.iam.answers = "explicitDeny"
     service.handle(denial())
-    row = service.row(f"advice#not_fixable#{US.arn}")
+    row = service.row(f"advice#not_fixable#{US.arn}#certainly_no_help")
     assert (row.state, row.reason_code, row.diagnosis) == (
         State.REPORTED,
         "certainly_no_help",
@@ -238,7 +238,7 @@ def test_a_simulator_without_an_answer_stops_nothing(service: Service, denial: D
 def test_advice_rests_and_comes_back_doubled(service: Service, denial: Denials) -> None:
     """A reported denial only counts for a day, then is looked into and reported anew, and rests twice as long."""
     refused = make.message(why="with an explicit deny in a service control policy")
-    sk = f"advice#not_fixable#{US.arn}"
+    sk = f"advice#not_fixable#{US.arn}#scp"
     service.handle(denial(errorMessage=refused))
     service.clock.time += timedelta(hours=23)
     assert service.handle(denial(errorMessage=refused)) == {"repeat": 1}
@@ -247,6 +247,15 @@ def test_advice_rests_and_comes_back_doubled(service: Service, denial: Denials) 
     row = service.row(sk)
     assert (row.version, row.cool_down_until) == (2, service.clock.now() + timedelta(hours=48))
     assert service.ledger.denials(make.ROLE, sk).count == 3
+
+
+def test_two_reasons_for_one_resource_are_two_pieces_of_advice(service: Service, denial: Denials) -> None:
+    """A resting piece of advice does not swallow another one about the same resource."""
+    why = "with an explicit deny in a {} policy"
+    service.handle(denial(errorMessage=make.message(why=why.format("service control"))))
+    second = denial(errorMessage=make.message(why=why.format("session")))
+    assert service.handle(second) == {"reported": 1}
+    assert {row.reason_code for row in service.ledger.grants(make.ROLE)} == {"scp", "session_policy"}
 
 
 def test_another_configuration_ends_the_rest(service: Service, denial: Denials) -> None:
@@ -291,7 +300,7 @@ def test_a_later_denial_of_an_active_grant_is_reported_once(service: Service, de
     activate(service, service.clock.now())
     service.iam.holdings = FakeIam(policy(statement(list(US.resources)))).holdings
     assert service.handle(denial(minutes=11)) == {"blocked": 1}
-    advice = service.row(f"advice#already_allowed#{US.arn}")
+    advice = service.row(f"advice#already_allowed#{US.arn}#denied_despite_grant")
     assert (advice.state, advice.reason_code) == (State.REPORTED, "denied_despite_grant")
     grant = service.row()
     assert (grant.state, grant.blocked_by) == (State.ACTIVE, "denied_despite_grant")
@@ -305,7 +314,7 @@ def test_a_grant_that_lost_its_effect_is_reported(service: Service, denial: Deni
     service.handle(denial())
     activate(service, service.clock.now())
     assert service.handle(denial(minutes=11)) == {"blocked": 1}
-    assert service.row(f"advice#missing_grant#{US.arn}").reason_code == "denied_despite_grant"
+    assert service.row(f"advice#missing_grant#{US.arn}#denied_despite_grant").reason_code == "denied_despite_grant"
     assert service.row().blocked_by == "denied_despite_grant"
 
 

@@ -43,8 +43,8 @@ def test_every_text_of_a_code_has_its_blanks_filled(code: str) -> None:
 
 def test_a_request_tells_how_to_grant_and_how_to_refuse() -> None:
     """A plain request names both answers."""
-    assert "To grant it:" in said(requested())
-    assert "To refuse it:" in said(requested())
+    assert "To grant or refuse it: open the page" in said(requested())
+    assert "To grant it without this service:" in said(requested())
 
 
 def test_a_special_request_says_first_what_is_special() -> None:

@@ -105,7 +105,7 @@ def test_in_place_says_where_the_arns_go() -> None:
     assert "go into the principal's own policy" in flat(mail)
     assert "the models can be called directly too" in flat(mail)
     row = granted(written=Written(strategy="in-place", policies=("base",), added=(PROFILE,)))
-    assert "2026-12-20 12:00 UTC, when this service takes it back" in flat(text(notice_of(row)))
+    assert "2026-12-20 12:00 UTC, by itself" in flat(text(notice_of(row)))
 
 
 def test_the_end_of_a_grant_is_told() -> None:

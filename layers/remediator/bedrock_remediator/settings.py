@@ -8,6 +8,7 @@ import enum
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Self, TypeVar
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 Value = TypeVar("Value")
 
 _ACTION = re.compile(r"bedrock:[A-Za-z]{1,64}")
+_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9_-]+)*|http://127\.0\.0\.1(:\d+)?")
 _PARAMETER_PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 
@@ -59,6 +61,12 @@ class Environment:
         except ValueError as error:
             raise SettingError(f"{name} is {value!r}: {error}") from error
 
+    def maybe(self, name: str) -> str | None:
+        """The variable, which must be set; None where it is empty."""
+        if name not in self._variables:
+            raise SettingError(f"{name} is not set")
+        return self._variables[name] or None
+
     def items(self, name: str) -> tuple[str, ...]:
         """The variable as a list: separated by commas, and it may be empty, but it must be set."""
         if name not in self._variables:
@@ -66,19 +74,29 @@ class Environment:
         return tuple(item.strip() for item in self._variables[name].split(",") if item.strip())
 
 
-def _truth(value: str) -> bool:
+def truth(value: str) -> bool:
+    """Read `true` or `false`. Raises ValueError."""
     if value not in ("true", "false"):
         raise ValueError("it must be true or false")
     return value == "true"
 
 
-def _count(value: str) -> int:
+def count(value: str) -> int:
+    """Read a whole number of at most six digits. Raises ValueError."""
     if not re.fullmatch(r"\d{1,6}", value):
         raise ValueError("it must be a whole number")
     return int(value)
 
 
-def _path(value: str) -> str:
+def address(value: str) -> str:
+    """Read the address of an HTTP API. Raises ValueError."""
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError("it must be an https address without a slash at its end")
+    return value
+
+
+def path(value: str) -> str:
+    """Read a Parameter Store path. Raises ValueError."""
     if not _PARAMETER_PATH.fullmatch(value):
         raise ValueError("it must be a Parameter Store path such as /bedrock-access-remediator/allowlist")
     return value
@@ -120,12 +138,12 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         return cls(
             ledger_table=environment.text("LEDGER_TABLE"),
             mode=environment.read("MODE", Mode),
-            paused=environment.read("PAUSED", _truth),
+            paused=environment.read("PAUSED", truth),
             strategy=environment.read("POLICY_STRATEGY", Strategy),
-            allowlist_path=environment.read("ALLOWLIST_PATH", _path),
+            allowlist_path=environment.read("ALLOWLIST_PATH", path),
             extra_actions=extra_actions,
             grantable_principals=grantable,
-            default_grant_days=environment.read("DEFAULT_GRANT_DAYS", _count),
+            default_grant_days=environment.read("DEFAULT_GRANT_DAYS", count),
         )
 
 
@@ -148,10 +166,15 @@ class TriageSettings(Struct, frozen=True, kw_only=True):
 
 
 class RemediateSettings(Struct, frozen=True, kw_only=True):
-    """What remediate reads: the policy settings, and VERIFY_SECONDS, how long to wait for IAM to settle."""
+    """What remediate reads.
+
+    The policy settings, VERIFY_SECONDS, how long to wait for IAM to settle, and APPROVAL_KEY_ID, the KMS key by which
+    a person's approval is told.
+    """
 
     policy: PolicySettings
     verify_seconds: int
+    approval_key_id: str
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -161,14 +184,44 @@ class RemediateSettings(Struct, frozen=True, kw_only=True):
             SettingError: One is missing or bad.
         """
         return cls(
-            policy=PolicySettings.read(variables), verify_seconds=Environment(variables).read("VERIFY_SECONDS", _count)
+            policy=PolicySettings.read(variables),
+            verify_seconds=Environment(variables).read("VERIFY_SECONDS", count),
+            approval_key_id=Environment(variables).text("APPROVAL_KEY_ID"),
         )
+
+
+def _lapse_hours(environment: Environment) -> int:
+    hours = environment.read("APPROVAL_LAPSE_HOURS", count)
+    if not hours:
+        raise SettingError("APPROVAL_LAPSE_HOURS is 0: a request must last at least an hour")
+    return hours
+
+
+class LinkSettings(Struct, frozen=True, kw_only=True):
+    """How links to the page are signed, and how long they and the requests are good for.
+
+    APPROVAL_KEYS_SECRET_ARN (Secrets Manager), APPROVAL_LAPSE_HOURS.
+    """
+
+    keys_secret_arn: str
+    lapse_hours: int
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the variables.
+
+        Raises:
+            SettingError: One is missing or bad.
+        """
+        environment = Environment(variables)
+        return cls(keys_secret_arn=environment.text("APPROVAL_KEYS_SECRET_ARN"), lapse_hours=_lapse_hours(environment))
 
 
 class NotifySettings(Struct, frozen=True, kw_only=True):
     """What notify reads.
 
-    LEDGER_TABLE, POLICY_STRATEGY, EXTRA_ACTIONS, APPROVALS_TOPIC_ARN and NOTICES_TOPIC_ARN.
+    LEDGER_TABLE, POLICY_STRATEGY, EXTRA_ACTIONS, APPROVALS_TOPIC_ARN, NOTICES_TOPIC_ARN and AMAZON_Q_TOPIC_ARN (empty:
+    no Amazon Q); APPROVAL_URL (the HTTP API's address, without a slash at its end), and the links' settings.
     """
 
     ledger_table: str
@@ -176,6 +229,9 @@ class NotifySettings(Struct, frozen=True, kw_only=True):
     extra_actions: tuple[str, ...]
     approvals_topic_arn: str
     notices_topic_arn: str
+    amazon_q_topic_arn: str | None
+    approval_url: str
+    links: LinkSettings
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -190,5 +246,74 @@ class NotifySettings(Struct, frozen=True, kw_only=True):
             strategy=environment.read("POLICY_STRATEGY", Strategy),
             extra_actions=environment.items("EXTRA_ACTIONS"),
             approvals_topic_arn=environment.text("APPROVALS_TOPIC_ARN"),
+            notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
+            amazon_q_topic_arn=environment.maybe("AMAZON_Q_TOPIC_ARN"),
+            approval_url=environment.read("APPROVAL_URL", address),
+            links=LinkSettings.read(variables),
+        )
+
+
+class SlackSettings(Struct, frozen=True, kw_only=True):
+    """What slack reads.
+
+    LEDGER_TABLE, POLICY_STRATEGY, EXTRA_ACTIONS, MAX_GRANT_DAYS (0: no maximum); SLACK_API_URL, SLACK_TOKEN_SECRET_ARN
+    (the bot's token), SLACK_CHANNEL_ID, SLACK_QUEUE_URL (the queue that it works on), SLACK_APPROVERS (ids with commas;
+    empty: nobody decides in Slack, and there are no buttons).
+    """
+
+    ledger_table: str
+    strategy: Strategy
+    extra_actions: tuple[str, ...]
+    longest: timedelta | None
+    api_url: str
+    token_secret_arn: str
+    channel_id: str
+    queue_url: str
+    approvers: tuple[str, ...]
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the variables.
+
+        Raises:
+            SettingError: One is missing or bad.
+        """
+        environment = Environment(variables)
+        days = environment.read("MAX_GRANT_DAYS", count)
+        return cls(
+            ledger_table=environment.text("LEDGER_TABLE"),
+            strategy=environment.read("POLICY_STRATEGY", Strategy),
+            extra_actions=environment.items("EXTRA_ACTIONS"),
+            longest=timedelta(days=days) if days else None,
+            api_url=environment.text("SLACK_API_URL"),
+            token_secret_arn=environment.text("SLACK_TOKEN_SECRET_ARN"),
+            channel_id=environment.text("SLACK_CHANNEL_ID"),
+            queue_url=environment.text("SLACK_QUEUE_URL"),
+            approvers=environment.items("SLACK_APPROVERS"),
+        )
+
+
+class UpkeepSettings(Struct, frozen=True, kw_only=True):
+    """What upkeep reads.
+
+    The policy settings; APPROVAL_LAPSE_HOURS, how long a request waits for a person; NOTICES_TOPIC_ARN, where the
+    digest goes.
+    """
+
+    policy: PolicySettings
+    lapse_hours: int
+    notices_topic_arn: str
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """Read and check the variables.
+
+        Raises:
+            SettingError: One is missing or bad.
+        """
+        environment = Environment(variables)
+        return cls(
+            policy=PolicySettings.read(variables),
+            lapse_hours=_lapse_hours(environment),
             notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
         )

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -66,6 +68,16 @@ class Clients:
     def ssm(self) -> "SSMClient":
         """Parameter Store's."""
         return self._session.client("ssm", config=_CONFIG)
+
+    @cached_property
+    def kms(self) -> "KMSClient":
+        """The key's that signs approvals."""
+        return self._session.client("kms", config=_CONFIG)
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        """Secrets Manager's."""
+        return self._session.client("secretsmanager", config=_CONFIG)
 
     def iam(self, account: str) -> "IAMClient":
         """IAM of an account.

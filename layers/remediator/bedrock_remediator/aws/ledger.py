@@ -9,13 +9,14 @@ work again. A write that went through although its answer was lost counts as don
     ledger.move(row, row.moved(State.APPLYING, at=now, by="remediate", reason="approved by rule x"))
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import BusyError, RetryableError, error_code, passing_trouble
+from bedrock_remediator.aws.ledger_decisions import DecisionLedger
 from bedrock_remediator.aws.ledger_items import (
     Cap,
     Item,
@@ -25,12 +26,13 @@ from bedrock_remediator.aws.ledger_items import (
     cap_expiry,
     cap_key,
     grant_item,
+    key,
     marshal,
     notice_key,
     seen_item,
 )
-from bedrock_remediator.aws.ledger_reads import TRIES, LedgerReader
-from bedrock_remediator.core.grant import FINISHED, TRANSITIONS, Grant, IllegalTransitionError, State
+from bedrock_remediator.aws.ledger_writes import FAILED, ConflictError, check_step
+from bedrock_remediator.core.grant import FINISHED, Grant, IllegalTransitionError, State, kept_copy
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -42,16 +44,7 @@ NoticeClaim = Literal["new", "maybe_sent", "sent"]
 INITIAL: Final = frozenset({State.REPORTED, State.PENDING, State.APPROVED})
 """The states in which a row may begin, or begin again."""
 
-_FAILED: Final = "ConditionalCheckFailed"
 _BUSY: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
-
-
-class ConflictError(Exception):
-    """The ledger is no longer as the writer saw it: read again, decide again. `key` is (pk, sk) of the item."""
-
-    def __init__(self, pk: str, sk: str) -> None:
-        super().__init__(f"{sk} of {pk} is no longer as it was read")
-        self.key = (pk, sk)
 
 
 class CapReachedError(Exception):
@@ -62,7 +55,7 @@ class CapReachedError(Exception):
         self.cap = cap
 
 
-class Ledger(LedgerReader):
+class Ledger(DecisionLedger):
     """The ledger's reads and its conditional writes.
 
     A write raises `RetryableError` on throttling, and after some tries where an item is busy in another transaction.
@@ -162,10 +155,7 @@ class Ledger(LedgerReader):
             IllegalTransitionError: The state machine has no such arrow.
             ValueError: The key changes, or the version does not move by one.
         """
-        if after.state not in TRANSITIONS[before.state]:
-            raise IllegalTransitionError(f"{before.state} -> {after.state}")
-        if after.key != before.key or after.version != before.version + 1:
-            raise ValueError("a row keeps its key and moves by one version")
+        check_step(before, after)
         self._change(grant_item(before), grant_item(after), guard=("state", "version"))
 
     # What the write enforces:
@@ -187,6 +177,42 @@ class Ledger(LedgerReader):
         if changed:
             self._change(was, becomes, guard=("state", "version", *changed))
 
+    # What the transaction enforces:
+    #
+    #   state s at version n, as read --> pending | approved at version n + 1, with nothing in force of its own
+    #
+    #   together with    no kept#… | kept#… revoked --> kept#…, active: what was in force, and stays so
+    #
+    # Another change of the row, or a copy that still stands, voids both.
+    def keep(self, before: Grant, after: Grant) -> None:
+        """Take a row to its next state, in which it asks for something else, and keep what stood as a row of its own.
+
+        Args:
+            before: The row as read, whose grant is in force.
+            after: Its next state (`before.moved(…)`), less what says that it is in force (`written`, say).
+
+        Raises:
+            ConflictError: The row is no longer as it was read, or another grant is still kept for it.
+            IllegalTransitionError: The state machine has no such arrow.
+            ValueError: The key changes, the version does not move by one, or the row is itself a kept one.
+        """
+        check_step(before, after)
+        if before.kept:
+            raise ValueError("of a kept grant nothing else is kept")
+        copy = kept_copy(before)
+        becomes = expressions.update(grant_item(before), grant_item(after), ("state", "version"))
+        gone = {
+            "ConditionExpression": f"{expressions.ABSENT} OR #state = :revoked",
+            "ExpressionAttributeNames": {"#state": "state"},
+            "ExpressionAttributeValues": {":revoked": marshal(State.REVOKED.value)},
+        }
+        writes: list[TransactWriteItemTypeDef] = [
+            {"Update": {"TableName": self._table, "Key": key(*before.key), **becomes}},  # type: ignore[typeddict-item]
+            self._put(grant_item(copy), gone),
+        ]
+        voided_by = (ConflictError(*before.key), ConflictError(*copy.key))
+        self._patiently(lambda: self._transact(writes, voided_by))
+
     # What the write enforces:
     #
     #   no marker --> claimed --publish--> sent
@@ -198,10 +224,17 @@ class Ledger(LedgerReader):
         Returns:
             `new`: it was not sent; `maybe_sent`: somebody began to, send it and say so; `sent`: send nothing.
         """
+        return self._claim(notice_key(grant))
+
+    def notice_sent(self, grant: Grant) -> None:
+        """Say that the notice went out."""
+        self._sent(notice_key(grant))
+
+    def _claim(self, marker: Item) -> NoticeClaim:
         found = self._conditional(
             lambda: self._client.put_item(
                 TableName=self._table,
-                Item=notice_key(grant) | {"status": marshal("claimed")},
+                Item=marker | {"status": marshal("claimed")},
                 ConditionExpression=expressions.ABSENT,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -210,10 +243,9 @@ class Ledger(LedgerReader):
             return "new"
         return "sent" if found.get("status") == marshal("sent") else "maybe_sent"
 
-    def notice_sent(self, grant: Grant) -> None:
-        """Say that the notice went out."""
+    def _sent(self, marker: Item) -> None:
         with passing_trouble("marking a notice as sent"):
-            self._client.put_item(TableName=self._table, Item=notice_key(grant) | {"status": marshal("sent")})
+            self._client.put_item(TableName=self._table, Item=marker | {"status": marshal("sent")})
 
     def _put(self, item: Item, condition: dict[str, Any]) -> "TransactWriteItemTypeDef":
         return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]
@@ -243,49 +275,11 @@ class Ledger(LedgerReader):
                 raise
             reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
             for reason, meaning in zip(reasons, voided_by, strict=False):
-                if reason == _FAILED:
+                if reason == FAILED:
                     raise meaning from error
             if _BUSY.intersection(reasons):
                 raise BusyError(f"writing a row: {error}") from error
             raise
-
-    def _change(self, before: Item, after: Item, guard: Sequence[str]) -> None:
-        found = self._conditional(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key={"pk": before["pk"], "sk": before["sk"]},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **expressions.update(before, after, guard),
-            )
-        )
-        if found is not None and not expressions.already_made(found, before, after, guard):
-            raise ConflictError(before["pk"]["S"], before["sk"]["S"])
-
-    def _conditional(self, write: Callable[[], object]) -> Item | None:
-        """Try to write one item; None if it was written, else the item that stood in the way ({} for none)."""
-        try:
-            self._patiently(write)
-        except ClientError as error:
-            if error_code(error) != f"{_FAILED}Exception":
-                raise
-            found: Item = error.response.get("Item", {})  # type: ignore[assignment]  # the stubs do not know it
-            return found
-        return None
-
-    def _patiently(self, write: Callable[[], object]) -> None:
-        """Write; where an item is busy in another transaction, again after some fractions of a second."""
-        tried = 0
-        while True:
-            try:
-                with passing_trouble("writing to the ledger"):
-                    write()
-            except BusyError:
-                if tried == TRIES - 1:
-                    raise
-                self._wait(tried)
-                tried += 1
-            else:
-                return
 
 
 def _check_opening(grant: Grant, seen: Seen, replaces: Grant | None) -> None:

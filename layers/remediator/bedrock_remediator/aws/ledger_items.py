@@ -2,11 +2,14 @@
 
 | item | pk | sk | attributes |
 | --- | --- | --- | --- |
-| grant | principal | `profile#…`, `model#…`, `advice#…` | the fields of `Grant`, `group`, `due_at` |
+| grant | principal | `profile#…`, `model#…`, `advice#…`, `kept#…` | the fields of `Grant`, `group`, `due_at` |
 | archive | principal | `archive#<sk>#<version>` | the grant as it was, its state under `archived_state` |
 | counter | principal | `seen#<fingerprint>` | the fields of `Seen` |
 | notice marker | principal | `notice#<sk>#<version>#<state>` | `status`: claimed or sent |
 | cap | `cap#<name>` | day | `used`, `expires` |
+| digest marker | `digest` | day | `status`: claimed or sent, `expires` |
+| place | `upkeep` | chore | `place`: where it goes on |
+| Slack message | principal | `slack#<sk>#<conversation>` | the fields of `SlackMessage` (aws/slack_messages.py) |
 
 Only a grant's row has `state`, so that writes to the others wake nobody who listens to the table's stream.
 
@@ -22,6 +25,7 @@ import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.waiting import remark_of, reminded
 
 Item = dict[str, Any]
 """An item in DynamoDB's JSON: attribute name -> {type letter: value}."""
@@ -30,6 +34,9 @@ SEEN_PREFIX: Final = "seen#"
 FIRST_ROW: Final = "advice#"
 PAST_LAST_ROW: Final = "profile$"
 """Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`)."""
+
+NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""When a grant without end expires, to the index."""
 
 _STUCK_AFTER: Final = timedelta(minutes=15)
 _CAP_KEPT: Final = timedelta(days=3)
@@ -65,6 +72,19 @@ class Cap(Struct, frozen=True, kw_only=True):
     limit: int
 
 
+class Due(Struct, frozen=True, kw_only=True):
+    """A row in the index `due`: its key, and the time that it is sorted by there."""
+
+    pk: str
+    sk: str
+    due_at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The row's primary key."""
+        return self.pk, self.sk
+
+
 class Sightings(Struct, frozen=True, kw_only=True):
     """How often a row's denials were seen, of all actions together; no times where none was."""
 
@@ -75,11 +95,7 @@ class Sightings(Struct, frozen=True, kw_only=True):
 
 def grant_item(grant: Grant) -> Item:
     """The row of a grant."""
-    fields = _fields(grant) | {"group": grant.group}
-    due = due_at(grant)
-    if due is not None:
-        fields["due_at"] = due
-    return _item(fields)
+    return _item(_fields(grant) | {"group": grant.group, "due_at": due_at(grant)})
 
 
 def archive_item(grant: Grant) -> Item:
@@ -115,13 +131,27 @@ def read_seen(item: Mapping[str, Any]) -> Seen:
     return msgspec.convert(fields | {"fingerprint": str(fields.get("sk")).removeprefix(SEEN_PREFIX)}, Seen)
 
 
-def due_at(grant: Grant) -> datetime | None:
-    """When upkeep must look at the row, if ever: stuck, expired, or waiting for a person too long."""
+def read_due(item: Mapping[str, Any]) -> Due:
+    """An entry of the index `due`.
+
+    Raises:
+        msgspec.ValidationError: The item is none.
+    """
+    return msgspec.convert(_values(item), Due)
+
+
+def due_at(grant: Grant) -> datetime:
+    """The time by which the index `due` sorts the rows of one state.
+
+    For a row that something can become of, when upkeep must look at it: stuck, expired (never, for a grant without
+    end), or waiting for a person since then. For a finished one, when it ended: the digest and the API's lists ask
+    for those. The counters, of which there are far more, have no state and so stay out of the index.
+    """
     if grant.state in (State.APPROVED, State.APPLYING, State.REVOKING):
         return grant.updated_at + _STUCK_AFTER
     if grant.state is State.ACTIVE:
-        return grant.expires_at
-    return grant.updated_at if grant.state is State.PENDING else None
+        return grant.expires_at or NEVER
+    return grant.updated_at
 
 
 def key(pk: str, sk: str) -> Item:
@@ -130,8 +160,17 @@ def key(pk: str, sk: str) -> Item:
 
 
 def notice_key(grant: Grant) -> Item:
-    """The key of the marker that says whether the notice of this state of the row went out."""
-    return key(grant.pk, f"notice#{grant.sk}#{grant.version}#{grant.state}")
+    """The key of the marker that says whether the notice of this state of the row went out.
+
+    A reminder, and a remark on a row, are notices of their own beside that of the state.
+    """
+    sk = f"notice#{grant.sk}#{grant.version}#{grant.state}"
+    remark = remark_of(grant)
+    if reminded(grant):
+        sk += "#reminded"
+    elif remark:
+        sk += f"#{remark.code}#{instant(remark.at)}"
+    return key(grant.pk, sk)
 
 
 def cap_key(cap: Cap) -> Item:

@@ -1,30 +1,39 @@
-"""Reading the ledger. Every read is consistent: what a decision rests on must not be older than the last write."""
+"""Reading the ledger.
+
+Every read but that of the index `due`, which DynamoDB does not offer so, is consistent: what a decision rests on must
+not be older than the last write.
+"""
 
 import secrets
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bedrock_remediator.aws.errors import RetryableError, passing_trouble
 from bedrock_remediator.aws.ledger_items import (
     FIRST_ROW,
+    NEVER,
     PAST_LAST_ROW,
     SEEN_PREFIX,
+    Due,
     Item,
     Seen,
     Sightings,
     key,
     marshal,
+    read_due,
     read_grant,
     read_seen,
 )
 from bedrock_remediator.clock import Clock, SystemClock
-from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.grant import Grant, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _BATCH: Final = 100
 TRIES: Final = 4
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_WAIT: Final = 0.05
 
 
@@ -80,10 +89,35 @@ class LedgerReader:
             last_at=max((seen.last_at for seen in counters), default=None),
         )
 
-    def _query(self, **query: Any) -> Iterator[Item]:
+    def due(self, state: State, before: datetime | None = None, *, after: datetime | None = None) -> Iterator[Due]:
+        """The rows in a state by the time that `ledger_items.due_at` gives them, the earliest first.
+
+        They come a page at a time, as they are asked for, from an index that may lag behind by a moment: read the
+        row before acting on it.
+
+        Args:
+            state: The state.
+            before: The latest time to look for, None for all.
+            after: The earliest time to look for, None for all.
+        """
+        first, last = after or _BEGINNING, before or NEVER
+        entries = self._query(
+            consistent=False,
+            IndexName="due",
+            KeyConditionExpression="#state = :state AND due_at BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={
+                ":state": marshal(state.value),
+                ":first": marshal(first),
+                ":last": marshal(max(first, last)),
+            },
+        )
+        return map(read_due, entries)
+
+    def _query(self, *, consistent: bool = True, **query: Any) -> Iterator[Item]:
         while True:
-            with passing_trouble("reading a principal's items"):
-                answer = self._client.query(TableName=self._table, ConsistentRead=True, **query)
+            with passing_trouble("reading items"):
+                answer = self._client.query(TableName=self._table, ConsistentRead=consistent, **query)
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return

@@ -65,8 +65,10 @@ class AllowlistReader:
         return allowlist, good_for
 
     def _documents(self) -> dict[str, str]:
-        pages = self._ssm().get_paginator("get_parameters_by_path").paginate(
-            Path=self._path, Recursive=True, WithDecryption=True
+        pages = (
+            self._ssm()
+            .get_paginator("get_parameters_by_path")
+            .paginate(Path=self._path, Recursive=True, WithDecryption=True)
         )
         return {
             parameter["Name"].removeprefix(f"{self._path}/"): parameter["Value"]

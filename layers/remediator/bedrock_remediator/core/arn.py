@@ -64,14 +64,14 @@ class Principal(Struct, frozen=True):
     path: str
     name: str
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> "Principal":
         """Read an IAM role's or user's ARN, path included.
 
         Raises:
             ArnError: It is another kind of ARN, or none.
         """
-        return cls(*_principal(text))
+        return _principal(text)
 
     @property
     def arn(self) -> str:
@@ -122,14 +122,14 @@ class BedrockResource(Struct, frozen=True):
     kind: str
     id: str
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> "BedrockResource":
         """Read a Bedrock ARN.
 
         Raises:
             ArnError: It is another service's ARN, or none, or its identifier has characters no identifier has.
         """
-        return cls(*_bedrock_resource(text))
+        return _bedrock_resource(text)
 
     @property
     def is_profile(self) -> bool:
@@ -147,22 +147,22 @@ class BedrockResource(Struct, frozen=True):
 
 # The same few roles, profiles and models come again and again: remembering them makes a repeat cheap to read.
 @lru_cache(maxsize=1024)
-def _principal(text: str) -> tuple[str, str, PrincipalKind, str, str]:
+def _principal(text: str) -> Principal:
     arn = Arn.parse(text)
     found = _IAM_PRINCIPAL.fullmatch(arn.resource)
     if arn.service != "iam" or arn.region or not arn.account.isdigit() or not found:
         raise ArnError(text, "the ARN of an IAM role or user")
     kind, path, name = found.groups()
-    return arn.partition, arn.account, "role" if kind == "role" else "user", path, name
+    return Principal(arn.partition, arn.account, "role" if kind == "role" else "user", path, name)
 
 
 @lru_cache(maxsize=1024)
-def _bedrock_resource(text: str) -> tuple[Arn, str, str]:
+def _bedrock_resource(text: str) -> BedrockResource:
     arn = Arn.parse(text)
     kind, slash, name = arn.resource.partition("/")
     if arn.service != "bedrock" or not slash or not _MODEL_ID.fullmatch(name.replace("/", "-")):
         raise ArnError(text, "the ARN of a Bedrock resource")
-    return arn, kind, name
+    return BedrockResource(arn, kind, name)
 
 
 def is_model_id(text: str) -> bool:

@@ -34,7 +34,7 @@ class Effect(enum.StrEnum):
     EXPLICIT = "explicit"
 
 
-class Caller(Struct, frozen=True, kw_only=True):
+class Caller(Struct, frozen=True):
     """Who made the call, as CloudTrail's `userIdentity` tells it.
 
     `principal` is the role or user that a policy could be attached to; None where there is none (root, an AWS
@@ -56,7 +56,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         return self.principal.arn if self.principal else f"account/{self.account}/{self.type}/{self.id}"
 
 
-class Denial(Struct, frozen=True, kw_only=True):
+class Denial(Struct, frozen=True):
     """One denied call.
 
     `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
@@ -83,7 +83,7 @@ class Denial(Struct, frozen=True, kw_only=True):
     backfill: bool = False
 
 
-class Unreadable(Struct, frozen=True, kw_only=True):
+class Unreadable(Struct, frozen=True):
     """A record that the rule matched and nobody can act on: recorded with its reason, never granted.
 
     `code` is `message_unreadable`, `message_truncated`, `identity_mismatch`, … ; `reason` a sentence.

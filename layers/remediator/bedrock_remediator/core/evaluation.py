@@ -9,14 +9,14 @@ Allow that may apply, a Deny that may apply, never one that surely does.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from bedrock_remediator.core import conditions
 from bedrock_remediator.core.conditions import Fit
-from bedrock_remediator.core.patterns import Context, matches, resembles
+from bedrock_remediator.core.patterns import Context, matcher, resembles
 from bedrock_remediator.core.truth import Truth, disjunction, negation
 
 # Policy variables came with this version; in an older one, or without one, they are plain text.
@@ -87,6 +87,7 @@ class Finding(Struct, frozen=True):
 
 
 _Evidence = tuple[Policy, Mapping[str, Any] | None]
+_Pattern = Callable[[str], bool]
 
 
 class _Survey(Struct):
@@ -98,23 +99,36 @@ class _Survey(Struct):
     may_allow: _Evidence | None = None
 
 
-def evaluate(holdings: Holdings, request: Request) -> Finding:
-    """Decide a request by the policies of its principal, and say which statement decided.
+class Evaluator:
+    """Decides requests by the policies of one principal, each statement read once however many requests there are."""
 
-    The verdict does not depend on the order of policies or statements. Knowing more of the context never changes
-    ALLOWED or DENIED, and changes NOT_ALLOWED to nothing but DENIED.
-    """
-    own = _survey(holdings.policies, request)
-    if own.denies:
-        return Finding(Verdict.DENIED, *own.denies)
-    if not holdings.boundary:
-        return _within(own, None)
-    limit = _survey((holdings.boundary,), request)
-    if limit.denies:
-        return Finding(Verdict.DENIED, *limit.denies, boundary=True)
-    if not limit.allows and not limit.may_allow:
-        return Finding(Verdict.NOT_ALLOWED, holdings.boundary, boundary=True)
-    return _within(own, limit)
+    def __init__(self, holdings: Holdings) -> None:
+        self._boundary = holdings.boundary
+        self._own = _Layer(holdings.policies)
+        self._limit = _Layer((holdings.boundary,)) if holdings.boundary else None
+
+    def evaluate(self, request: Request) -> Finding:
+        """Decide a request, and say which statement decided.
+
+        The verdict does not depend on the order of policies or statements. Knowing more of the context never changes
+        ALLOWED or DENIED, and changes NOT_ALLOWED to nothing but DENIED.
+        """
+        own = self._own.survey(request)
+        if own.denies:
+            return Finding(Verdict.DENIED, *own.denies)
+        if not self._limit:
+            return _within(own, None)
+        limit = self._limit.survey(request)
+        if limit.denies:
+            return Finding(Verdict.DENIED, *limit.denies, boundary=True)
+        if not limit.allows and not limit.may_allow:
+            return Finding(Verdict.NOT_ALLOWED, self._boundary, boundary=True)
+        return _within(own, limit)
+
+
+def evaluate(holdings: Holdings, request: Request) -> Finding:
+    """Decide one request: see `Evaluator.evaluate`."""
+    return Evaluator(holdings).evaluate(request)
 
 
 def _within(own: _Survey, limit: _Survey | None) -> Finding:
@@ -127,27 +141,83 @@ def _within(own: _Survey, limit: _Survey | None) -> Finding:
     return Finding(Verdict.CONDITIONAL, *doubt, boundary=True) if doubt else Finding(Verdict.ALLOWED, *own.allows)
 
 
-def _survey(policies: Iterable[Policy], request: Request) -> _Survey:
-    survey = _Survey()
-    for policy in policies:
-        with_variables = policy.document.get("Version") == _VERSION_WITH_VARIABLES
-        for statement in _statements(policy.document):
-            _note(survey, policy, statement, request, request.context if with_variables else None)
-    return survey
+class _Element(Struct, frozen=True):
+    """`Action` or `Resource` of a statement, or its opposite (`Not...`), made ready.
+
+    `patterns` are those without a policy variable; `others` templates with one, or None for what cannot be read.
+    """
+
+    negated: bool
+    patterns: Sequence[_Pattern]
+    others: Sequence[str | None] = ()
+
+    def covers(self, text: str, variables: Context | None) -> Truth:
+        """Whether it takes the text in."""
+        for matches in self.patterns:
+            if matches(text):
+                return not self.negated
+        if not self.others:
+            return self.negated
+        listed = disjunction(
+            None if template is None else resembles(template, text, variables, negated=self.negated)
+            for template in self.others
+        )
+        return negation(listed) if self.negated else listed
 
 
-def _statements(document: Mapping[str, Any]) -> Iterable[Any]:
-    """The statements; a document that has none to read is one that cannot be read."""
-    found = document.get("Statement")
-    return found if isinstance(found, list) else (found,)
+_UNREADABLE: Final = _Element(negated=False, patterns=(), others=(None,))
 
 
-def _note(survey: _Survey, policy: Policy, statement: Any, request: Request, variables: Context | None) -> None:
+class _Statement(Struct, frozen=True):
+    """A statement made ready. `evidence` names it, `strange` says that it has an element IAM does not know."""
+
+    evidence: _Evidence
+    effect: object
+    actions: _Element
+    resources: _Element
+    condition: object
+    variables: bool
+    strange: bool
+
+    def takes_in(self, request: Request) -> Truth:
+        """Whether it is about the request's resource."""
+        return self.resources.covers(request.resource, request.context if self.variables else None)
+
+    def fit(self, request: Request, *, surely: bool) -> Fit:
+        """How it fits a request whose action and resource it takes in, or may take in."""
+        fit = conditions.fit(self.condition, request.context, request.context if self.variables else None)
+        if surely and not self.strange:
+            return fit
+        return Fit.UNKNOWN if fit in (Fit.MET, Fit.UNKNOWN) else Fit.UNMET
+
+
+class _Layer:
+    """The statements of some policies, and which of them are about an action, for each that has been asked of."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self._statements = [statement for policy in policies for statement in _read(policy)]
+        self._about: dict[str, list[tuple[_Statement, Truth]]] = {}
+
+    def survey(self, request: Request) -> _Survey:
+        """What its statements mean for the request."""
+        survey = _Survey()
+        for statement, about in self._of(request.action.lower()):
+            resource = statement.takes_in(request)
+            if resource is not False:
+                _note(survey, statement, statement.fit(request, surely=bool(about and resource)))
+        return survey
+
+    def _of(self, action: str) -> list[tuple[_Statement, Truth]]:
+        found = self._about.get(action)
+        if found is None:
+            every = ((statement, statement.actions.covers(action, None)) for statement in self._statements)
+            found = self._about[action] = [(statement, about) for statement, about in every if about is not False]
+        return found
+
+
+def _note(survey: _Survey, statement: _Statement, fit: Fit) -> None:
     """Put down what one statement means for the request."""
-    readable = isinstance(statement, Mapping)
-    fit = _fit(statement, request, variables) if readable else Fit.UNKNOWN
-    effect = statement.get("Effect") if readable else None
-    evidence = (policy, statement if readable else None)
+    effect, evidence = statement.effect, statement.evidence
     if fit is Fit.ELSEWHERE:
         return
     if effect == "Deny" and fit is Fit.MET:
@@ -161,38 +231,49 @@ def _note(survey: _Survey, policy: Policy, statement: Any, request: Request, var
             survey.may_allow = survey.may_allow or evidence
 
 
-def _fit(statement: Mapping[str, Any], request: Request, variables: Context | None) -> Fit:
-    action = _covers(statement, "Action", lambda text, _: _action_matches(text, request.action))
-    if action is False:
-        return Fit.ELSEWHERE
-    resource = _covers(
-        statement,
-        "Resource",
-        lambda text, negated: resembles(text, request.resource, variables, negated=negated),
-    )
-    if resource is False:
-        return Fit.ELSEWHERE
-    fit = conditions.fit(statement.get("Condition", {}), request.context, variables)
-    if action and resource and statement.keys() <= _ELEMENTS:
-        return fit
-    return Fit.UNKNOWN if fit in (Fit.MET, Fit.UNKNOWN) else Fit.UNMET
+def _read(policy: Policy) -> Iterator[_Statement]:
+    """The statements of a policy; one that cannot be read may mean anything."""
+    variables = policy.document.get("Version") == _VERSION_WITH_VARIABLES
+    found = policy.document.get("Statement")
+    for statement in found if isinstance(found, list) else (found,):
+        if not isinstance(statement, Mapping):
+            yield _Statement((policy, None), None, _UNREADABLE, _UNREADABLE, {}, variables, strange=True)
+            continue
+        yield _Statement(
+            (policy, statement),
+            statement.get("Effect"),
+            _element(statement, "Action", _action),
+            _element(statement, "Resource", _resource),
+            statement.get("Condition", {}),
+            variables,
+            not statement.keys() <= _ELEMENTS,
+        )
 
 
-def _covers(statement: Mapping[str, Any], element: str, test: Callable[[str, bool], Truth]) -> Truth:
-    """Whether `element`, or its opposite (`Not…`), takes in the request; unknown if it is not one non-empty list."""
-    negated = f"Not{element}" in statement
-    if negated == (element in statement):
-        return None
-    found = statement[f"Not{element}" if negated else element]
+def _element(statement: Mapping[str, Any], name: str, ready: Callable[[str], _Pattern | str | None]) -> _Element:
+    """The element of that name or its opposite; there must be exactly one of them, and not empty."""
+    negated = f"Not{name}" in statement
+    if negated == (name in statement):
+        return _UNREADABLE
+    found = statement[f"Not{name}" if negated else name]
     texts = found if isinstance(found, list) else [found]
     if not texts:
-        return None
-    listed = disjunction(test(text, negated) if isinstance(text, str) else None for text in texts)
-    return negation(listed) if negated else listed
+        return _UNREADABLE
+    patterns: list[_Pattern] = []
+    others: list[str | None] = []
+    for text in texts:
+        pattern = ready(text) if isinstance(text, str) else None
+        if pattern is None or isinstance(pattern, str):
+            others.append(pattern)
+        else:
+            patterns.append(pattern)
+    return _Element(negated, patterns, others)
 
 
-def _action_matches(pattern: str, action: str) -> Truth:
-    """Whether an action's pattern matches; upper and lower case are the same."""
-    if ":" not in pattern and pattern != "*":
-        return None
-    return matches(pattern.lower(), action.lower())
+def _action(pattern: str) -> _Pattern | None:
+    """An action's pattern, for actions in lower case."""
+    return matcher(pattern.lower()) if ":" in pattern or pattern == "*" else None
+
+
+def _resource(pattern: str) -> _Pattern | str:
+    return pattern if "${" in pattern else matcher(pattern)

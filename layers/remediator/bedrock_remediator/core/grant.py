@@ -24,6 +24,9 @@ from bedrock_remediator.core.denial import Effect, Layer
 
 HISTORY_LENGTH: Final = 20
 
+KEPT_PREFIX: Final = "kept#"
+"""Begins the sk of the copy of a grant that stays in force while its row asks for something else."""
+
 
 class State(enum.StrEnum):
     """Where a grant stands."""
@@ -67,6 +70,15 @@ class Verification(enum.StrEnum):
 
     SIMULATED = "simulated"
     INCONCLUSIVE = "inconclusive"
+
+
+class Via(enum.StrEnum):
+    """Which way a person's decision came."""
+
+    LINK = "link"
+    OIDC = "oidc"
+    API = "api"
+    SLACK = "slack"
 
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
@@ -132,13 +144,32 @@ class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous_version: str | None = None
 
 
+class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that was found about one version of a row, and changes nothing about it: people are told of it once.
+
+    `code` says what in one word, `reason` in a sentence.
+    """
+
+    version: int
+    at: datetime
+    code: str
+    reason: str
+
+
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of the ledger.
 
     `pk` is the principal's IAM ARN (or `account/ID/TYPE/principalId`), `sk` is `profile#ARN`, `model#ARN` or
-    `advice#diagnosis#resource`. `version` moves with every change of state. `resources` is the complete sorted set
-    of ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
+    `advice#diagnosis#resource#code`, or, for a grant that stays in force while its row asks for something else,
+    `kept#` and that row's sk. `version` moves with every change of state. `resources` is the complete sorted set of
+    ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
     digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
+
+    `decided_by` and its neighbours tell of the last decision that a person made; `decided_version` is the version
+    that the row had after it, and `approval` the base64 of its signature (see core/approval.py).
+
+    `reminded_at` (the approvers were reminded), `driven_at` (the row was stuck, and sent on its way again, for the
+    `attempt`th time) and `remark` are upkeep's, and hold for the state that the row was in then: see core/waiting.py.
     """
 
     pk: str
@@ -178,12 +209,31 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     basis: str | None = None
     attempt: int = 0
     written: Written | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    decided_via: Via | None = None
+    decided_version: int | None = None
+    decision_reason: str | None = None
+    approval: str | None = None
+    reminded_at: datetime | None = None
+    driven_at: datetime | None = None
+    remark: Remark | None = None
     history: tuple[Event, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
         """The row's primary key."""
         return self.pk, self.sk
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is the copy that stays in force while the row that it was made from asks for something else."""
+        return self.sk.startswith(KEPT_PREFIX)
+
+    @property
+    def kept_for(self) -> str | None:
+        """The sk of the row that it is kept for; None for one that is no such copy."""
+        return self.sk.removeprefix(KEPT_PREFIX) if self.kept else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -194,6 +244,16 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def group(self) -> str:
         """The FIFO message group: one a principal, in the 128 characters that SQS allows (an ARN may be longer)."""
         return message_group(self.pk)
+
+    @property
+    def first_version(self) -> int:
+        """The lowest version of this row that its history still tells of: 1, or where it was opened anew."""
+        return self.version - max(len(self.history) - 1, 0)
+
+    def step(self, version: int) -> Event | None:
+        """The step that led to a version; None for one that the history does not tell of."""
+        place = version - self.first_version
+        return self.history[place] if 0 <= place < len(self.history) else None
 
     def moved(self, to: State, *, at: datetime, by: str, reason: str, **changes: Any) -> "Grant":
         """The row in its next state: version one higher, the step in its history.
@@ -208,6 +268,16 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(
             self, state=to, version=self.version + 1, updated_at=at, history=history, **changes
         )
+
+
+def kept_copy(grant: Grant) -> Grant:
+    """The grant in force as a row of its own, which keeps it so while the row itself asks for something else."""
+    return msgspec.structs.replace(grant, sk=kept_key(grant.sk), state=State.ACTIVE, remark=None, blocked_by=None)
+
+
+def kept_key(sk: str) -> str:
+    """The sk of what is kept for a row."""
+    return f"{KEPT_PREFIX}{sk}"
 
 
 def message_group(pk: str) -> str:

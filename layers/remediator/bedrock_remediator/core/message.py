@@ -7,6 +7,7 @@ False: good enough to ask a person, never to act alone.
 """
 
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -19,19 +20,28 @@ TRUNCATED_BYTES: Final = 1021
 UnreadCode = Literal["message_missing", "message_truncated", "message_unreadable"]
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """What a refusal's text says. All of it is text, nothing confirmed.
+class Refusal(Struct, frozen=True, kw_only=True):
+    """What was refused, and by what.
 
-    `action` is an IAM action with its service; `principal` and `resource` are None where the form leaves them out.
+    `action` is an IAM action with its service; it and `resource` are None where the form leaves them out.
     """
 
-    principal: str | None
     action: str | None
     resource: str | None
     layer: Layer
     effect: Effect | None
     policy_arn: str | None
     certain: bool
+
+
+class Message(Struct, frozen=True):
+    """What a refusal's text says. All of it is text, nothing confirmed.
+
+    `principal` is None where the form leaves it out.
+    """
+
+    principal: str | None
+    refusal: Refusal
 
 
 class Unread(Struct, frozen=True):
@@ -53,9 +63,11 @@ _LAYERS: Final = {
 }
 _LAYER: Final = "|".join(_LAYERS)
 
+_WHO = re.compile(r"User: ([^ ]++) is not authorized to perform: (.++)", re.DOTALL)
+
 _DENIED = re.compile(
     r"""
-    User:\ (?P<principal>\S++)\ is\ not\ authorized\ to\ perform:\ (?P<action>[a-z0-9-]++:[A-Za-z0-9]++)
+    (?P<action>[a-z0-9-]++:[A-Za-z0-9]++)
     (?:\ on\ resource:\ (?:[A-Za-z-]++\ ){0,3}?(?P<resource>\S++))?
     (?:
         \ because\ no\ (?P<implicit>(?:LAYER))\ allows\ the\ (?P<again>\S++)\ action
@@ -64,7 +76,7 @@ _DENIED = re.compile(
         (?:
             \ in\ (?:an?\ |the\ )?(?P<layer>LAYER)
             (?:\ transitively\ through\ (?:an?\ |the\ )?[A-Za-z-]++(?:\ [A-Za-z-]++){0,3})?
-            (?::\ (?P<policy>arn:[a-z0-9-]++:[a-z0-9-]++:[a-z0-9-]*+:(?:[0-9]{12}|aws)?:[A-Za-z0-9/_+=,.@-]+?))?
+            (?::\ (?P<policy>arn:[a-z0-9-]++:[a-z0-9-]++:[a-z0-9-]*+:(?:[0-9]{12}|aws)?:[A-Za-z0-9/_+=,.@-]++))?
         )?
     )?
     (?:\.?
@@ -76,26 +88,30 @@ _DENIED = re.compile(
     re.VERBOSE,
 )
 
+_CONSOLE_WHO = re.compile(r"User:\s++(\S++)\s++Action:\s++(.++)", re.DOTALL)
+
 _CONSOLE = re.compile(
-    r"User:\s+(?P<principal>\S+)\s+Action:\s+(?P<action>[a-z0-9-]+:[A-Za-z0-9]+)"
-    r"\s+On resource\(s\):\s+(?P<resource>\S+)"
-    r"(?:\s+Context:\s+(?:an?|the|no)\s+(?P<layer>" + _LAYER + r")\s+"
-    r"(?P<effect>explicitly denies|allows)\s+the\s+(?:\S+\s+)?action)?\.?\s*"
+    r"(?P<action>[a-z0-9-]++:[A-Za-z0-9]++)\s++On resource\(s\):\s++(?P<resource>\S++)"
+    r"(?:\s++Context:\s++(?:an?|the|no)\s++(?P<layer>" + _LAYER + r")\s++"
+    r"(?P<effect>explicitly denies|allows)\s++the\s++(?:\S++\s++)?action)?\.?\s*+"
 )
 
 _DENY_WORDS = re.compile(r"\bden(?:y|ied|ies)\b", re.IGNORECASE)
 
-_REFUSALS: Final = (
-    ("marked by provider as Legacy", Layer.LEGACY),
-    ("reached the end of its life", Layer.LEGACY),
-    ("aws-marketplace:", Layer.MARKETPLACE),
-    ("AWS Marketplace subscription", Layer.MARKETPLACE),
-    ("INVALID_PAYMENT_INSTRUMENT", Layer.MARKETPLACE),
-    ("You don't have access to the model with the specified model ID", Layer.MODEL_ACCESS),
-    ("Model use case details have not been submitted", Layer.MODEL_ACCESS),
-    ("Model access is denied", Layer.MODEL_ACCESS),
-    ("Your account is not authorized to invoke this API operation", Layer.ACCOUNT),
-    ("not allowed from unsupported countries", Layer.ACCOUNT),
+_REFUSALS: Final = tuple(
+    (words, Message(None, Refusal(action=None, resource=None, layer=layer, effect=None, policy_arn=None, certain=True)))
+    for words, layer in (
+        ("marked by provider as Legacy", Layer.LEGACY),
+        ("reached the end of its life", Layer.LEGACY),
+        ("aws-marketplace:", Layer.MARKETPLACE),
+        ("AWS Marketplace subscription", Layer.MARKETPLACE),
+        ("INVALID_PAYMENT_INSTRUMENT", Layer.MARKETPLACE),
+        ("You don't have access to the model with the specified model ID", Layer.MODEL_ACCESS),
+        ("Model use case details have not been submitted", Layer.MODEL_ACCESS),
+        ("Model access is denied", Layer.MODEL_ACCESS),
+        ("Your account is not authorized to invoke this API operation", Layer.ACCOUNT),
+        ("not allowed from unsupported countries", Layer.ACCOUNT),
+    )
 )
 """Refusals that no policy explains, by words that AWS uses in them. The first that fits tells the layer."""
 
@@ -113,38 +129,35 @@ def read(text: str | None) -> Message | Unread:
     text = text.strip() if text else ""
     if not text:
         return Unread("message_missing", "The record carries no error message.")
-    if found := _DENIED.fullmatch(text):
-        return _denied(found)
-    if found := _CONSOLE.fullmatch(text):
-        return _console(found)
+    if (found := _WHO.match(text)) and (refusal := _refused(found[2])):
+        return refusal if isinstance(refusal, Unread) else Message(found[1], refusal)
+    if (found := _CONSOLE_WHO.match(text)) and (refusal := _refused_in_console(found[2])):
+        return Message(found[1], refusal)
     plain = text.replace("\u2019", "'")
-    for words, layer in _REFUSALS:
+    for words, message in _REFUSALS:
         if words in plain:
-            return Message(
-                principal=None,
-                action=None,
-                resource=None,
-                layer=layer,
-                effect=None,
-                policy_arn=None,
-                certain=True,
-            )
+            return message
     return Unread("message_unreadable", "The error message has no form that is known.")
 
 
-def _denied(found: re.Match[str]) -> Message | Unread:
-    principal, action, resource, implicit, again, explicit, layer, policy, unknown = found.groups()
+# A caller's name is its own; what it is refused is the same for many, so that is remembered.
+@lru_cache(maxsize=1024)
+def _refused(text: str) -> Refusal | Unread | None:
+    """What stands after the caller in a denial by IAM; None if it has another form."""
+    found = _DENIED.fullmatch(text)
+    if not found:
+        return None
+    action, resource, implicit, again, explicit, layer, policy, unknown = found.groups()
     named = layer or implicit
     if unknown and _DENY_WORDS.search(unknown):
         return Unread("message_unreadable", "The error message ends in a sentence about a deny that is not known.")
     effect = Effect.EXPLICIT if explicit else Effect.IMPLICIT if implicit else None
-    return Message(
-        principal=principal,
+    return Refusal(
         action=action,
         resource=_bare(resource, ends=not named and not explicit),
         layer=_layer(action, named),
         effect=effect,
-        policy_arn=policy,
+        policy_arn=policy.removesuffix(".") if policy else None,
         certain=named is not None and not unknown and (again is None or again == action),
     )
 
@@ -161,13 +174,17 @@ def _bare(resource: str | None, *, ends: bool) -> str | None:
     return resource.removesuffix(".") if resource and ends else resource
 
 
-def _console(found: re.Match[str]) -> Message:
-    layer, effect = found["layer"], found["effect"]
-    return Message(
-        principal=found["principal"],
-        action=found["action"],
-        resource=found["resource"],
-        layer=_layer(found["action"], layer),
+@lru_cache(maxsize=1024)
+def _refused_in_console(text: str) -> Refusal | None:
+    """The same in the console's layout."""
+    found = _CONSOLE.fullmatch(text)
+    if not found:
+        return None
+    action, resource, layer, effect = found.groups()
+    return Refusal(
+        action=action,
+        resource=resource,
+        layer=_layer(action, layer),
         effect=None if not effect else Effect.IMPLICIT if effect == "allows" else Effect.EXPLICIT,
         policy_arn=None,
         certain=layer is not None,

@@ -55,7 +55,7 @@ def sort_key(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str:
         resource = str(denial.resource or denial.model_id or "-")
         if len(resource) > _LONGEST_RESOURCE or not resource.isascii():
             resource = hashlib.sha256(resource.encode(errors="replace")).hexdigest()
-    return f"advice#{diagnosis.kind}#{resource}"
+    return f"advice#{diagnosis.kind}#{resource}#{diagnosis.code}"
 
 
 def cool_down(cool_downs: int, now: datetime) -> datetime:

@@ -6,7 +6,7 @@ region of `*` matches the empty region of a global profile's model (docs/aws-fac
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from msgspec import Struct
@@ -45,22 +45,31 @@ class Pattern(Struct, frozen=True):
 
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern without variables matches the whole text, case-sensitively."""
+    return matcher(pattern)(text)
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """What tells whether the pattern, one without variables, matches a whole text, case-sensitively."""
     if "?" in pattern or _ESCAPE in pattern:
-        return _expression(pattern).fullmatch(text) is not None
-    first, *others = pattern.split("*")
-    if not others:
-        return pattern == text
-    *middle, last = others
-    start, end = len(first), len(text) - len(last)
-    if start > end or not text.startswith(first) or not text.endswith(last):
-        return False
-    # The earliest place for each piece leaves the most room for those after it, so nothing is ever tried again.
-    for piece in middle:
-        found = text.find(piece, start, end)
-        if found < 0:
+        expression = _expression(pattern)
+        return lambda text: expression.fullmatch(text) is not None
+    if "*" not in pattern:
+        return pattern.__eq__
+    first, *middle, last = pattern.split("*")
+
+    def match(text: str) -> bool:
+        if not text.startswith(first) or not text.endswith(last):
             return False
-        start = found + len(piece)
-    return True
+        start, end = len(first), len(text) - len(last)
+        # The earliest place for each piece leaves the most room for those after it, so nothing is ever tried again.
+        for piece in middle:
+            found = text.find(piece, start, end)
+            if found < 0:
+                return False
+            start = found + len(piece)
+        return start <= end
+
+    return match
 
 
 @lru_cache(maxsize=1024)

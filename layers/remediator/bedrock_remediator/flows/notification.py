@@ -9,15 +9,18 @@ Delivery is at least once; the marker makes duplicates rare. Nothing here can re
 
 import enum
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from msgspec import Struct
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.topics import Publisher
-from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.flows.links import Links
+from bedrock_remediator.notices.amazon_q import custom_notification
 from bedrock_remediator.notices.message import message
-from bedrock_remediator.notices.notice import Audience, Denials, Notice, Occasion, occasion
+from bedrock_remediator.notices.notice import ASKING, Audience, Denials, Notice, Occasion, occasion
 from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.subject import attributes, subject
 from bedrock_remediator.settings import NotifySettings
@@ -50,22 +53,27 @@ class Change(Struct, frozen=True):
         return cls(image["pk"]["S"], image["sk"]["S"], image["state"]["S"], int(image["version"]["N"]))
 
 
+_NO_REQUEST: Final = frozenset({Occasion.ADVICE, Occasion.ALERT})
+"""What nobody can decide about, and so has no page."""
+
 _FATES: Final = {"new": Fate.SENT, "maybe_sent": Fate.SENT_AGAIN}
 
 
 class Notification:
     """Sends the notice of a change. Everything it needs is given to it."""
 
-    def __init__(self, *, ledger: Ledger, publisher: Publisher, settings: NotifySettings) -> None:
+    def __init__(self, *, ledger: Ledger, publisher: Publisher, links: Links, settings: NotifySettings) -> None:
         self._ledger = ledger
         self._publisher = publisher
+        self._links = links
         self._settings = settings
 
     def tell(self, record: Mapping[str, Any]) -> Fate:
         """Send the notice that one record of the stream calls for, if any.
 
         Raises:
-            RetryableError: DynamoDB or SNS is throttling or does not answer.
+            RetryableError: DynamoDB, SNS or Secrets Manager is throttling or does not answer.
+            SecretError: The keys that links are signed with are none.
             msgspec.ValidationError: The row is no grant.
             botocore.exceptions.ClientError: A call was refused.
         """
@@ -92,8 +100,15 @@ class Notification:
             denials=self._denials(grant),
             plan=plan(grant, lambda: self._ledger.grants(grant.pk), self._settings.extra_actions),
             strategy=self._settings.strategy,
+            lapses_at=self._lapses_at(grant),
+            link=self._links.url(grant) if about in ASKING else None,
+            page=self._links.look_url(grant) if about not in _NO_REQUEST else None,
             may_be_duplicate=may_be_duplicate,
         )
+
+    def _lapses_at(self, grant: Grant) -> datetime | None:
+        lasting = timedelta(hours=self._settings.links.lapse_hours)
+        return grant.updated_at + lasting if grant.state is State.PENDING else None
 
     def _denials(self, grant: Grant) -> Denials | None:
         seen = self._ledger.denials(*grant.key)
@@ -106,4 +121,9 @@ class Notification:
             Audience.APPROVALS: self._settings.approvals_topic_arn,
             Audience.NOTICES: self._settings.notices_topic_arn,
         }
-        self._publisher.publish(topics[notice.audience], subject(notice), message(notice), attributes(notice))
+        told = attributes(notice)
+        self._publisher.publish(topics[notice.audience], subject(notice), message(notice), told)
+        if self._settings.amazon_q_topic_arn:
+            # A topic of its own: over https, every subscriber of a topic gets the same text.
+            chat = {"default": custom_notification(notice, notice.page)}
+            self._publisher.publish(self._settings.amazon_q_topic_arn, subject(notice), chat, told)

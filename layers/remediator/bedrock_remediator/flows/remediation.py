@@ -265,7 +265,7 @@ class Remediation:
 
 
 def _in_force(row: Grant) -> bool:
-    """Whether a grant stands, or did and is looked at anew: what it gave stays until that is decided."""
+    """Whether a grant stands, or did until it was approved anew and waits for its turn."""
     if row.state in STANDING:
         return True
-    return row.state in (State.APPROVED, State.PENDING) and row.written is not None and bool(row.written.policies)
+    return row.state is State.APPROVED and row.written is not None and bool(row.written.policies)

@@ -11,6 +11,7 @@ from typing import Final
 from bedrock_remediator.core.arn import Arn, ArnError, Principal
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS, BY_LAYER, Steps
 
 _SSO_ROLE = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")
@@ -19,6 +20,8 @@ _NAMED: Final = 6
 
 def next_steps(grant: Grant) -> Steps:
     """What a person should do about the grant in its state, as sentences in order."""
+    if grant.state is State.ACTIVE and remark_of(grant):
+        return _DRIFTED
     if finished := _FINISHED.get(grant.state):
         return finished(grant)
     if grant.diagnosis is DiagnosisKind.LEAKED_KEY:
@@ -26,6 +29,11 @@ def next_steps(grant: Grant) -> Steps:
     if grant.state is State.REPORTED:
         return _reported(grant)
     return _for_code(grant) + _to_decide(grant)
+
+
+def before_deciding(grant: Grant) -> Steps:
+    """What a person should look at before deciding on a request, by the reason that it was asked for."""
+    return _for_code(grant)
 
 
 def permission_set(grant: Grant) -> str | None:
@@ -79,8 +87,11 @@ def _to_decide(grant: Grant) -> Steps:
             f"Decide whether {_named(grant)} is meant to call {_called(grant)}. If in doubt, ask its owner; the "
             "caller's own words at the end are no proof of anything."
         ),
-        "To grant it: put the snippet below into the code that manages the principal, or run the commands below.",
-        "To refuse it: do nothing. Repeats are counted and not announced again.",
+        (
+            "To grant or refuse it: open the page that this request links to. To grant it without this service: put "
+            "the snippet below into the code that manages the principal, or run the commands below."
+        ),
+        "Left alone, the request lapses. Repeats are counted and not announced again.",
     )
 
 
@@ -184,6 +195,15 @@ def _leaked_key(grant: Grant) -> Steps:
             "approve anything."
         ),
     )
+
+
+_DRIFTED: Final = (
+    "Do what the finding above says. Calls that rely on the grant may be denied until then.",
+    (
+        "Nothing needs to be approved again: once nothing stands in the way, the next rounds of upkeep put the policy "
+        "right by themselves. To give the grant up, revoke it."
+    ),
+)
 
 
 def _granted(grant: Grant) -> Steps:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.by_hand import commands
 from bedrock_remediator.notices.foreign import MODEL_ID_LENGTH, caller_words, confirmed, statement
@@ -42,6 +43,7 @@ def structured(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> st
         "subject": subject(notice),
         "may_be_duplicate": notice.may_be_duplicate,
         "request_id": notice.request_id,
+        "page": notice.page,
         "request": {
             "pk": visible(grant.pk, _KEY_LENGTH),
             "sk": visible(grant.sk, _KEY_LENGTH),
@@ -50,6 +52,7 @@ def structured(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> st
         **_facts(grant, notice.plan),
         "condition": _condition(notice),
         "denials": _denials(notice.denials),
+        "lapses_at": notice.lapses_at,
         "as_sent_by_the_caller": caller_words(grant),
         "next_steps": [visible(step) for step in next_steps(grant)],
         "commands": commands(grant, notice.plan, notice.strategy),
@@ -92,6 +95,7 @@ def _facts(grant: Grant, plan: Plan) -> dict[str, Any]:
         "verification": grant.verification,
         "updated_at": grant.updated_at,
         "last_step": _step(grant),
+        "remark": _remark(grant),
     }
 
 
@@ -111,6 +115,17 @@ def _step(grant: Grant) -> dict[str, Any] | None:
         "at": step.at,
         "by": visible(step.by, MODEL_ID_LENGTH),
         "reason": visible(step.reason, _SENTENCE_LENGTH),
+    }
+
+
+def _remark(grant: Grant) -> dict[str, Any] | None:
+    remark = remark_of(grant)
+    if remark is None:
+        return None
+    return {
+        "at": remark.at,
+        "code": visible(remark.code, _WORD_LENGTH),
+        "reason": visible(remark.reason, _SENTENCE_LENGTH),
     }
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
 from bedrock_remediator.notices.foreign import caller_words, confirmed, statement_lines
-from bedrock_remediator.notices.notice import Notice, Occasion, last_step, who
+from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, last_step, who
 from bedrock_remediator.notices.subject import headline
 from bedrock_remediator.notices.text import (
     WIDTH,
@@ -43,6 +44,7 @@ def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
     parts = (
         _opening(notice),
         _summary(notice),
+        _decide(notice),
         section("Why", *_why(notice.grant)),
         _granted(notice),
         section("What to do next", numbered(next_steps(notice.grant))),
@@ -73,8 +75,10 @@ def _outcome(notice: Notice) -> str:
     special: str | None = None
     if notice.occasion is Occasion.ADVICE:
         special = wording.REPORTS.get(notice.grant.reason_code)
-    elif notice.occasion is Occasion.REQUESTED:
+    elif notice.occasion in ASKING:
         special = wording.REQUESTS.get(notice.grant.diagnosis)
+    elif notice.occasion is Occasion.GRANTED:
+        special = wording.GRANTS.get(notice.grant.reason_code)
     return special or wording.OUTCOMES[notice.occasion]
 
 
@@ -90,8 +94,17 @@ def _summary(notice: Notice) -> list[str]:
         ("Denied", _denied(notice)),
         ("Refused by", wording.LAYERS[grant.layer] + (wording.EFFECTS[grant.effect] if grant.effect else "")),
         ("Policy", grant.denying_policy or ""),
+        ("Lapses", utc(notice.lapses_at) if notice.lapses_at else ""),
     ]
     return ["", *table(rows)]
+
+
+def _decide(notice: Notice) -> list[str]:
+    """The way to the page. The address stays on one line, however long it is, or it could not be opened."""
+    if not notice.link:
+        return []
+    told = "Look at the request, and approve or reject it, on this page. Keep the address to yourself:"
+    return [*section("Decide", wrapped(told)), "", notice.link]
 
 
 def _denied(notice: Notice) -> tuple[str, ...]:
@@ -110,6 +123,9 @@ def _why(grant: Grant) -> tuple[list[str], list[str]]:
         ("Diagnosis", f"{grant.diagnosis}: {wording.DIAGNOSES[grant.diagnosis]}"),
         ("Decision", f"{decided} ({grant.reason_code})"),
     ]
+    if remark := remark_of(grant):
+        found = sentence(remark.reason, _REASON_LENGTH)
+        rows.append(("Found", (f"{sentence(remark.code, 64)}, {utc(remark.at)}", found)))
     if step := last_step(grant):
         why = sentence(step.reason, _REASON_LENGTH)
         rows.append(("Last step", (f"{step.state} by {sentence(step.by, 128)}, {utc(step.at)}", why)))
@@ -149,11 +165,10 @@ def _condition(notice: Notice) -> str:
 
 def _end(notice: Notice) -> str:
     grant = notice.grant
-    how = "when this service takes it back" if notice.in_place else "by itself"
     if grant.expires_at:
-        return f"{utc(grant.expires_at)}, {how}"
+        return f"{utc(grant.expires_at)}, by itself"
     if grant.grant_seconds:
-        return f"{lasting(grant.grant_seconds)} after it is granted, {how}"
+        return f"{lasting(grant.grant_seconds)} after it is granted, by itself"
     return "not by itself"
 
 

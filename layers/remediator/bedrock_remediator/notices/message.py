@@ -36,7 +36,7 @@ _SMALLER: Final[tuple[frozenset[str], ...]] = (
 def message(notice: Notice) -> Mapping[str, str]:
     """The texts by protocol: `email` for people, all others the same JSON for programs.
 
-    No text holds a token or anything else that would let its reader decide.
+    None but the e-mail to approvers holds a token or anything else that would let its reader decide.
     """
     for leave_out in _SMALLER[:-1]:
         texts = _texts(notice, leave_out)

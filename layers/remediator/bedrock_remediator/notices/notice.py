@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.core.waiting import failed_again, remark_of, reminded
 from bedrock_remediator.notices.snippets import Snippets
 
 
@@ -19,6 +20,7 @@ class Occasion(enum.StrEnum):
     """What a notice is about."""
 
     REQUESTED = "requested"
+    REMINDED = "reminded"
     GRANTED = "granted"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
@@ -27,6 +29,7 @@ class Occasion(enum.StrEnum):
     REJECTED = "rejected"
     LAPSED = "lapsed"
     REVOKED = "revoked"
+    DRIFTED = "drifted"
 
 
 class Severity(enum.StrEnum):
@@ -56,6 +59,9 @@ OCCASIONS: Final[Mapping[State, Occasion]] = {
 }
 """The states that people hear of; `approved`, `applying` and `revoking` pass by silently."""
 
+ASKING: Final = frozenset({Occasion.REQUESTED, Occasion.REMINDED})
+"""A person is to decide."""
+
 ALERTING: Final = frozenset({"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete"})
 """Reasons that point at an attack or at a guard that is down, whatever the state."""
 
@@ -64,6 +70,8 @@ QUIET: Final = frozenset({"mode_observe", "rule_never", "principal_missing", "pr
 
 _SEVERITIES: Final[Mapping[Occasion, Severity]] = {
     Occasion.REQUESTED: Severity.ACTION,
+    Occasion.REMINDED: Severity.ACTION,
+    Occasion.DRIFTED: Severity.ACTION,
     Occasion.ROLLED_BACK: Severity.ACTION,
     Occasion.FAILED: Severity.ACTION,
     Occasion.ADVICE: Severity.ACTION,
@@ -103,8 +111,11 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Notice(Struct, frozen=True, kw_only=True):
     """All that a message is made from.
 
-    `strategy` is where the stack writes grants (`managed`, `inline`, `in-place`). `may_be_duplicate` says that an
-    earlier try may have got through.
+    `strategy` is where the stack writes grants (`managed`, `inline`, `in-place`). `lapses_at` is until when a
+    person may decide. `may_be_duplicate` says that an earlier try may have got through.
+
+    `link` leads to the page where the request can be decided, and may let whoever has it decide: only the approvers'
+    e-mail holds it. `page` leads there too, only to look, and may stand where others read along.
     """
 
     grant: Grant
@@ -112,12 +123,15 @@ class Notice(Struct, frozen=True, kw_only=True):
     denials: Denials | None = None
     plan: Plan = Plan()
     strategy: str = "managed"
+    lapses_at: datetime | None = None
+    link: str | None = None
+    page: str | None = None
     may_be_duplicate: bool = False
 
     @property
     def audience(self) -> Audience:
         """Which topic it goes to."""
-        return Audience.APPROVALS if self.occasion is Occasion.REQUESTED else Audience.NOTICES
+        return Audience.APPROVALS if self.occasion in ASKING else Audience.NOTICES
 
     @property
     def severity(self) -> Severity:
@@ -140,7 +154,13 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 def occasion(grant: Grant) -> Occasion | None:
-    """What the grant's state is an occasion for; None where nobody is told."""
+    """What the grant's state, or what was noted about it, is an occasion for; None where nobody is told."""
+    if _unremarkable(grant):
+        return None
+    if reminded(grant):
+        return Occasion.REMINDED
+    if grant.state is State.ACTIVE and remark_of(grant):
+        return Occasion.DRIFTED
     if grant.state is State.REPORTED and (
         grant.diagnosis is DiagnosisKind.LEAKED_KEY or grant.reason_code == "identity_mismatch"
     ):
@@ -181,6 +201,12 @@ def target(grant: Grant) -> str | None:
 def last_step(grant: Grant) -> Event | None:
     """The change that led to the state, with who made it and why; None for a row that is as it was opened."""
     return grant.history[-1] if len(grant.history) > 1 else None
+
+
+def _unremarkable(grant: Grant) -> bool:
+    """Whether people know it already: what is kept, or gives way to another grant; what failed again in passing."""
+    kept = grant.kept and (grant.state is State.ACTIVE or grant.reason_code == "replaced")
+    return kept or failed_again(grant)
 
 
 def _listed(value: str | list[str]) -> list[str]:

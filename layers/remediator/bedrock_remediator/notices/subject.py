@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.notices.notice import Notice, Occasion, Severity, target, who
+from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, Severity, target, who
 
 SUBJECT_LENGTH: Final = 99
 """SNS wants less than 100 characters of printable ASCII on one line."""
@@ -15,6 +15,7 @@ _SHORTEST_NAME: Final = 12
 
 _OPENINGS: Final[Mapping[Occasion, str]] = {
     Occasion.REQUESTED: "Bedrock access requested",
+    Occasion.REMINDED: "Reminder: Bedrock access requested",
     Occasion.GRANTED: "Bedrock access granted",
     Occasion.ROLLED_BACK: "Bedrock access rolled back",
     Occasion.FAILED: "Bedrock access not granted",
@@ -22,6 +23,7 @@ _OPENINGS: Final[Mapping[Occasion, str]] = {
     Occasion.REJECTED: "Bedrock access rejected",
     Occasion.LAPSED: "Bedrock access request lapsed",
     Occasion.REVOKED: "Bedrock access revoked",
+    Occasion.DRIFTED: "Bedrock access not as granted",
 }
 
 _ADVICE_OPENINGS: Final[Mapping[DiagnosisKind, str]] = {
@@ -37,6 +39,8 @@ _CODE_OPENINGS: Final[Mapping[str, str]] = {
     "denied_despite_grant": "Bedrock access granted, still denied",
     "principal_missing": "Bedrock denial of a deleted principal",
     "principal_recreated": "Bedrock denial of a deleted principal",
+    "policy_drifted": "Bedrock access restored",
+    "models_changed": "Bedrock access brought up to date",
 }
 
 
@@ -49,8 +53,10 @@ def headline(notice: Notice) -> str:
     opening = _OPENINGS[notice.occasion]
     if notice.occasion is Occasion.ADVICE:
         return _CODE_OPENINGS.get(grant.reason_code) or _ADVICE_OPENINGS.get(grant.diagnosis, opening)
-    if notice.occasion is Occasion.REQUESTED and grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW:
-        opening = "Bedrock access requested, condition unmet"
+    if notice.occasion is Occasion.GRANTED:
+        opening = _CODE_OPENINGS.get(grant.reason_code, opening)
+    if notice.occasion in ASKING and grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW:
+        opening = f"{opening}, condition unmet"
     return f"ALERT: {opening}" if notice.severity is Severity.ALERT else opening
 
 

@@ -17,7 +17,15 @@ OUTCOMES: Final[Mapping[Occasion, str]] = {
     Occasion.REJECTED: "The request was rejected; nothing was granted.",
     Occasion.LAPSED: "The request has lapsed; nothing was granted.",
     Occasion.REVOKED: "The permissions that were added have been taken away again.",
+    Occasion.REMINDED: "A grant would repair it, and still waits for a person's decision.",
+    Occasion.DRIFTED: "It was granted, AWS no longer shows it as it was granted, and nothing was changed.",
 }
+
+GRANTS: Final[Mapping[str, str]] = {
+    "policy_drifted": "Its policy was not as granted any more, and has been put right.",
+    "models_changed": "AWS routes the profile to more models now, and the rule's grant has been brought up to date.",
+}
+"""Better words for some grants, by their reason code."""
 
 REPORTS: Final[Mapping[str, str]] = {
     "mode_observe": "Nothing was changed: the stack only observes.",
@@ -68,6 +76,7 @@ EFFECTS: Final = {Effect.IMPLICIT: " (no Allow)", Effect.EXPLICIT: " (explicit D
 
 PLAN_TITLES: Final[Mapping[Occasion, str]] = {
     Occasion.REQUESTED: "The policy before and after, if you grant it",
+    Occasion.REMINDED: "The policy before and after, if you grant it",
     Occasion.ADVICE: "The policy before and after, if it were granted",
 }
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.iam_policies import Document
 from bedrock_remediator.core.entitlement import Entitlement, entitlement
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
-from bedrock_remediator.core.grant import STANDING, Grant, State, Written
+from bedrock_remediator.core.grant import STANDING, Grant, Written
 from bedrock_remediator.core.patterns import Context
 from bedrock_remediator.core.policy import INVOKE_ACTIONS, NotOursError, check
 from bedrock_remediator.flows.placement.contract import Inspection, Owner, Proof, Record
@@ -144,11 +144,11 @@ class CompiledPlacement:
 def _believed(content: Content, standing: Iterable[Grant], proof: Proof) -> list[Grant]:
     """The rows that are part of the policies: those that are so already, and those that prove themselves.
 
-    A row that waits to be approved (again) proves nothing: of it counts what is in force, and no more.
+    Of a row that was approved anew and does not prove itself counts what is in force, until that is decided.
     """
     believed = []
     for row in standing:
-        if gives(content.documents, row) or (row.state is not State.PENDING and proof(row)):
+        if gives(content.documents, row) or proof(row):
             believed.append(row)
         elif row.state not in STANDING and (rest := _rest(content.documents, row)):
             believed.append(rest)

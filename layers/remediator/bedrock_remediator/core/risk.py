@@ -1,0 +1,85 @@
+"""What a person should look at twice before approving, as far as the ledger tells it."""
+
+import enum
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.grant import DiagnosisKind, Grant
+
+_SHORT_TIME: Final = timedelta(hours=1)
+_SEVERAL: Final = 3
+
+
+class RiskKind(enum.StrEnum):
+    """What is unusual."""
+
+    CONDITIONAL_ALLOW = "conditional_allow"
+    FIRST_REQUEST = "first_request"
+    NEW_ADDRESS = "new_address"
+    NEW_CLIENT = "new_client"
+    SEVERAL_MODELS = "several_models"
+
+
+class Risk(Struct, frozen=True):
+    """One remark: its kind, and a sentence of ours that holds nothing the caller wrote."""
+
+    kind: RiskKind
+    text: str
+
+
+_TEXTS: Final[Mapping[RiskKind, str]] = {
+    RiskKind.CONDITIONAL_ALLOW: (
+        "A policy allows the call already, under a condition that was not met. Somebody put that condition there on "
+        "purpose, and the grant would lift it."
+    ),
+    RiskKind.FIRST_REQUEST: "This is the first time that this principal was denied such a call.",
+    RiskKind.NEW_ADDRESS: "The call came from an address that no other denied call of this principal came from.",
+    RiskKind.NEW_CLIENT: "The call was made by another kind of client than this principal's other denied calls.",
+    RiskKind.SEVERAL_MODELS: (
+        "Within an hour this principal was denied several different models or profiles, as if somebody tried out what "
+        "they can reach."
+    ),
+}
+
+
+def risks(grant: Grant, rows: Iterable[Grant]) -> tuple[Risk, ...]:
+    """What is unusual about a request, the gravest first.
+
+    Args:
+        grant: The request.
+        rows: The rows of its principal, the request's own included or not.
+    """
+    others = [row for row in rows if row.key != grant.key]
+    found = {
+        RiskKind.CONDITIONAL_ALLOW: grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
+        RiskKind.SEVERAL_MODELS: _several(grant, others),
+        RiskKind.NEW_ADDRESS: _new(grant.sighting.source_ip, (row.sighting.source_ip for row in others)),
+        RiskKind.NEW_CLIENT: _new(_client(grant), map(_client, others)),
+        RiskKind.FIRST_REQUEST: not others and grant.first_version == 1,
+    }
+    return tuple(Risk(kind, _TEXTS[kind]) for kind, unusual in found.items() if unusual)
+
+
+def _several(grant: Grant, others: Iterable[Grant]) -> bool:
+    near = {_target(row) for row in others if abs(row.created_at - grant.created_at) <= _SHORT_TIME}
+    return len(near | {_target(grant)}) >= _SEVERAL
+
+
+def _target(grant: Grant) -> str:
+    """What was called: two rows about one profile are one."""
+    return grant.profile or grant.model_id or grant.sk
+
+
+def _new(value: str | None, others: Iterable[str | None]) -> bool:
+    """Whether a value is known, others are, and it is none of them."""
+    known = {other for other in others if other}
+    return bool(value and known and value not in known)
+
+
+def _client(grant: Grant) -> str | None:
+    """The first word of the user agent without its version: `Boto3`, `aws-cli`, `Mozilla`."""
+    words = (grant.sighting.user_agent or "").split(maxsplit=1)
+    return words[0].partition("/")[0].casefold() or None if words else None

@@ -1,0 +1,230 @@
+"""The digest of a day: what was granted, refused, asked and revoked, what ends soon, and what needs a look."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.notices.notice import last_step, request_id, target, who
+from bedrock_remediator.notices.text import WIDTH, section, sentence, utc, visible, wrapped
+
+SCHEMA: Final = 1
+"""As in `body.py`."""
+
+_IN_MAIL: Final = 25
+_IN_JSON: Final = 40
+_NAME_LENGTH: Final = 128
+_REASON_LENGTH: Final = 300
+_INDENT: Final = "     "
+
+
+class Digest(Struct, frozen=True, kw_only=True):
+    """A day of the ledger.
+
+    Attributes:
+        since: When the day began.
+        until: When it ended: now.
+        lasting: How long a request waits for a person.
+        granted: What came into force and stands, the latest last; so are all others in their order.
+        refused: What was rejected, lapsed, failed or was rolled back.
+        revoked: What was taken away.
+        asked: What waits for a person now.
+        expiring: What ends in the days to come.
+        drifted: What stands and is not as it should be: see its remark.
+        late: What was approved or revoked, and is not done yet.
+        reported: How many denials were only reported, by their diagnosis.
+        orphans: ARNs of policies of this service that no grant accounts for.
+        complete: Whether all of the ledger could be read in time.
+    """
+
+    since: datetime
+    until: datetime
+    lasting: timedelta
+    granted: tuple[Grant, ...] = ()
+    refused: tuple[Grant, ...] = ()
+    revoked: tuple[Grant, ...] = ()
+    asked: tuple[Grant, ...] = ()
+    expiring: tuple[Grant, ...] = ()
+    drifted: tuple[Grant, ...] = ()
+    late: tuple[Grant, ...] = ()
+    reported: Mapping[str, int] = {}
+    orphans: tuple[str, ...] = ()
+    complete: bool = True
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return self.complete and not any((self.reported, self.orphans, *(rows for _, rows in self.lists())))
+
+    def lists(self) -> Sequence[tuple[str, tuple[Grant, ...]]]:
+        """The lists of grants by their names."""
+        names = ("asked", "granted", "refused", "revoked", "expiring", "drifted", "late")
+        return [(name, getattr(self, name)) for name in names]
+
+
+def subject(digest: Digest) -> str:
+    """The day in one line: printable ASCII, far shorter than 100 characters."""
+    told = f"{len(digest.granted)} granted, {len(digest.refused)} refused, {len(digest.asked)} waiting"
+    return f"Bedrock access digest {digest.until:%Y-%m-%d}: {told}"
+
+
+def attributes(digest: Digest) -> dict[str, str]:
+    """The message attributes that subscriptions filter by."""
+    return {"event": "digest", "severity": "action" if digest.asked or digest.drifted or digest.orphans else "info"}
+
+
+def message(digest: Digest, *, may_be_duplicate: bool = False) -> dict[str, str]:
+    """The texts by protocol: `email` for people, and for all others JSON for programs. No text decides anything."""
+    return {
+        "default": _structured(digest, may_be_duplicate=may_be_duplicate),
+        "email": _mail(digest, may_be_duplicate=may_be_duplicate),
+    }
+
+
+_TITLES: Final[Mapping[str, str]] = {
+    "asked": "Waiting for a person",
+    "granted": "Granted",
+    "refused": "Not granted",
+    "revoked": "Revoked",
+    "expiring": "Ending soon",
+    "drifted": "Not as granted: please look",
+    "late": "On its way for longer than it should be",
+}
+
+
+def _mail(digest: Digest, *, may_be_duplicate: bool) -> str:
+    duplicate = "This may be a duplicate: an earlier attempt to send it was cut off."
+    lines = [
+        "BEDROCK ACCESS DIGEST",
+        "=" * WIDTH,
+        *(wrapped(duplicate) if may_be_duplicate else ()),
+        f"From {utc(digest.since)} to {utc(digest.until)}.",
+        *(() if digest.complete else wrapped("There was no time to read all of the ledger: some grants are missing.")),
+    ]
+    for name, rows in digest.lists():
+        if rows:
+            lines += section(f"{_TITLES[name]} ({len(rows)})", _listed(rows, _DETAILS[name], digest))
+    lines += _others(digest)
+    lines += ["", "-" * WIDTH, "Sent by bedrock-access-remediator."]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str]:
+    lines: list[str] = []
+    for row in rows[:_IN_MAIL]:
+        lines += wrapped(f"{who(row)} -> {target(row) or 'a Bedrock model'} ({row.region})", "  * ", "    ")
+        lines += wrapped(detail(row, digest), _INDENT)
+    if len(rows) > _IN_MAIL:
+        lines += [f"  ... and {len(rows) - _IN_MAIL} more"]
+    return lines
+
+
+def _others(digest: Digest) -> list[str]:
+    lines: list[str] = []
+    if digest.reported:
+        counts = [f"  {count:>5}  {diagnosis}" for diagnosis, count in sorted(digest.reported.items())]
+        lines += section("Denials that no grant could repair, by diagnosis", counts)
+    if digest.orphans:
+        told = "No grant accounts for them. They are left as they are: detach and delete them if nobody needs them."
+        shown = [f"  {visible(arn)}" for arn in digest.orphans[:_IN_MAIL]]
+        lines += section(f"Policies without a grant ({len(digest.orphans)})", wrapped(told), shown)
+    return lines
+
+
+Detail = Callable[[Grant, Digest], str]
+
+
+def _granted(row: Grant, _: Digest) -> str:
+    end = f"until {utc(row.expires_at)}" if row.expires_at else "without end"
+    again = "put right " if row.reason_code == "policy_drifted" else ""
+    return f"{again}{_by(row)}, {end}"
+
+
+def _ended(row: Grant, _: Digest) -> str:
+    step = last_step(row)
+    reason = sentence(step.reason if step else row.reason, _REASON_LENGTH)
+    return f"{row.state} by {_actor(row)} ({visible(row.reason_code, _NAME_LENGTH)}): {reason}"
+
+
+def _asked(row: Grant, digest: Digest) -> str:
+    return f"since {utc(row.updated_at)}, lapses {utc(row.updated_at + digest.lasting)}"
+
+
+def _expiring(row: Grant, _: Digest) -> str:
+    return f"ends {utc(row.expires_at)}" if row.expires_at else ""
+
+
+def _drifted(row: Grant, _: Digest) -> str:
+    remark = remark_of(row)
+    return sentence(remark.reason, _REASON_LENGTH) if remark else ""
+
+
+def _late(row: Grant, _: Digest) -> str:
+    return f"{row.state} since {utc(row.updated_at)}"
+
+
+_DETAILS: Final[Mapping[str, Detail]] = {
+    "asked": _asked,
+    "granted": _granted,
+    "refused": _ended,
+    "revoked": _ended,
+    "expiring": _expiring,
+    "drifted": _drifted,
+    "late": _late,
+}
+
+
+def _by(row: Grant) -> str:
+    """Who decided: a rule, or a person under the name that was given."""
+    if row.rule:
+        return f"by rule {visible(row.rule, _NAME_LENGTH)}"
+    return f"by {sentence(row.decided_by, _NAME_LENGTH)}" if row.decided_by else f"by {row.decision}"
+
+
+def _actor(row: Grant) -> str:
+    """Who ended it: remediate only carries out what somebody else decided."""
+    if row.state in (State.REVOKED, State.REJECTED) and row.decided_by and row.reason_code != "expired":
+        return sentence(row.decided_by, _NAME_LENGTH)
+    step = last_step(row)
+    return sentence(step.by, _NAME_LENGTH) if step else "triage"
+
+
+def _structured(digest: Digest, *, may_be_duplicate: bool) -> str:
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "event": "digest",
+        "severity": attributes(digest)["severity"],
+        "subject": subject(digest),
+        "may_be_duplicate": may_be_duplicate,
+        "since": _instant(digest.since),
+        "until": _instant(digest.until),
+        "complete": digest.complete,
+        "counts": {name: len(rows) for name, rows in digest.lists()},
+        "reported": dict(digest.reported),
+        **{name: [_entry(row) for row in rows[:_IN_JSON]] for name, rows in digest.lists()},
+        "policies_without_grant": [visible(arn) for arn in digest.orphans[:_IN_JSON]],
+    }
+    text = json.dumps(content, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _entry(row: Grant) -> dict[str, str | None]:
+    remark = remark_of(row)
+    return {
+        "request_id": request_id(row),
+        "principal": visible(row.principal or row.pk, _REASON_LENGTH),
+        "called": target(row),
+        "region": visible(row.region, _NAME_LENGTH),
+        "state": row.state,
+        "reason_code": visible(remark.code if remark else row.reason_code, _NAME_LENGTH),
+        "updated_at": _instant(row.updated_at),
+        "expires_at": _instant(row.expires_at) if row.expires_at else None,
+    }
+
+
+def _instant(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
