@@ -6,7 +6,7 @@ Exit codes: 0 handled, 1 something was left in a dead-letter queue, 2 bad input.
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,6 +16,9 @@ from sandbox.running import Given, handle, read_allowlist, read_events, read_tim
 from sandbox.stack import Options, Sandbox
 from sandbox.world import DEFAULT_WORLD, read_world
 
+if TYPE_CHECKING:
+    from sandbox.deciding import Answered
+
 _FAILED: Final = 1
 _BAD_INPUT: Final = 2
 
@@ -24,14 +27,33 @@ _MODE: Final = click.Choice(["observe", "approve", "auto"])
 _STRATEGY: Final = click.Choice(["managed", "inline", "in-place"])
 
 
-def _parameters(mode: str, strategy: str) -> dict[str, str]:
-    return {"Mode": mode, "PolicyStrategy": strategy}
+def _parameters(mode: str, strategy: str, more: tuple[str, ...]) -> dict[str, str]:
+    return {"Mode": mode, "PolicyStrategy": strategy, **_pairs(more, "--parameter")}
+
+
+def _pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+    """`NAME=VALUE` each.
+
+    Raises:
+        BadInputError: One has another form.
+    """
+    for each in given:
+        if not each.partition("=")[0] or "=" not in each:
+            raise BadInputError(f"{option} {each}: write NAME=VALUE")
+    return dict(each.split("=", 1) for each in given)
 
 
 def _common(command: Any) -> Any:
     """The options that every command with a stack takes."""
     for option in (
         click.option("--verbose", is_flag=True, help="Show the functions' own log on stderr."),
+        click.option(
+            "--slack-api", default=Options().slack_api, help="Address of what stands for Slack's API, slash at the end."
+        ),
+        click.option(
+            "--secret", multiple=True, metavar="ARN=TEXT", help="A secret that a parameter names, such as Slack's."
+        ),
+        click.option("--parameter", multiple=True, metavar="NAME=VALUE", help="Another parameter of the template."),
         click.option(
             "--strategy", type=_STRATEGY, default="managed", show_default=True, help="Where grants are written."
         ),
@@ -71,6 +93,9 @@ def run(  # noqa: PLR0913, PLR0917 - one a command-line option
     allowlist: Path | None,
     mode: str,
     strategy: str,
+    parameter: tuple[str, ...],
+    secret: tuple[str, ...],
+    slack_api: str,
     decide: str | None,
     now: str | None,
     as_json: bool,  # noqa: FBT001 - click passes a flag so
@@ -82,31 +107,40 @@ def run(  # noqa: PLR0913, PLR0917 - one a command-line option
     """
     events = read_events(files)
     options = Options(
-        parameters=_parameters(mode, strategy),
+        parameters=_parameters(mode, strategy, parameter),
         allowlist=read_allowlist(allowlist),
+        secrets=_pairs(secret, "--secret"),
+        slack_api=slack_api,
         now=read_time(now) if now else time_after(events),
         verbose=verbose,
     )
-    sandbox = Sandbox(read_world(world), options)
-    if decide:
-        raise BadInputError(f"--decide {decide}: the stack has no approval route to decide on")
-    sys.exit(_run(sandbox, events, as_json=as_json))
+    sys.exit(_run(Sandbox(read_world(world), options), events, decide, as_json=as_json))
 
 
-def _run(sandbox: Sandbox, events: list[Given], *, as_json: bool) -> int:
+def _run(sandbox: Sandbox, events: list[Given], decision: str | None, *, as_json: bool) -> int:
+    answers: list[Answered] = []
+
+    def decide() -> None:
+        from sandbox.deciding import decide_all  # noqa: PLC0415 - what is not asked for need not be loaded
+
+        answers.extend(decide_all(sandbox, decision or ""))
+
     with sandbox:
         if as_json:
             from sandbox.report import report  # noqa: PLC0415 - what is not asked for need not be loaded
 
-            handle(sandbox, events)
+            handle(sandbox, events, decide if decision else None)
             click.echo(json.dumps(report(sandbox), indent=2))
         else:
             from sandbox.story import tell  # noqa: PLC0415 - what is not asked for need not be loaded
 
-            tell(sandbox, events)
+            tell(sandbox, events, decide=decide if decision else None)
         for refusal in sorted(set(sandbox.authorization.refusals)):
             click.echo(f"template.yaml does not allow a call. {refusal}", err=True)
-        return _FAILED if sandbox.failures else 0
+        for answer in answers:
+            if answer.problem:
+                click.echo(f"not decided: {' '.join(answer.row)}: {answer.problem}", err=True)
+        return _FAILED if sandbox.failures or any(answer.broken for answer in answers) else 0
 
 
 @cli.command()
@@ -118,13 +152,36 @@ def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
     allowlist: Path | None,
     mode: str,
     strategy: str,
+    parameter: tuple[str, ...],
+    secret: tuple[str, ...],
+    slack_api: str,
     verbose: bool,  # noqa: FBT001 - click passes a flag so
 ) -> None:
-    """Keep a stack up: POST /events takes events, GET /notices lists what was sent."""
+    r"""Keep a stack up, with its approval page, its API and Slack's route, until Ctrl-C.
+
+    \b
+    POST /events                events, as FILES of `run` hold them
+    GET  /notices               what was sent; the links in the mails work
+         /grants /policies /calls /failures, /report for all
+    GET, POST /request/TOKEN    the page that a mail's link leads to
+    /api/requests               with --parameter ApproverRoleArns=ARN; sign as the
+                                access key id ASIAAPPROVER1 (the signature is not verified)
+    POST /slack/interactions    with --parameter Slack..., --secret and --slack-api
+    POST /upkeep                a round of upkeep, as its schedule would start it
+    POST /digest                the digest, with --parameter DigestSchedule=...
+    POST /clock                 move the time on: {"forward": "72h"} or
+                                {"to": "2026-12-24T18:00:00Z"}; then upkeep runs, if due
+    GET  /clock                 the time
+    """
     from sandbox.serving import serve as serve_stack  # noqa: PLC0415 - what is not asked for need not be loaded
 
     options = Options(
-        parameters=_parameters(mode, strategy), allowlist=read_allowlist(allowlist), ticking=True, verbose=verbose
+        parameters=_parameters(mode, strategy, parameter),
+        allowlist=read_allowlist(allowlist),
+        secrets=_pairs(secret, "--secret"),
+        slack_api=slack_api,
+        ticking=True,
+        verbose=verbose,
     )
     serve_stack(read_world(world), options, port, click.echo)
 

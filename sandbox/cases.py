@@ -1,7 +1,7 @@
 """What became of each event: the events of a run, matched with the ledger's rows, the policies and the notices."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -46,10 +46,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     events: int
 
 
-def observe(sandbox: Sandbox, events: Sequence[Given]) -> Outcome:
-    """Handle the events and see what becomes of each."""
+def observe(sandbox: Sandbox, events: Sequence[Given], decide: Callable[[], None] | None = None) -> Outcome:
+    """Handle the events and see what becomes of each; `decide` answers what then waits for a person."""
     before = policies(sandbox)
-    unmatched = handle(sandbox, events)
+    unmatched = handle(sandbox, events, decide)
     changes = changed(before, policies(sandbox))
     items = sandbox.ledger.items()
     return Outcome(

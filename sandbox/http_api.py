@@ -11,6 +11,7 @@ reply = api.answer(Ask(method="GET", target="/request/abc", headers=[("Host", "1
 """
 
 import base64
+import contextlib
 import itertools
 import json
 import re
@@ -123,6 +124,11 @@ class HttpApi:
         self._callers = callers or {}
         self._account = account
         self._numbers = itertools.count(1)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The routes' keys."""
+        return tuple(route.key for route in self._routes)
 
     def serves(self, method: str, target: str) -> bool:
         """Whether a route matches."""
@@ -302,8 +308,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in reply.headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
+        # A browser that goes elsewhere does not wait for the answer.
+        with contextlib.suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""

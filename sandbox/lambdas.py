@@ -67,9 +67,17 @@ class Function:
         logical_id: The function's logical id.
         root: The folder that the template is in.
         clock: Virtual time, for the timeout.
+        replaced: Values of the environment that are others here: addresses outside this machine.
     """
 
-    def __init__(self, stack: Stack, logical_id: str, root: Path, clock: VirtualClock) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        logical_id: str,
+        root: Path,
+        clock: VirtualClock,
+        replaced: Mapping[str, str] | None = None,
+    ) -> None:
         properties = stack.properties(logical_id)
         self.logical_id = logical_id
         self.arn = stack.arn(logical_id)
@@ -82,12 +90,12 @@ class Function:
         self._clock = clock
         self._handler: str = properties["Handler"]
         self._folder = _source(properties["Code"], root)
-        self._environment = self._variables(properties, stack.place.region)
+        self._environment = self._variables(properties, stack.place.region, replaced or {})
         self._session = session(self.access_key, stack.place.region)
         self._loaded: dict[int, Handler] = {}
         self._numbers = itertools.count(1)
 
-    def _variables(self, properties: Mapping[str, Any], region: str) -> dict[str, str]:
+    def _variables(self, properties: Mapping[str, Any], region: str, replaced: Mapping[str, str]) -> dict[str, str]:
         given = properties.get("Environment", {}).get("Variables", {})
         return {
             **{name: os.environ[name] for name in _KEPT if name in os.environ},
@@ -102,7 +110,7 @@ class Function:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
-            **{name: str(value) for name, value in given.items()},
+            **{name: replaced.get(str(value), str(value)) for name, value in given.items()},
         }
 
     @contextlib.contextmanager

@@ -17,6 +17,7 @@ from sandbox.template import Stack
 
 DEDUPLICATION_SECONDS: Final = 300
 MESSAGE_LIMIT: Final = 1_048_576
+VISIBILITY_LIMIT: Final = 43_200
 _DEFAULT_VISIBILITY: Final = 30
 
 Seconds = Callable[[], float]
@@ -165,6 +166,18 @@ class Queue:
         for message in messages:
             self._messages.pop(message.id, None)
 
+    def put_off(self, receipt: str, seconds: float) -> None:
+        """Let a message that was received come back in so many seconds from now.
+
+        Raises:
+            ApiError: It is gone, or was received again since.
+        """
+        identifier, _, received = receipt.rpartition("#")
+        message = self._messages.get(identifier)
+        if message is None or str(message.received) != received:
+            raise ApiError("ReceiptHandleIsInvalid", "The specified receipt handle is not valid.")
+        message.visible_at = self._now() + seconds
+
     def next_visible(self) -> float | None:
         """When the next message that is out of sight comes back; None if there is none."""
         now = self._now()
@@ -196,6 +209,7 @@ class Queues:
         self.answers: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
             "SendMessage": self._send,
             "SendMessageBatch": self._send_batch,
+            "ChangeMessageVisibility": self._put_off,
         }
 
     def without_reader(self, read: Collection[str]) -> list[Queue]:
@@ -210,6 +224,13 @@ class Queues:
 
     def _send(self, call: Call) -> Mapping[str, Any]:
         return _sent(self._queue(call), call.parameters)
+
+    def _put_off(self, call: Call) -> Mapping[str, Any]:
+        seconds = int(call.parameters["VisibilityTimeout"])
+        if not 0 <= seconds <= VISIBILITY_LIMIT:
+            raise ApiError("InvalidParameterValue", f"VisibilityTimeout must be from 0 to {VISIBILITY_LIMIT} seconds.")
+        self._queue(call).put_off(call.parameters["ReceiptHandle"], seconds)
+        return {}
 
     def _send_batch(self, call: Call) -> Mapping[str, Any]:
         queue = self._queue(call)

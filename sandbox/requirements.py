@@ -4,6 +4,7 @@ One line an operation that the functions call. An operation that is not here ask
 `*`, which a statement that names resources does not allow: that shows at once that a line is missing.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -118,7 +119,21 @@ def _table(call: Call, names: Names) -> Iterator[Requirement]:
     table = call.parameters["TableName"]
     index = f"/index/{call.parameters['IndexName']}" if "IndexName" in call.parameters else ""
     item = call.parameters.get("Item") or call.parameters.get("Key")
-    yield _on_table(call.name, table, index, [item] if item else _queried(call, names), call, names)
+    required = _on_table(call.name, table, index, [item] if item else _queried(call, names), call, names)
+    if call.operation in _WRITES:
+        required = Requirement(
+            required.action, required.resource, {**required.context, "dynamodb:attributes": _written(call)}
+        )
+    yield required
+
+
+def _written(call: Call) -> tuple[str, ...]:
+    """The attributes that a write names, in its item, its key or its expressions."""
+    given = call.parameters
+    expressions = f"{given.get('UpdateExpression', '')} {given.get('ConditionExpression', '')}"
+    plain = {name for name in _NAME.findall(expressions) if name not in _WORDS}
+    placeholders = (given.get("ExpressionAttributeNames") or {}).values()
+    return tuple(sorted({*(given.get("Item") or {}), *(given.get("Key") or {}), *placeholders, *plain}))
 
 
 def _queried(call: Call, names: Names) -> list[Mapping[str, Any]]:
@@ -154,6 +169,13 @@ def _batch_write(call: Call, names: Names) -> Iterator[Requirement]:
         items = [request.get("PutRequest", {}).get("Item") or request["DeleteRequest"]["Key"] for request in requests]
         yield _on_table("dynamodb:BatchWriteItem", table, "", items, call, names)
 
+
+_WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem")
+_NAME: Final = re.compile(r"(?<![:#.\w])[A-Za-z_]\w*")
+_KEYWORDS: Final = frozenset({"SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"})
+_FUNCTIONS: Final = frozenset({"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"})
+_WORDS: Final = _KEYWORDS | _FUNCTIONS | {"if_not_exists", "list_append", "size"}
+"""What stands in expressions and is no attribute's name."""
 
 _TRANSACTED: Final = {
     "Put": "PutItem",

@@ -1,6 +1,6 @@
 """One run: reads what was given, sets the sandbox up, and lets it work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -89,8 +89,14 @@ def _event_time(event: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def handle(sandbox: Sandbox, events: Iterable[Given]) -> list[Given]:
-    """Put the events in and let the stack come to rest; gives those that no rule matched."""
+def handle(sandbox: Sandbox, events: Iterable[Given], decide: Callable[[], None] | None = None) -> list[Given]:
+    """Put the events in and let the stack come to rest; gives those that no rule matched.
+
+    `decide` answers what then waits for a person; after it the stack comes to rest again.
+    """
     unmatched = [given for given in events if not sandbox.put(given.event)]
     sandbox.run()
+    if decide is not None:
+        decide()
+        sandbox.run()
     return unmatched

@@ -29,6 +29,8 @@ class Notice(Struct, frozen=True, kw_only=True):
 class Outbox:
     """Checks what is published and keeps it, in the order it was sent.
 
+    Those who listen are told the topic's ARN and the notice.
+
     Args:
         topics: Topic ARN -> logical id.
     """
@@ -36,7 +38,7 @@ class Outbox:
     def __init__(self, topics: Mapping[str, str]) -> None:
         self._topics = topics
         self.notices: list[Notice] = []
-        self.listeners: list[Callable[[Notice], None]] = []
+        self.listeners: list[Callable[[str, Notice], None]] = []
 
     def check(self, call: Call) -> bool:
         """Whether moto is to do the rest: always, unless SNS would refuse.
@@ -74,7 +76,7 @@ class Outbox:
         )
         self.notices.append(notice)
         for listen in self.listeners:
-            listen(notice)
+            listen(arn, notice)
 
 
 def _check_structure(message: str) -> None:

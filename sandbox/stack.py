@@ -26,6 +26,7 @@ from sandbox.clock import VirtualClock
 from sandbox.dynamodb import quickened
 from sandbox.endpoint import Endpoint, connected
 from sandbox.events import Bus
+from sandbox.http_api import HttpApi, routes_of
 from sandbox.iam import IamRules
 from sandbox.interleaving import Interleaving
 from sandbox.kms import MacKeys
@@ -37,12 +38,14 @@ from sandbox.pipes import Pipe
 from sandbox.population import Directory
 from sandbox.queues import DeadLetter, Queues
 from sandbox.requirements import Names
+from sandbox.schedules import Schedule
 from sandbox.secretsmanager import SecretStore
 from sandbox.sessions import session
 from sandbox.simulation import Simulator
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
 from sandbox.streams import TableStream
+from sandbox.subscriptions import Subscriptions
 from sandbox.template import Stack, load, transformed
 from sandbox.world import World
 
@@ -50,6 +53,9 @@ TEMPLATE: Final = Path(__file__).parent.parent / "template.yaml"
 MOST_STEPS: Final = 1_000_000
 """A run that takes more never ends: something wakes itself."""
 
+
+SLACK_API: Final = "https://slack.com/api/"
+"""The address of Slack's API in the template. Nothing in the sandbox reaches it: another one stands for it."""
 
 CHOICES: Final = {"ApproverAuth": "link"}
 """Parameters without a default, which whoever deploys has to choose: what the sandbox chooses, where they exist."""
@@ -64,12 +70,16 @@ class Options(Struct, frozen=True, kw_only=True):
 
     `parameters` are the template's; `allowlist` is name -> text of the documents under the allowlist's path; `now` is
     the time that the sandbox begins with; `ticking` lets the machine's clock move it on; `verbose` shows what the
-    functions print on stderr. For tests: `seed` has several batches of a queue handled at once, in an order that the
-    seed decides; `settle_seconds` is how long the simulator takes to see a change of IAM.
+    functions print on stderr. `secrets` are those that the template only names: ARN -> text; `slack_api` is the address
+    that stands for Slack's, by itself one where nobody answers. For tests: `seed` has several batches of a queue
+    handled at once, in an order that the seed decides; `settle_seconds` is how long the simulator takes to see a
+    change of IAM.
     """
 
     parameters: Mapping[str, str] = {}
     allowlist: Mapping[str, str] = {}
+    secrets: Mapping[str, str] = {}
+    slack_api: str = "http://127.0.0.1:1/api/"
     now: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
     ticking: bool = False
     verbose: bool = False
@@ -163,6 +173,8 @@ class Sandbox:
         for name, text in self.options.allowlist.items():
             self.parameters.put(f"{self.stack.parameters['AllowlistPath']}/{name}", text)
         self.secrets = SecretStore(self.stack)
+        for arn, text in self.options.secrets.items():
+            self.secrets.put(arn, text)
         names = Names(
             account=self.world.account,
             partition=self.world.partition,
@@ -173,6 +185,8 @@ class Sandbox:
         self.authorization = Authorization(self.stack, names, self.clock.now)
         self.endpoint.refusals.append(self.authorization.check)
         self.endpoint.checks = {"iam": rules.check, "sns": self.outbox.check}
+        subscriptions = Subscriptions(self.stack, self.queues, self.authorization, self.clock)
+        self.outbox.listeners.append(subscriptions.deliver)
         self.endpoint.observers = {"sns:Publish": self.outbox.record}
         answers = {
             "iam": {**rules.answers, **simulator.answers},
@@ -203,7 +217,8 @@ class Sandbox:
     def _make_functions(self) -> None:
         root = self.options.template.resolve().parent
         functions = [
-            Function(self.stack, name, root, self.clock) for name in self.stack.of_type("AWS::Lambda::Function")
+            Function(self.stack, name, root, self.clock, {SLACK_API: self.options.slack_api})
+            for name in self.stack.of_type("AWS::Lambda::Function")
         ]
         self.functions = {function.logical_id: function for function in functions}
         self.endpoint.callers = {function.access_key: function.logical_id for function in functions}
@@ -233,7 +248,31 @@ class Sandbox:
         for name in self.stack.of_type("AWS::Pipes::Pipe"):
             pipe = Pipe(self.stack, name, self._streams, self.queues, self.authorization, self.clock)
             steps.append(pipe.consumer.step)
+        self.schedules = {
+            name: Schedule(self.stack, name, by_reference, self.queues, self.authorization)
+            for name in self.stack.of_type("AWS::Scheduler::Schedule")
+        }
+        self.api = HttpApi(
+            routes_of(self.stack, self.functions.values()),
+            now=self.clock.now,
+            callers=self._approvers(),
+            account=self.world.account,
+        )
         self._steps: Sequence[Callable[[], bool]] = steps
+
+    def _approvers(self) -> dict[str, str]:
+        """Access key ids for the API: of the first role that may approve `ASIAAPPROVER1`, and so on."""
+        arns = filter(None, self.stack.parameters.get("ApproverRoleArns", ()))
+        sessions = (
+            f"{arn.replace(':iam:', ':sts:').partition(':role/')[0]}:assumed-role/{arn.rpartition('/')[2]}"
+            for arn in arns
+        )
+        return {f"ASIAAPPROVER{number}": f"{each}/approver" for number, each in enumerate(sessions, start=1)}
+
+    @property
+    def url(self) -> str:
+        """The address of the HTTP API on AWS, with which the links in notices begin."""
+        return self.stack.outputs["ApprovalUrl"]
 
     def put(self, event: Mapping[str, Any]) -> bool:
         """Hand an event to EventBridge; whether a rule matched it."""

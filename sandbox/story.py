@@ -3,7 +3,7 @@
 import difflib
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
@@ -43,13 +43,18 @@ _STATE_WORDS: Final[Mapping[str, str]] = {
     "rolled_back": "taken back",
     "failed": "not applied",
 }
-_READS: Final = ("Get", "List", "BatchGet", "Query", "Simulate", "Scan")
+_READS: Final = ("Get", "List", "BatchGet", "Query", "Simulate", "Scan", "Verify")
 
 
-def tell(sandbox: Sandbox, events: Sequence[Given], console: Console | None = None) -> Outcome:
-    """Handle the events and tell the whole story."""
+def tell(
+    sandbox: Sandbox,
+    events: Sequence[Given],
+    console: Console | None = None,
+    decide: Callable[[], None] | None = None,
+) -> Outcome:
+    """Handle the events and tell the whole story; `decide` answers what waits for a person."""
     console = console or make_console()
-    outcome = observe(sandbox, events)
+    outcome = observe(sandbox, events, decide)
     for part in story(sandbox, outcome):
         console.print(part)
     return outcome
@@ -113,6 +118,8 @@ def case_story(number: int, case: Case, *, whole: bool = True) -> RenderableType
     if row.get("resources"):
         lines.append(_line("needs", _needs(row)))
     lines.append(_line("decided", _decided(row)))
+    if row.get("decided_by"):
+        lines.append(_line("answered", _answered(row)))
     lines += [part for change in case.changes for part in _written(change, whole=whole)]
     if row.get("verification"):
         lines.append(_line("verified", _verified(row)))
@@ -161,6 +168,11 @@ def _decided(row: Mapping[str, Any]) -> Text:
     if row.get("expires_at"):
         text.append(f"; the grant ends {row['expires_at']}")
     return text.append(" → ").append(_state(row))
+
+
+def _answered(row: Mapping[str, Any]) -> Text:
+    reason = f": {row['decision_reason']}" if row.get("decision_reason") else ""
+    return _plain(f"by {row['decided_by']}, {row['decided_via']}{reason} → ") + _state(row)
 
 
 def _verified(row: Mapping[str, Any]) -> str:

@@ -82,7 +82,7 @@ class TestMoving:
             ledger.move(row, msgspec.structs.replace(after, version=3))
 
     def test_sets_when_upkeep_looks_at_it(self, ledger: Ledger, dynamodb: "DynamoDBClient") -> None:
-        """The row is in the index `due` while something can become of it, and leaves it when it is finished."""
+        """The row is in the index `due` under its state, at the time when something can become of it or it ended."""
         row = pending_grant()
         ledger.open(row, first_seen(row))
         assert self.due(dynamodb) == {"pending": "2026-11-20T12:00:00Z"}
@@ -90,7 +90,7 @@ class TestMoving:
         ledger.move(row, approved)
         assert self.due(dynamodb) == {"approved": "2026-11-20T13:15:00Z"}
         ledger.move(approved, approved.moved(State.LAPSED, at=LATER, by="remediate", reason="stale"))
-        assert self.due(dynamodb) == {}
+        assert self.due(dynamodb) == {"lapsed": "2026-11-20T13:00:00Z"}
 
     @staticmethod
     def due(client: "DynamoDBClient") -> dict[str, str]:

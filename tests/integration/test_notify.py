@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
+from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import Ledger, Seen
@@ -62,12 +64,17 @@ def topics(aws: None) -> Topics:
 @pytest.fixture
 def app(topics: Topics, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The function's module, loaded as Lambda loads it."""
+    keys = boto3.client("secretsmanager").create_secret(Name="keys", SecretString=json.dumps({"key": "k" * 64}))
     environment = {
         "LEDGER_TABLE": "ledger",
         "POLICY_STRATEGY": "managed",
         "EXTRA_ACTIONS": "",
         "APPROVALS_TOPIC_ARN": topics.approvals,
         "NOTICES_TOPIC_ARN": topics.notices,
+        "AMAZON_Q_TOPIC_ARN": "",
+        "APPROVAL_URL": "https://a1b2c3.execute-api.us-east-1.amazonaws.com",
+        "APPROVAL_KEYS_SECRET_ARN": keys["ARN"],
+        "APPROVAL_LAPSE_HOURS": "72",
         "POWERTOOLS_SERVICE_NAME": "notify",
         "POWERTOOLS_METRICS_NAMESPACE": "BedrockAccessRemediator",
     }
@@ -120,15 +127,46 @@ Put = Callable[[Grant], Grant]
 
 @pytest.mark.parametrize("event", ALL)
 def test_each_change_goes_to_its_topic_once(event: str, handle: Handle, put: Put, topics: Topics) -> None:
-    """A request goes to the approvers, everything else to the notices; the second delivery sends nothing."""
+    """Requests and reminders go to the approvers, all else to the notices; the second delivery sends nothing."""
     row = put(ALL[event]())
     assert handle(row) == []
     assert handle(row) == []
-    (sent,) = topics.sent(topics.approvals if event == "requested" else topics.notices)
+    (sent,) = topics.sent(topics.approvals if event in ("requested", "reminded") else topics.notices)
     assert len(topics.subjects()) == 1
     texts, _, attributes = sent
     assert attributes["event"]["Value"] == event
     assert set(texts) == {"default", "email", "https", "sqs", "lambda"}
+
+
+def test_a_reminder_and_a_remark_are_notices_of_their_own(handle: Handle, put: Put, topics: Topics) -> None:
+    """They come after that of the state, once each; a second remark on the same grant is told as well."""
+    request, grant = put(requested()), put(granted(sk="profile#other"))
+    assert handle(request, grant) == []
+    reminded, drifted = put(ALL["reminded"]()), put(replace(ALL["drifted"](), sk=grant.sk))
+    assert drifted.remark
+    assert handle(reminded, drifted, reminded, drifted) == []
+    later = replace(drifted.remark, at=NOON + timedelta(days=1))
+    assert handle(put(replace(drifted, remark=later))) == []
+    assert handle(put(replace(drifted, remark=None))) == []
+    assert [attributes["event"]["Value"] for _, _, attributes in topics.sent(topics.approvals)] == [
+        "requested",
+        "reminded",
+    ]
+    assert [attributes["event"]["Value"] for _, _, attributes in topics.sent(topics.notices)] == [
+        "granted",
+        "drifted",
+        "drifted",
+    ]
+
+
+def test_a_reminder_says_until_when_and_links_to_the_page(handle: Handle, put: Put, topics: Topics) -> None:
+    """As the request did."""
+    assert handle(put(ALL["reminded"]())) == []
+    ((texts, subject, _),) = topics.sent(topics.approvals)
+    assert subject.startswith("Reminder: Bedrock access requested: role llm-app")
+    assert "Lapses       2026-11-23 12:00 UTC" in texts["email"]
+    assert "/request/" in texts["email"]
+    assert json.loads(texts["default"])["lapses_at"] == "2026-11-23T12:00:00Z"
 
 
 @pytest.mark.parametrize("state", [State.APPROVED, State.APPLYING, State.REVOKING])

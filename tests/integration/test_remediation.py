@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import ConflictError, Ledger
 from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written
+from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
 from bedrock_remediator.core.profile import FoundationModel
 from bedrock_remediator.flows.remediation import RevocationError
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen
@@ -275,21 +275,18 @@ class TestMeanwhile:
         role = world.role()
         active = world.grant(role, nova(1, regions=2))
         world.profiles.known[active.profile or ""] = more = nova(1, regions=3)
-        asked = active.moved(
-            State.PENDING, at=world.clock.now(), by="upkeep", reason="models changed", resources=more.resources
-        )
-        world.ledger.move(active, asked)
+        asked = active.moved(State.PENDING, at=world.clock.now(), by="upkeep", reason="models changed")
+        asked = replace(asked, resources=more.resources, written=None)
+        world.ledger.keep(active, asked)
         world.grant(role, nova(2))
         assert world.allows(role, active)
         assert not world.allows(role, asked)
 
-    def test_a_pending_row_proves_nothing(self, world: World, iam: "IAMClient") -> None:
-        """What was lost from the policy does not come back for a row that nobody has approved."""
+    def test_a_pending_row_gives_nothing(self, world: World) -> None:
+        """What was granted under it before, and is not kept as a row of its own, goes."""
         role = world.role()
         active = world.grant(role, nova(1))
-        assert active.written
         world.ledger.move(active, active.moved(State.PENDING, at=NOON, by="upkeep", reason="models changed"))
-        iam.detach_role_policy(RoleName=role.name, PolicyArn=active.written.policies[0])
         world.grant(role, nova(2))
         assert not world.allows(role, active)
 
@@ -301,7 +298,7 @@ class TestMeanwhile:
         assert not world.allows(role, waiting)
 
     def test_a_repair_that_asks_again_keeps_its_end(self, world: World) -> None:
-        """What it gave ends when it would have, also while it is pending."""
+        """What it gave is kept as a row of its own, and ends when it would have."""
         world.limit(timedelta(days=1))
         role, end = world.role(), NOON + timedelta(hours=24)
         active = world.grant(role, nova(1), expires_at=end)
@@ -310,7 +307,10 @@ class TestMeanwhile:
         world.settings = replace(world.settings, paused=True)
         row = world.remediate(again)
         assert row
-        assert (row.state, row.reason_code, row.expires_at) == (State.PENDING, "paused", end)
+        assert (row.state, row.reason_code, row.expires_at, row.written) == (State.PENDING, "paused", None, None)
+        kept = world.ledger.grant(row.pk, kept_key(row.sk))
+        assert kept
+        assert (kept.state, kept.expires_at, kept.written) == (State.ACTIVE, end, active.written)
         world.settings = replace(world.settings, paused=False)
         world.grant(role, nova(2), expires_at=end)
         assert world.allows(role, active)

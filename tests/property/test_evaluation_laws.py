@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.operators import read_operator
 from bedrock_remediator.core.truth import negation
 
@@ -184,6 +184,14 @@ def test_order_does_not_matter(held: Holdings, request: Request, dice: random.Ra
     )
     one, two = evaluate(held, request), evaluate(other, request)
     assert (one.verdict, one.boundary) == (two.verdict, two.boundary)
+
+
+@law
+@given(holdings, st.lists(requests, min_size=2, max_size=4))
+def test_requests_do_not_matter_to_one_another(held: Holdings, asked: list[Request]) -> None:
+    """Policies that were read once answer any number of requests as if each were the first."""
+    evaluator = Evaluator(held)
+    assert [evaluator.evaluate(request) for request in asked] == [evaluate(held, request) for request in asked]
 
 
 @law

@@ -31,8 +31,8 @@ def test_a_session_name_is_never_mistaken_for_the_reason(session: str, words: st
     )
     assert isinstance(message, Message)
     assert message.principal == principal
-    assert message.effect is (Effect.EXPLICIT if explicit else Effect.IMPLICIT)
-    assert message.layer is not Layer.UNKNOWN
+    assert message.refusal.effect is (Effect.EXPLICIT if explicit else Effect.IMPLICIT)
+    assert message.refusal.layer is not Layer.UNKNOWN
 
 
 @given(st.integers(0, 300))
@@ -44,4 +44,4 @@ def test_a_cut_message_never_gains_an_allowable_layer(at: int) -> None:
         "with an explicit deny in a service control policy"
     )
     message = read(text[:at])
-    assert not isinstance(message, Message) or message.layer is Layer.SCP or not message.certain
+    assert not isinstance(message, Message) or message.refusal.layer is Layer.SCP or not message.refusal.certain

@@ -11,9 +11,9 @@ TO_REMEDIATE = {State.APPROVED, State.REVOKING}
 TO_NOTIFY = set(State) - TO_REMEDIATE - {State.APPLYING}
 
 
-def record(state: str | None, name: str = "MODIFY") -> dict[str, Any]:
+def record(state: str | None, name: str = "MODIFY", **more: Any) -> dict[str, Any]:
     """A record of the ledger's stream; without a state it is a counter or a marker."""
-    image: dict[str, Any] = {"pk": {"S": "p"}, "sk": {"S": "profile#a"}, "group": {"S": "g"}}
+    image: dict[str, Any] = {"pk": {"S": "p"}, "sk": {"S": "profile#a"}, "group": {"S": "g"}, **more}
     if state:
         image["state"] = {"S": state}
     keys = {"pk": image["pk"], "sk": image["sk"]}
@@ -76,6 +76,14 @@ def test_the_pipe_takes_approved_and_revoking_rows(stack: Stack, state: State, n
     """Those, and no other state."""
     criteria = stack.properties("LedgerPipe")["SourceParameters"]["FilterCriteria"]
     assert passes(criteria, record(state, name)) is (state in TO_REMEDIATE)
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_pipe_takes_a_row_that_upkeep_has_driven_again(stack: Stack, state: State) -> None:
+    """One that was left in `applying`, too."""
+    criteria = stack.properties("LedgerPipe")["SourceParameters"]["FilterCriteria"]
+    taken = passes(criteria, record(state, attempt={"N": "1"}))
+    assert taken is (state in TO_REMEDIATE | {State.APPLYING})
 
 
 @pytest.mark.parametrize("state", State)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox.intrinsics import TemplateError
-from sandbox.template import Stack, transformed
+from sandbox.template import Stack, load, transformed
 
 DEFAULTS = {
     "Mode": "approve",
@@ -23,7 +23,27 @@ DEFAULTS = {
     "Architecture": "arm64",
     "SubscribeAdministrators": "",
     "OperatorRoleArns": "",
+    "MaxGrantDays": 0,
+    "ApproverRoleArns": "",
+    "ApprovalLapseHours": 72,
+    "OidcIssuer": "",
+    "OidcClientId": "",
+    "OidcClientSecretArn": "",
+    "OidcClaim": "",
+    "OidcClaimValue": "",
+    "SlackChannelId": "",
+    "SlackTokenSecretArn": "",
+    "SlackSigningSecretArn": "",
+    "SlackTeamId": "",
+    "SlackAppId": "",
+    "SlackApprovers": "",
+    "AmazonQTopic": "false",
+    "DigestSchedule": "",
+    "UpkeepMinutes": 15,
 }
+CHOSEN = {"ApproverAuth"}
+"""What has no default, so that it is chosen knowingly."""
+SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:slack-AbCdEf"
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +53,16 @@ def document(root: Path) -> Mapping[str, Any]:
 
 
 def test_these_are_the_parameters(document: Mapping[str, Any]) -> None:
-    """Every one has a default, so that a first deployment asks for nothing."""
-    assert {name: each["Default"] for name, each in document["Parameters"].items()} == DEFAULTS
+    """A first deployment asks for nothing but how approvers are to be known."""
+    parameters = document["Parameters"]
+    assert {name: each["Default"] for name, each in parameters.items() if "Default" in each} == DEFAULTS
+    assert set(parameters) - set(DEFAULTS) == CHOSEN
+
+
+def test_how_approvers_are_known_must_be_said(root: Path) -> None:
+    """A deployment that does not say it is refused."""
+    with pytest.raises(TemplateError, match="ApproverAuth"):
+        load(root / "template.yaml", parameters={}, account="111122223333", region="us-east-1")
 
 
 def test_every_parameter_is_described_and_limited(document: Mapping[str, Any]) -> None:
@@ -50,8 +78,8 @@ def test_every_parameter_stands_in_one_group_with_a_label(document: Mapping[str,
     """As the console shows them."""
     interface = document["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
-    assert sorted(grouped) == sorted(DEFAULTS)
-    assert set(interface["ParameterLabels"]) == set(DEFAULTS)
+    assert sorted(grouped) == sorted({*DEFAULTS, *CHOSEN})
+    assert set(interface["ParameterLabels"]) == {*DEFAULTS, *CHOSEN}
     assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
 
 
@@ -82,6 +110,31 @@ def test_every_parameter_stands_in_one_group_with_a_label(document: Mapping[str,
         {"VerifySeconds": "600"},
         {"LogRetentionDays": "0"},
         {"Architecture": "riscv"},
+        {"ApproverAuth": "none"},
+        {"ApproverRoleArns": "arn:aws:iam::111122223333:role/*"},
+        {"ApproverRoleArns": "arn:aws:sts::111122223333:assumed-role/approver/ann"},
+        {"ApprovalLapseHours": "0"},
+        {"MaxGrantDays": "-1"},
+        {"OidcIssuer": "http://login.example.com"},
+        {"OidcIssuer": "https://login.example.com/?tenant=1"},
+        {"OidcClientSecretArn": "arn:aws:secretsmanager:us-east-1:111122223333:secret:client"},
+        {"SlackChannelId": "#approvals"},
+        {"SlackTokenSecretArn": "xoxb-1"},
+        {"SlackApprovers": "ann"},
+        {"AmazonQTopic": "yes"},
+        {"DigestSchedule": "daily"},
+        {"UpkeepMinutes": "1"},
+        # Those that do not go together.
+        {"ApproverAuth": "oidc"},
+        {"ApproverAuth": "oidc", "OidcIssuer": "https://login.example.com"},
+        {"ApproverAuth": "oidc", "OidcClientId": "client"},
+        {"OidcClaim": "groups"},
+        {"OidcClaimValue": "approvers"},
+        {"SlackChannelId": "C0123"},
+        {"SlackTokenSecretArn": SECRET},
+        {"SlackApprovers": "U0123"},
+        {"SlackChannelId": "C0123", "SlackTokenSecretArn": SECRET, "SlackSigningSecretArn": SECRET},
+        {"SlackSigningSecretArn": SECRET, "SlackTeamId": "T01", "SlackAppId": "A01", "SlackApprovers": "U01"},
     ],
 )
 def test_bad_parameters_are_refused(deploy: Callable[..., Stack], bad: dict[str, str]) -> None:
@@ -97,6 +150,9 @@ def test_bad_parameters_are_refused(deploy: Callable[..., Stack], bad: dict[str,
         {"ExtraActions": "bedrock:GetInferenceProfile, bedrock:GetFoundationModel"},
         {"GrantablePrincipals": "arn:aws:iam::*:role/llm-*, arn:aws-us-gov:iam::111122223333:user/lab/?x"},
         {"SubscribeAdministrators": "arn:aws:iam::111122223333:role/a/b,arn:aws:iam::444455556666:role/c"},
+        {"ApproverAuth": "oidc", "OidcIssuer": "https://login.example.com:8443/tenant/v2.0", "OidcClientId": "c"},
+        {"SlackChannelId": "G0123", "SlackTokenSecretArn": SECRET},
+        {"ApproverRoleArns": "arn:aws:iam::111122223333:role/a/b,arn:aws:iam::444455556666:role/c"},
     ],
 )
 def test_good_parameters_are_taken(deploy: Callable[..., Stack], good: dict[str, str]) -> None:
@@ -104,15 +160,40 @@ def test_good_parameters_are_taken(deploy: Callable[..., Stack], good: dict[str,
     deploy(**good)
 
 
-def test_the_outputs_name_everything_a_person_needs_next(stack: Stack) -> None:
-    """Table, topics, queues with their dead letters, functions, and where to look."""
+@pytest.mark.parametrize("which", ["stack", "whole"])
+def test_the_outputs_name_everything_a_person_needs_next(which: str, request: pytest.FixtureRequest) -> None:
+    """Table, topics, queues with their dead letters, functions, keys, and where to look."""
+    stack: Stack = request.getfixturevalue(which)
     outputs = set(stack.outputs.values())
-    assert {stack.ref(name) for name in ("Ledger", "Approvals", "Notices")} <= outputs
+    assert {stack.ref(name) for name in ("Ledger", "LinkKeys", *stack.of_type("AWS::SNS::Topic"))} <= outputs
     assert {stack.ref(name) for name in stack.of_type("AWS::SQS::Queue")} <= outputs
     assert {stack.ref(name) for name in stack.of_type("AWS::Lambda::Function")} <= outputs
     assert stack.outputs["AllowlistPath"] == "/bedrock-access-remediator/allowlist"
     assert stack.outputs["DashboardUrl"].startswith("https://console.aws.amazon.com/cloudwatch/home?region=us-east-1#")
     assert stack.outputs["DashboardUrl"].endswith(stack.ref("Dashboard"))
+
+
+def test_the_outputs_say_where_people_come_in(stack: Stack, whole: Stack) -> None:
+    """The page always; what the identity provider, Slack and the API's callers must be told, where there are such."""
+    url = f"https://{stack.ref('ApprovalApi')}.execute-api.us-east-1.amazonaws.com"
+    found = {name: value for name, value in whole.outputs.items() if value.startswith(url)}
+    assert found == {
+        "ApprovalUrl": url,
+        "OidcRedirectUri": f"{url}/signed-in",
+        "RequestsApiUrl": f"{url}/api/requests",
+        "SlackInteractionsUrl": f"{url}/slack/interactions",
+    }
+    assert [name for name in found if name in stack.outputs] == ["ApprovalUrl"]
+    assert whole.outputs["RequestsApiArn"].endswith(f":{whole.ref('ApprovalApi')}/$default/*/api/requests*")
+
+
+@pytest.mark.parametrize("auth", ["link", "oidc"])
+def test_the_outputs_say_what_an_approval_proves(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], auth: str
+) -> None:
+    """So that nobody takes a typed name for more than it is."""
+    says = deploy(**{**everything, "ApproverAuth": auth}).outputs["ApproverStrength"]
+    assert says.startswith(f"{auth}: an approval proves ")
 
 
 def test_every_output_is_described(document: Mapping[str, Any]) -> None:
@@ -132,14 +213,16 @@ def test_the_outputs_say_how_strong_the_strategy_is(
     assert ("as strong as an administrator" in says.replace("\n", " ")) is strong
 
 
-@pytest.mark.parametrize("environment", ["default", "dev", "prod"])
-def test_samconfigs_environments_deploy(root: Path, deploy: Callable[..., Stack], environment: str) -> None:
-    """Their parameters fit the template, and the one capability that it needs is given."""
+@pytest.mark.parametrize(("environment", "chosen"), [("default", None), ("dev", "link"), ("prod", None)])
+def test_samconfigs_environments_deploy(root: Path, environment: str, chosen: str | None) -> None:
+    """They fit the template and give the capability that it needs; only dev chooses how approvers are known."""
     settings = tomllib.loads((root / "samconfig.toml").read_text(encoding="utf-8"))[environment]
     parameters = dict(
         pair.replace('"', "").split("=") for pair in settings["deploy"]["parameters"]["parameter_overrides"].split()
     )
-    assert deploy(**parameters).outputs
+    assert parameters.get("ApproverAuth") == chosen
+    given = {"ApproverAuth": "link", **parameters}
+    assert load(root / "template.yaml", parameters=given, account="111122223333", region="us-east-1").outputs
     assert settings["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
     assert settings["validate"]["parameters"]["lint"] is True
 
@@ -148,6 +231,13 @@ def test_nothing_has_a_name_of_the_templates_choosing(document: Mapping[str, Any
     """Two stacks fit in one account, and CAPABILITY_NAMED_IAM is not needed."""
     names = {"QueueName", "TopicName", "TableName", "RoleName", "FunctionName", "LogGroupName", "AlarmName", "Name"}
     for logical_id, resource in document["Resources"].items():
-        if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Logs::MetricFilter"):
+        # An API's name need not be its own; the others are names of something else.
+        if resource["Type"] in (
+            "AWS::Lambda::EventSourceMapping",
+            "AWS::Lambda::EventInvokeConfig",
+            "AWS::Lambda::Permission",
+            "AWS::Logs::MetricFilter",
+            "AWS::ApiGatewayV2::Api",
+        ):
             continue
         assert not names & set(resource.get("Properties", {})), logical_id

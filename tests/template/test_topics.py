@@ -7,6 +7,10 @@ from sandbox.template import Stack
 
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/security/administrator"
 TOPICS = ["Approvals", "Notices"]
+EVERY_TOPIC = [*TOPICS, "AmazonQ"]
+AMAZON_Q = (
+    "arn:aws:iam::111122223333:role/aws-service-role/management.chatbot.amazonaws.com/AWSServiceRoleForAWSChatbot"
+)
 
 
 def statements(stack: Stack, topic: str) -> dict[str, Mapping[str, Any]]:
@@ -43,9 +47,16 @@ def test_addresses_are_subscribed(
     assert subscriptions(deploy(**parameters)) == subscribed
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_topics_are_encrypted_with_a_key_that_alarms_may_use(stack: Stack, topic: str) -> None:
+def test_these_are_the_topics(stack: Stack, whole: Stack) -> None:
+    """Amazon Q's is there only where it is wanted."""
+    assert sorted(stack.of_type("AWS::SNS::Topic")) == TOPICS
+    assert sorted(whole.of_type("AWS::SNS::Topic")) == sorted(EVERY_TOPIC)
+
+
+@pytest.mark.parametrize("topic", EVERY_TOPIC)
+def test_topics_are_encrypted_with_a_key_that_alarms_may_use(whole: Stack, topic: str) -> None:
     """Under the AWS managed key no alarm would arrive."""
+    stack = whole
     assert stack.properties(topic)["KmsMasterKeyId"] == stack.ref("TopicKey")
     grants = {each["Sid"]: each for each in stack.properties("TopicKey")["KeyPolicy"]["Statement"]}
     assert grants["AlarmsEncrypt"] == {
@@ -60,9 +71,10 @@ def test_topics_are_encrypted_with_a_key_that_alarms_may_use(stack: Stack, topic
     assert stack.properties("TopicKey")["EnableKeyRotation"] is True
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_topics_take_tls_only(stack: Stack, topic: str) -> None:
+@pytest.mark.parametrize("topic", EVERY_TOPIC)
+def test_topics_take_tls_only(whole: Stack, topic: str) -> None:
     """Publishing and subscribing over plain HTTP are denied."""
+    stack = whole
     assert statements(stack, topic)["OnlyOverTls"] == {
         "Sid": "OnlyOverTls",
         "Effect": "Deny",
@@ -84,7 +96,7 @@ def test_only_administrators_subscribe(
     nobody = "arn:aws:iam::111122223333:role/nobody/"
     condition = {"ArnNotEquals": {"aws:PrincipalArn": administrators.split(",") if administrators else nobody}}
     if address:
-        condition["StringNotEquals"] = {"sns:Endpoint": address}
+        condition["StringNotEquals"] = {"sns:Endpoint": [address]}
     assert statements(stack, topic)["OnlyAdministratorsSubscribe"] == {
         "Sid": "OnlyAdministratorsSubscribe",
         "Effect": "Deny",
@@ -102,7 +114,47 @@ def test_the_approvers_address_may_be_subscribed_to_approvals_only(deploy: Calla
         topic: statements(stack, topic)["OnlyAdministratorsSubscribe"]["Condition"]["StringNotEquals"]["sns:Endpoint"]
         for topic in TOPICS
     }
-    assert excepted == subscriptions(stack)
+    assert excepted == {topic: [address] for topic, address in subscriptions(stack).items()}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("address", ["", "ops@example.com"])
+def test_slacks_queue_is_subscribed(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], topic: str, address: str
+) -> None:
+    """By the stack, to both topics, with SNS's own envelope and a place for what could not be delivered."""
+    stack = deploy(**{**everything, "NotificationEmail": address})
+    queue = stack.arn("SlackMessages")
+    assert stack.properties(f"Slack{topic}Subscription") == {
+        "TopicArn": stack.ref(topic),
+        "Protocol": "sqs",
+        "Endpoint": queue,
+        "RedrivePolicy": {"deadLetterTargetArn": stack.arn("SlackDeadLetters")},
+    }
+    condition = statements(stack, topic)["OnlyAdministratorsSubscribe"]["Condition"]
+    assert condition["StringNotEquals"] == {"sns:Endpoint": [address, queue] if address else [queue]}
+
+
+@pytest.mark.parametrize("administrators", ["", ADMINISTRATOR, f"{ADMINISTRATOR},{ADMINISTRATOR}2"])
+def test_amazon_q_subscribes_itself(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], administrators: str
+) -> None:
+    """By its service-linked role, when a channel is configured with the topic; only notify publishes there."""
+    stack = deploy(**{**everything, "SubscribeAdministrators": administrators})
+    found = statements(stack, "AmazonQ")
+    assert set(found) == {"OnlyNotifyPublishes", "OnlyAmazonQAndAdministratorsSubscribe", "OnlyOverTls"}
+    assert found["OnlyNotifyPublishes"]["Resource"] == stack.ref("AmazonQ")
+    assert found["OnlyNotifyPublishes"]["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": stack.arn("NotifyRole")}}
+    assert found["OnlyAmazonQAndAdministratorsSubscribe"] == {
+        "Sid": "OnlyAmazonQAndAdministratorsSubscribe",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Subscribe",
+        "Resource": stack.ref("AmazonQ"),
+        "Condition": {
+            "ArnNotEquals": {"aws:PrincipalArn": [AMAZON_Q, *(administrators.split(",") if administrators else [])]}
+        },
+    }
 
 
 def test_only_notify_asks_for_approval(stack: Stack) -> None:

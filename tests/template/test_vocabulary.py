@@ -30,20 +30,17 @@ def several(value: Any) -> list[str]:
 
 
 @pytest.fixture(scope="module", params=["managed", "in-place"])
-def statements(deploy: Callable[..., Stack], request: pytest.FixtureRequest) -> list[tuple[str, Mapping[str, Any]]]:
+def statements(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], request: pytest.FixtureRequest
+) -> list[tuple[str, Mapping[str, Any]]]:
     """Every statement of the stack with everything switched on."""
-    stack = deploy(
-        PolicyStrategy=request.param,
-        NotificationEmail="ops@example.com",
-        SubscribeAdministrators="arn:aws:iam::111122223333:role/administrator",
-        OperatorRoleArns="arn:aws:iam::111122223333:role/operator",
-    )
+    stack = deploy(**{**everything, "PolicyStrategy": request.param})
     found = [
         (f"{place}#{each.get('Sid', '')}", each)
         for place, document in documents(stack.resources)
         for each in document["Statement"]
     ]
-    assert len(found) > 50
+    assert len(found) > 100
     return found
 
 

@@ -34,9 +34,10 @@ def test_each_client_is_made_once(made: list[tuple[str, str | None]]) -> None:
     """Every service has one client, Bedrock one a region."""
     clients = Clients(HOME)
     for _ in range(2):
-        assert all((clients.sns, clients.sqs, clients.ssm, clients.iam(HOME)))
+        assert all((clients.sns, clients.sqs, clients.ssm, clients.kms, clients.secretsmanager, clients.iam(HOME)))
         assert clients.bedrock(HOME, "us-east-1") is not clients.bedrock(HOME, "eu-west-1")
-    assert sorted(service for service, _ in made) == ["bedrock", "bedrock", "iam", "sns", "sqs", "ssm"]
+    services = ["bedrock", "bedrock", "iam", "kms", "secretsmanager", "sns", "sqs", "ssm"]
+    assert sorted(service for service, _ in made) == services
     assert ("bedrock", "eu-west-1") in made
 
 

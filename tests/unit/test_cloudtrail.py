@@ -8,7 +8,7 @@ import pytest
 
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.cloudtrail import RecordError, read
-from bedrock_remediator.core.denial import Denial, Layer, Unreadable
+from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
 from tests.builders import records as make
 
 
@@ -37,6 +37,29 @@ def test_a_roles_denial_is_read_whole() -> None:
     assert found.time == datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert (found.account, found.region, found.layer) == (make.ACCOUNT, make.REGION, Layer.IDENTITY)
     assert not found.backfill
+
+
+def test_every_field_is_the_records_own() -> None:
+    """Each field of the denial, its caller's included, is taken from its own place in the record."""
+    found = denial(make.record(sharedEventID="shared", sourceIPAddress="10.0.0.1", userAgent="agent"))
+    fields = make.record()
+    assert (found.event_id, found.shared_event_id) == (fields["eventID"], "shared")
+    assert (found.source_ip, found.user_agent, found.message) == ("10.0.0.1", "agent", fields["errorMessage"])
+    assert (found.effect, found.policy_arn, found.certain) == (Effect.IMPLICIT, None, True)
+    assert (found.caller.type, found.caller.account, found.caller.arn) == ("AssumedRole", make.ACCOUNT, make.SESSION)
+    record = unreadable(
+        make.record(errorMessage="?", sharedEventID="shared", sourceIPAddress="10.0.0.1", userAgent="agent")
+    )
+    assert (record.event_id, record.shared_event_id, record.time) == (fields["eventID"], "shared", found.time)
+    assert (record.account, record.region, record.caller) == (make.ACCOUNT, make.REGION, found.caller)
+    assert (record.message, record.source_ip, record.user_agent) == ("?", "10.0.0.1", "agent")
+    assert record.reason.startswith("The error message has no form")
+
+
+def test_a_place_that_is_not_told_contradicts_nothing() -> None:
+    """Where the envelope or the record leaves out an account or a region, the others tell it."""
+    assert denial(make.record(recipientAccountId=None)).account == make.ACCOUNT
+    assert denial(region=None).region == make.REGION
 
 
 def test_bytes_and_text_read_alike() -> None:

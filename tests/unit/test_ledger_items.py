@@ -23,7 +23,7 @@ from bedrock_remediator.aws.ledger_items import (
     unmarshal,
 )
 from bedrock_remediator.core.denial import Effect
-from bedrock_remediator.core.grant import Event, Grant, Outcome, State, Verification, Written
+from bedrock_remediator.core.grant import Event, Grant, Outcome, Remark, State, Verification, Via, Written
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 
@@ -48,6 +48,15 @@ def full_grant() -> Grant:
         basis="0123",
         attempt=3,
         written=Written(strategy="in-place", policies=("arn",), added=(PROFILE,), previous_version="v2"),
+        decided_by="Ålice (unverified)",
+        decided_at=NOON,
+        decided_via=Via.LINK,
+        decided_version=1,
+        decision_reason="Fine.",
+        approval="bWFj",
+        reminded_at=NOON,
+        driven_at=NOON,
+        remark=Remark(version=1, at=NOON, code="drifted", reason="It was edited."),
         history=(Event(at=NOON, state=State.PENDING, by="triage", reason="no rule — «ask»"),),
     )
 
@@ -93,16 +102,14 @@ def test_a_row_has_what_the_stream_and_the_index_need() -> None:
         (State.APPLYING, NOON, NOON + timedelta(minutes=15)),
         (State.REVOKING, None, NOON + timedelta(minutes=15)),
         (State.ACTIVE, NOON + timedelta(days=1), NOON + timedelta(days=1)),
-        (State.ACTIVE, None, None),
-        (State.REPORTED, None, None),
-        (State.REVOKED, NOON, None),
-        (State.FAILED, None, None),
+        (State.ACTIVE, None, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (State.REPORTED, None, NOON),
+        (State.REVOKED, NOON + timedelta(days=1), NOON),
+        (State.FAILED, None, NOON),
     ],
 )
-def test_a_row_is_due_when_something_can_become_of_it(
-    state: State, expires_at: datetime | None, due: datetime | None
-) -> None:
-    """Stuck rows are due after a quarter of an hour, active ones when they expire, finished ones never."""
+def test_a_row_is_due_when_something_can_become_of_it(state: State, expires_at: datetime | None, due: datetime) -> None:
+    """Stuck rows are due after a quarter of an hour, active ones when they expire; finished ones, when they ended."""
     assert due_at(pending_grant(state=state, expires_at=expires_at)) == due
 
 

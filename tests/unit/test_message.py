@@ -3,7 +3,7 @@
 import pytest
 
 from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.message import Message, Unread, read
+from bedrock_remediator.core.message import Message, Refusal, Unread, read
 
 SESSION = "arn:aws:sts::111122223333:assumed-role/llm-app/web@1=a,b.c+d-e"
 PROFILE = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-2-lite-v1:0"
@@ -25,26 +25,28 @@ LAYERS = {
 }
 
 
-def parsed(text: str) -> Message:
-    """The message, which must be readable."""
+def parsed(text: str) -> Refusal:
+    """What the message says was refused; it must be readable."""
     message = read(text)
     assert isinstance(message, Message), message
-    return message
+    return message.refusal
 
 
 @pytest.mark.parametrize("words", LAYERS)
 @pytest.mark.parametrize("tail", ["", ".", DETAILS, DETAILS + "."])
 def test_implicit_denials_name_their_layer(words: str, tail: str) -> None:
     """A denial for want of an Allow gives the layer, whatever AWS appends."""
-    message = parsed(f"{DENIED} because no {words} allows the {ACTION} action{tail}")
+    message = read(f"{DENIED} because no {words} allows the {ACTION} action{tail}")
     assert message == Message(
-        principal=SESSION,
-        action=ACTION,
-        resource=PROFILE,
-        layer=LAYERS[words][1],
-        effect=Effect.IMPLICIT,
-        policy_arn=None,
-        certain=True,
+        SESSION,
+        Refusal(
+            action=ACTION,
+            resource=PROFILE,
+            layer=LAYERS[words][1],
+            effect=Effect.IMPLICIT,
+            policy_arn=None,
+            certain=True,
+        ),
     )
 
 
@@ -137,9 +139,11 @@ def test_an_unknown_sentence_about_a_deny_is_unreadable() -> None:
 )
 def test_the_consoles_layout_is_read(context: str, layer: Layer, effect: Effect | None, certain: bool) -> None:  # noqa: FBT001 - a parameter
     """The console's layout says the same in other words."""
-    message = parsed(f"User: {SESSION}\nAction: {ACTION}\nOn resource(s): {PROFILE}{context}")
-    assert (message.principal, message.action, message.resource) == (SESSION, ACTION, PROFILE)
-    assert (message.layer, message.effect, message.certain) == (layer, effect, certain)
+    message = read(f"User: {SESSION}\nAction: {ACTION}\nOn resource(s): {PROFILE}{context}")
+    assert message == Message(
+        SESSION,
+        Refusal(action=ACTION, resource=PROFILE, layer=layer, effect=effect, policy_arn=None, certain=certain),
+    )
 
 
 MARKETPLACE_ACTIONS = (
@@ -177,6 +181,8 @@ def test_refusals_that_no_policy_explains(text: str, layer: Layer) -> None:
         ("Something else entirely", "message_unreadable"),
         (f"{DENIED} because no new-fangled policy allows the {ACTION} action", "message_unreadable"),
         (f"x{DENIED}", "message_unreadable"),
+        (f"User: {SESSION}\nAction: {ACTION}", "message_unreadable"),
+        (DENIED.replace(SESSION, "two words"), "message_unreadable"),
         (f"{DENIED} because no identity-based policy allows the {ACTION} action".ljust(1024, "."), "message_truncated"),
         ("é" * 511, "message_truncated"),
     ],

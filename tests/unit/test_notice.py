@@ -1,9 +1,10 @@
 import pytest
+from msgspec.structs import replace
 
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
+from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State, kept_copy
 from bedrock_remediator.notices.notice import Audience, Occasion, Severity, occasion, request_id, target, who
 from bedrock_remediator.notices.subject import SUBJECT_LENGTH, attributes, subject
-from tests.builders.grants import ACCOUNT, MODELS
+from tests.builders.grants import ACCOUNT, MODELS, NOON
 from tests.builders.notices import ALL, advice, blocked_by_scp, conditional, granted, leaked_key, notice_of, requested
 
 EVENTS = {
@@ -30,10 +31,41 @@ def test_a_leaked_key_is_an_alert() -> None:
     assert occasion(advice("identity_mismatch", DiagnosisKind.UNKNOWN)) is Occasion.ALERT
 
 
+def test_a_remark_on_a_standing_grant_is_told_and_one_about_the_past_is_not() -> None:
+    """So is a reminder, for as long as the request waits."""
+    drifted, reminded = ALL["drifted"](), ALL["reminded"]()
+    assert occasion(drifted) is Occasion.DRIFTED
+    assert occasion(granted(version=4, remark=drifted.remark)) is Occasion.GRANTED
+    assert occasion(requested(state=State.APPROVED, version=3, remark=drifted.remark)) is None
+    assert occasion(reminded) is Occasion.REMINDED
+    assert occasion(requested(state=State.REJECTED, reminded_at=reminded.reminded_at)) is Occasion.REJECTED
+
+
+def test_nobody_is_told_of_what_is_kept_until_it_ends() -> None:
+    """It stood before; that another grant stands in its place is told of that one."""
+    kept = kept_copy(granted())
+    assert occasion(kept) is None
+    assert occasion(replace(kept, state=State.REVOKED, reason_code="replaced")) is None
+    assert occasion(replace(kept, state=State.REVOKED, reason_code="expired")) is Occasion.REVOKED
+
+
+def test_nobody_is_told_of_a_failure_twice() -> None:
+    """What upkeep tried again and failed again in passing is as it was."""
+    failed = granted(state=State.FAILED, reason_code="check_refused")
+    again = failed.moved(State.APPROVED, at=NOON, by="upkeep", reason="tried again")
+    again = replace(again, state=State.FAILED, history=(*failed.history, *_failing(), *again.history, *_failing()))
+    assert occasion(failed) is Occasion.FAILED
+    assert occasion(again) is None
+
+
+def _failing() -> tuple[Event]:
+    return (Event(at=NOON, state=State.FAILED, by="remediate", reason="failed"),)
+
+
 @pytest.mark.parametrize("event", ALL)
 def test_only_requests_go_to_the_approvers(event: str) -> None:
-    """Requests go to the approvals topic, all other notices to the other one."""
-    expected = Audience.APPROVALS if event == "requested" else Audience.NOTICES
+    """Requests and reminders go to the approvals topic, all other notices to the other one."""
+    expected = Audience.APPROVALS if event in ("requested", "reminded") else Audience.NOTICES
     assert notice_of(ALL[event]()).audience is expected
 
 

@@ -120,7 +120,7 @@ def test_a_secret_is_decrypted_only_if_asked(sandbox: Sandbox) -> None:
 def test_what_is_published_is_kept(sandbox: Sandbox) -> None:
     """A publication is kept with its topic's name, its parsed message and its attributes as text."""
     heard: list[str] = []
-    sandbox.outbox.listeners.append(lambda notice: heard.append(notice.topic))
+    sandbox.outbox.listeners.append(lambda _, notice: heard.append(notice.topic))
     sns = make.own_session().client("sns")
     sns.publish(
         TopicArn=sandbox.stack.ref("Notices"),

@@ -134,6 +134,34 @@ def test_each_part_of_a_transaction_needs_its_own_action(
         assert allowed(sandbox, "dynamodb", "transact_write_items", TransactItems=items) is may
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameters", "may"),
+    [
+        ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "note": {"S": "x"}}}, True),
+        ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "state": {"S": "x"}}}, False),
+        ("put_item", {"Item": {"pk": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(pk)"}, True),
+        ("put_item", {"Item": {"pk": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(state)"}, False),
+        (
+            "update_item",
+            {"UpdateExpression": "SET note = :n REMOVE #o", "ExpressionAttributeNames": {"#o": "sk"}},
+            True,
+        ),
+        ("update_item", {"UpdateExpression": "SET #s = :n", "ExpressionAttributeNames": {"#s": "state"}}, False),
+        ("update_item", {"UpdateExpression": "SET note = if_not_exists(state, :n)"}, False),
+    ],
+)
+def test_a_write_may_be_held_to_attributes(
+    tmp_path: Path, operation: str, parameters: dict[str, Any], *, may: bool
+) -> None:
+    """All that it names, in its item, its key or its expressions."""
+    condition = {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "sk", "note"]}}
+    key = {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}} if operation == "update_item" else {}
+    given = {"TableName": "bedrock-access-remediator-Ledger", **key, **parameters}
+    own = make.statement(action=["dynamodb:PutItem", "dynamodb:UpdateItem"], resource=TABLE, Condition=condition)
+    with started(tmp_path, own) as sandbox:
+        assert allowed(sandbox, "dynamodb", operation, **given) is may
+
+
 @pytest.mark.parametrize(("prefix", "may"), [("a", True), ("b", False)])
 def test_a_query_has_a_leading_key(tmp_path: Path, prefix: str, *, may: bool) -> None:
     """The partition that a Query asks for counts as its leading key."""

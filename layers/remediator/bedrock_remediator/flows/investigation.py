@@ -20,7 +20,7 @@ from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
-from bedrock_remediator.core.evaluation import Holdings, Request, Verdict, evaluate
+from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.policy import Entitlement, compile_policies
@@ -121,12 +121,13 @@ class Investigation:
         if advice := caller.from_caller(confirmed(denial, identity), self._grantable.covers):
             return Findings(diagnosis=self._with_target(denial, advice), identity=identity)
         known = _known(identity, now)
-        target = self._target(denial, want, identity.holdings, known)
+        policies = Evaluator(identity.holdings)
+        target = self._target(denial, want, policies, known)
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
-        return Findings(diagnosis=self._of_target(denial, target, identity.holdings, known), identity=identity)
+        return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
 
-    def _target(self, denial: Denial, want: Wanted, holdings: Holdings, known: "Known") -> Target | Diagnosis:
+    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: "Known") -> Target | Diagnosis:
         """What the call needs, as AWS describes it."""
         account, region = denial.account, denial.region
         if want.profile:
@@ -139,13 +140,13 @@ class Investigation:
         if want.direct and model and model.on_demand:
             return targets.choose(denial, want, model, (), ())
         serving = [item for item in self._profiles.profiles(account, region) if model_arn in item.models]
-        held = [item for item in serving if _may_invoke(denial, Target(profile=item), holdings, known)]
+        held = [item for item in serving if _may_invoke(denial, Target(profile=item), policies, known)]
         return targets.choose(denial, want, model, serving, held)
 
-    def _of_target(self, denial: Denial, target: Target, holdings: Holdings, known: "Known") -> Diagnosis:
+    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: "Known") -> Diagnosis:
         findings = {
-            (action, resource): evaluate(
-                holdings, Request(action, resource, held_policies.contexts(target, resource, known))
+            (action, resource): policies.evaluate(
+                Request(action, resource, held_policies.contexts(target, resource, known))
             )
             for action in INVOKE
             for resource in target.resources
@@ -156,12 +157,12 @@ class Investigation:
             and target.profile
             and target.profile.arn not in diagnosis.allowed
         ):
-            others = self._other_scopes(denial, target.profile, holdings, known)
+            others = self._other_scopes(denial, target.profile, policies, known)
             if others:
                 return held_policies.from_holdings(denial, target, findings, others)
         return diagnosis
 
-    def _other_scopes(self, denial: Denial, profile: Profile, holdings: Holdings, known: "Known") -> list[str]:
+    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: "Known") -> list[str]:
         """Profiles of the same model and another scope that the principal may invoke."""
         if profile.type != "SYSTEM_DEFINED":
             return []
@@ -171,7 +172,7 @@ class Investigation:
             if other.type == "SYSTEM_DEFINED"
             and other.arn != profile.arn
             and other.model_ids == profile.model_ids
-            and _may_invoke(denial, Target(profile=other), holdings, known)
+            and _may_invoke(denial, Target(profile=other), policies, known)
         ]
 
     def would_help(self, diagnosis: Diagnosis, identity: Identity) -> Diagnosis | None:
@@ -229,11 +230,11 @@ def _known(identity: Identity, now: datetime) -> Known:
     return known
 
 
-def _may_invoke(denial: Denial, target: Target, holdings: Holdings, known: Known) -> bool:
+def _may_invoke(denial: Denial, target: Target, policies: Evaluator, known: Known) -> bool:
     """Whether the principal's policies allow the denied action on the target's profile itself."""
     assert target.profile is not None  # noqa: S101 - asked of profiles only
     arn = target.profile.arn
-    finding = evaluate(holdings, Request(denial.action, arn, held_policies.contexts(target, arn, known)))
+    finding = policies.evaluate(Request(denial.action, arn, held_policies.contexts(target, arn, known)))
     return finding.verdict is Verdict.ALLOWED
 
 

@@ -1,0 +1,1 @@
+"""Upkeep's chores, one a file."""

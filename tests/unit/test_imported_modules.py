@@ -1,0 +1,69 @@
+"""What each function imports at start: a cold start pays for every module, so none comes in unseen."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+ARN: Final = "arn:aws:sns:us-east-1:111122223333:topic"
+ENVIRONMENT: Final = {
+    "ALLOWLIST_PATH": "/allowlist",
+    "AMAZON_Q_TOPIC_ARN": "",
+    "APPROVALS_TOPIC_ARN": ARN,
+    "APPROVAL_KEYS_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:111122223333:secret:keys",
+    "APPROVAL_KEY_ID": "11111111-2222-3333-4444-555555555555",
+    "APPROVAL_LAPSE_HOURS": "72",
+    "APPROVAL_URL": "https://example.com",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "DEFAULT_GRANT_DAYS": "0",
+    "EXTRA_ACTIONS": "",
+    "GRANTABLE_PRINCIPALS": "arn:*",
+    "LEDGER_TABLE": "ledger",
+    "MODE": "auto",
+    "NOTICES_TOPIC_ARN": ARN,
+    "PAUSED": "false",
+    "POLICY_STRATEGY": "managed",
+    "POWERTOOLS_METRICS_NAMESPACE": "Test",
+    "POWERTOOLS_SERVICE_NAME": "test",
+    "REFUSED_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/queue",
+    "VERIFY_SECONDS": "0",
+}
+RUNTIME: Final = frozenset({"boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six", "urllib3"})
+"""boto3 and what it brings: the runtime has them, and every function of every kind pays for them."""
+COMMON: Final = frozenset({"aws_lambda_powertools", "bedrock_remediator", "msgspec", "typing_extensions"})
+OWN: Final = {
+    "triage": frozenset[str](),  # YAML is imported only where a document of the allowlist is written in it
+    "remediate": frozenset[str](),
+    "notify": frozenset({"itsdangerous", "yaml"}),  # links to approve, and CloudFormation to paste
+}
+SEEN_FROM_HERE: Final = """
+import json, sys
+before = set(sys.modules)
+import app
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+# What begins with an underscore, and Cython's own, comes with a compiled module and has no file.
+third = {name for name in new - sys.stdlib_module_names if not name.startswith("_")}
+print(json.dumps(sorted(third - {"app", "cython_runtime"})))
+"""
+
+
+def imported(function: str) -> set[str]:
+    """The top-level modules, those of Python itself left out, that come with the function's handler."""
+    paths = (ROOT / "functions" / function, ROOT / "layers" / "remediator")
+    environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PATH": os.environ["PATH"]}
+    done = subprocess.run(  # noqa: S603 - this interpreter, and code of this file
+        [sys.executable, "-c", SEEN_FROM_HERE], env=environment, capture_output=True, text=True, check=True
+    )
+    found: list[str] = json.loads(done.stdout)
+    return set(found)
+
+
+@pytest.mark.parametrize("function", OWN)
+def test_a_function_imports_nothing_that_is_not_listed(function: str) -> None:
+    """The handler's import brings in boto3, Powertools, msgspec, our own code, and what is listed for it."""
+    assert imported(function) - RUNTIME - COMMON == OWN[function]
