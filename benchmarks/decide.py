@@ -25,6 +25,7 @@ from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.core.rule import Subject
 from benchmarks.parse import EVENTS
 
+BUDGET: Final = 1
 _BASE: Final = (50, 200, 1)
 _TIMES: Final = (1, 2, 4, 6, 8, 10)
 _ROUNDS: Final = 100

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core import arn, cloudtrail, message
 
+BUDGET: Final = 0.6
 EVENTS: Final = Path(__file__).parent.parent / "events"
 _VARIANTS: Final = 100
 _OF_EACH_IN_THE_MIX: Final = 20

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,10 @@ class _Staying(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Staying())
+
+
+def _lower(headers: "Message[str, str]") -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 class Page:
@@ -71,10 +76,10 @@ class Served:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310 - this machine
         try:
             with _OPENER.open(request, timeout=60) as answer:
-                return Page(answer.status, answer.headers, answer.read().decode())
+                return Page(answer.status, _lower(answer.headers), answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
-                return Page(error.code, error.headers, error.read().decode())
+                return Page(error.code, _lower(error.headers), error.read().decode())
 
     def put(self, event: bytes) -> None:
         """Let a denial happen."""

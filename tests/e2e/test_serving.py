@@ -54,7 +54,7 @@ def test_the_whole_round(stack: Served) -> None:
     page = stack.ask(link)
     assert (page.status, page.buttons >= {"approve", "reject"}) == (200, True)
     sent = stack.press(link, "approve", page, length="1d", reason="for the trial")
-    assert (sent.status, sent.headers["Location"]) == (303, link.removeprefix(stack.address))
+    assert (sent.status, sent.headers["location"]) == (303, link.removeprefix(stack.address))
     (grant,) = stack.ask("/grants").json
     assert (grant["state"], grant["verification"]) == ("active", "simulated")
     assert "Alice (unverified)" in stack.ask(link).text
@@ -95,19 +95,12 @@ def test_a_second_click_changes_nothing(stack: Served) -> None:
     assert stack.ask("/calls").json["iam:CreatePolicy"] == 1
 
 
-@pytest.mark.parametrize("change", ["another-token", "cut", "no-seal"])
-def test_what_was_tampered_with_is_refused(stack: Served, change: str) -> None:
+def test_what_was_tampered_with_is_refused(stack: Served) -> None:
     """A link that was made up or cut, and a form without its seal, get a page of their own and change nothing."""
     link = stack.link
-    page = stack.ask(link)
-    match change:
-        case "another-token":
-            answer = stack.ask(f"{stack.address}/request/{'a' * 40}")
-        case "cut":
-            answer = stack.ask(link[:-3])
-        case _:
-            answer = stack.ask(link, urlencode({"decision": "approve", "name": "Eve", "length": "none"}).encode())
-    assert (page.status, answer.status // 100, answer.title != "") == (200, 4, True)
+    form = urlencode({"decision": "approve", "name": "Eve", "length": "none"}).encode()
+    for answer in (stack.ask(f"{stack.address}/request/{'a' * 40}"), stack.ask(link[:-3]), stack.ask(link, form)):
+        assert (answer.status // 100, answer.title != "", answer.buttons) == (4, True, set())
     assert stack.states == ["pending"]
 
 
@@ -136,8 +129,9 @@ def test_upkeep_can_be_asked_for(stack: Served) -> None:
 def test_the_digest_can_be_asked_for() -> None:
     """With a schedule for it, POST /digest sends the digest."""
     with served(parameters={"DigestSchedule": "cron(0 7 ? * MON-FRI *)"}) as stack:
+        stack.put(GUIDE)
         assert stack.ask("/digest", b"").json["rounds"] == {"DigestRound": {"digest": {"sent": 1}}}
-        assert [subject.split(" 2")[0] for subject in stack.subjects] == ["Bedrock access digest"]
+        assert stack.subjects[-1] == "Bedrock access digest 2026-11-23: 0 granted, 0 refused, 1 waiting"
 
 
 def test_upkeep_that_fails_is_told(stack: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,22 +146,22 @@ def test_upkeep_that_fails_is_told(stack: Served, monkeypatch: pytest.MonkeyPatc
     assert len(function.invocations) == 2
 
 
-@pytest.mark.parametrize(
-    "body", ["", "3d", "[]", '{"forward": 3}', '{"forward": "-1h"}', '{"to": "2020-01-01T00:00:00Z"}', '{"to": "soon"}']
-)
-def test_the_clock_goes_forward_only(stack: Served, body: str) -> None:
+def test_the_clock_goes_forward_only() -> None:
     """What is no time, or one that has passed, is answered with the reason, and the time stays."""
-    before = stack.ask("/clock").json
-    page = stack.ask("/clock", body.encode())
-    assert (page.status, list(page.json)) == (400, ["error"])
-    assert stack.ask("/clock").json["now"][:16] == before["now"][:16]
+    with served() as stack:
+        before = stack.ask("/clock").json
+        for body in ("", "3d", "[]", '{"forward": 3}', '{"forward": "-1h"}', '{"to": "2020-01-01"}', '{"to": "soon"}'):
+            page = stack.ask("/clock", body.encode())
+            assert (page.status, list(page.json)) == (400, ["error"])
+        assert stack.ask("/clock").json == before
 
 
-def test_the_clock_can_be_set(stack: Served) -> None:
+def test_the_clock_can_be_set() -> None:
     """Upkeep runs only if its schedule would have run on the way."""
-    page = stack.ask("/clock", b'{"to": "2026-11-23T09:10:00Z"}')
-    assert (page.json["now"], page.json["rounds"]) == ("2026-11-23T09:10:00Z", {})
-    assert "UpkeepSchedule" in stack.ask("/clock", b'{"forward": "300s"}').json["rounds"]
+    with served() as stack:
+        page = stack.ask("/clock", b'{"to": "2026-11-23T09:10:00Z"}')
+        assert (page.json["now"], page.json["rounds"]) == ("2026-11-23T09:10:00Z", {})
+        assert "UpkeepSchedule" in stack.ask("/clock", b'{"forward": "300s"}').json["rounds"]
 
 
 def test_the_api_takes_signed_calls() -> None:

@@ -1,15 +1,7 @@
-"""The pages in a real browser: they work without script and on a phone, are accessible, and let nothing run.
+"""The pages in a real browser: they work without script and on a phone, are accessible, and let nothing run."""
 
-    PICTURES=docs/pictures .venv/bin/python -m pytest tests/integration/test_approve_in_browser.py -k pictures
-
-takes the pictures of the documentation anew.
-"""
-
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,43 +11,27 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
 from tests.builders.approve import ApproveStack
+from tests.builders.browser import DESK, PATIENCE, PHONE, launched, needs_browser
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import stepped, waiting
-from tests.builders.grants import MODELS, NOON, PROFILE, first_seen
+from tests.builders.grants import NOON, PROFILE, first_seen
 from tests.builders.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider, running
 from tests.builders.notices import SIGHTING, granted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DESK: "ViewportSize" = {"width": 1180, "height": 900}
-PHONE: "ViewportSize" = {"width": 360, "height": 740}
 OTHER = PROFILE.replace("nova-2-lite", "nova-pro")
-OTHER_MODEL = MODELS[0].replace("nova-2-lite", "nova-pro")
 HOSTILE = "<img src=x onerror=alert(1)>\u202e<!channel>\n${aws:username} * " + "W" * 10_000
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """A browser, for all tests of this file."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -82,7 +58,7 @@ def visit(browser: "Browser", address: str) -> Iterator[Visit]:
 
     def visit(path: str, viewport: "ViewportSize" = DESK, **options: Any) -> "Page":
         context = browser.new_context(viewport=viewport, **{"java_script_enabled": False} | options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
@@ -288,17 +264,18 @@ class TestSignIn:
 class TestReading:
     """Every page, in every way that it may be read."""
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("name", PAGES)
-    def test_a_page_is_accessible(self, stack: ApproveStack, visit: Visit, name: str, scheme: str) -> None:
+    def test_a_page_is_accessible(self, stack: ApproveStack, visit: Visit, name: str) -> None:
         """The checker axe finds nothing wrong, in either of the two colour schemes."""
         from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - only where there is a browser
 
-        page = visit(PAGES[name](stack), color_scheme=scheme, java_script_enabled=True)
+        page = visit(PAGES[name](stack), java_script_enabled=True)
         for details in page.locator("details").all():
             details.evaluate("each => { each.open = true }")
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            results = Axe().run(page)
+            assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 
     @pytest.mark.parametrize("name", PAGES)
     def test_a_page_fits_a_phone(self, stack: ApproveStack, visit: Visit, name: str) -> None:
@@ -322,31 +299,3 @@ class TestReading:
         assert (
             page.evaluate("getComputedStyle(document.querySelector('.primary')).backgroundColor") != "rgba(0, 0, 0, 0)"
         )
-
-
-@pytest.mark.skipif("PICTURES" not in os.environ, reason="pictures are taken when PICTURES names a folder")
-class TestPictures:
-    """Pictures for the documentation."""
-
-    def test_pictures_are_taken(self, stack: ApproveStack, visit: Visit) -> None:
-        """One of each page that a person meets."""
-        folder = Path(os.environ["PICTURES"])
-
-        def take(name: str, link: str, viewport: "ViewportSize" = DESK, **options: Any) -> None:
-            page = visit(link, viewport, **options)
-            page.screenshot(path=folder / f"{name}.png")
-
-        stack.put(active(sk=f"profile#{OTHER}", profile=OTHER, resources=(OTHER, OTHER_MODEL), expires_at=None))
-        row = opened(stack)
-        take("page-request", stack.link(row))
-        take("page-request-dark", stack.link(row), color_scheme="dark")
-        take("page-request-phone", stack.link(row), PHONE, device_scale_factor=1.5)
-        page = visit(stack.link(row))
-        page.locator(".difference").screenshot(path=folder / "page-policy.png")
-        stack.decide(stack.link(row), name="Alice Ngo", reason="Agreed with the platform team.", length="30d")
-        take("page-approved", stack.link(row))
-        stack.put(active())
-        take("page-decided", stack.link(row))
-        message = stack.link(row)
-        stack.clock.time += timedelta(days=4)
-        take("page-expired", message, {"width": 1180, "height": 420})

@@ -10,9 +10,10 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.approval import Approval
 from bedrock_remediator.flows.approval_api import ApprovalApi, refusal
 from bedrock_remediator.flows.approval_pages import FORM_LASTS, FORM_SALT, ApprovalPages, PageTerms
-from bedrock_remediator.flows.approval_wiring import approval, keyring, links
+from bedrock_remediator.flows.approval_wiring import approval
 from bedrock_remediator.flows.html import message_page
 from bedrock_remediator.flows.http import Request, Response, Route
+from bedrock_remediator.flows.link_wiring import keyring, links
 from bedrock_remediator.flows.links import Sealer
 from bedrock_remediator.flows.sign_in import (
     SESSION_LASTS,
