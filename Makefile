@@ -42,8 +42,9 @@ $(SAM_VENV)/.ready: requirements/sam.txt
 demo: setup ## show the service handling sample denials, on this machine, without an AWS account
 	@$(BIN)/python -m sandbox demo
 
-test: setup ## run every test, in parallel and in random order
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered
+test: setup ## run every test, in parallel and in random order; the core is covered whole
+	$(BIN)/python -m pytest -n $(JOBS) --cov=bedrock_remediator.core --cov-branch --cov-fail-under=99.9 \
+	    --cov-report=term-missing:skip-covered
 
 lint: setup ## style, and which layer may import which
 	$(BIN)/ruff check .

@@ -162,6 +162,16 @@ def test_another_denial_of_the_same_profile_joins_its_row(service: Service, deni
     assert service.ledger.denials(make.ROLE, SK).count == 3
 
 
+def test_a_model_on_demand_has_a_row_of_its_own(service: Service, denial: Denials) -> None:
+    """A model called directly is filed under the model, not under a profile."""
+    service.iam = FakeIam()
+    service.profiles = FakeProfiles(models={make.MODEL_ID: ["ON_DEMAND"]})
+    called = {"modelId": make.MODEL_ID}
+    service.handle(denial(errorMessage=make.message(resource=make.model()), requestParameters=called))
+    row = service.row(f"model#{make.model()}")
+    assert (row.state, row.profile, row.resources) == (State.PENDING, None, (make.model(),))
+
+
 def test_a_rule_approves_by_itself_within_its_cap(service: Service, denial: Denials) -> None:
     """In mode auto a matching rule writes an approved row with its end; over the day's cap a person is asked."""
     service.mode = Mode.AUTO
