@@ -9,15 +9,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from sandbox.serving import make_server
 from sandbox.stack import Options, Sandbox
 from sandbox.world import read_world
-
-if TYPE_CHECKING:
-    from email.message import Message
 
 
 class _Staying(urllib.request.HTTPRedirectHandler):
