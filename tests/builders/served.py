@@ -8,13 +8,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.message import Message
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from sandbox.serving import make_server
 from sandbox.stack import Options, Sandbox
 from sandbox.world import read_world
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 
 class _Staying(urllib.request.HTTPRedirectHandler):
@@ -30,11 +32,11 @@ def _lower(headers: "Message[str, str]") -> dict[str, str]:
 
 
 class Page:
-    """An answer: its status, its headers (lower case), its text, and its heading on one line."""
+    """An answer: its status, its headers, its text, and its heading on one line."""
 
-    def __init__(self, status: int, headers: Message, text: str) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
         self.status = status
-        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.headers = headers
         self.source = text
         self.text = " ".join(html.unescape(re.sub(r"(?s)<style>.*?</style>|<[^>]*>", " ", text)).split())
         heading = re.search(r"(?s)<h1>(.*?)</h1>", text)
