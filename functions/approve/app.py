@@ -10,8 +10,8 @@ from bedrock_remediator.approval_settings import ApproveSettings
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows import approve_wiring
-from bedrock_remediator.flows.http import Request, Response, Route, answer
+from bedrock_remediator.flows.approval.routes import failed, routes
+from bedrock_remediator.flows.web.http import Request, Response, Route, answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ settings = ApproveSettings.read()
 
 @cache
 def _routes(home: str) -> "Mapping[str, Route]":
-    return approve_wiring.routes(settings, Clients(home), SystemClock())
+    return routes(settings, Clients(home), SystemClock())
 
 
 def _failed(request: Request, error: Exception) -> Response:
@@ -34,7 +34,7 @@ def _failed(request: Request, error: Exception) -> Response:
         logger.warning("AWS does not answer", extra={"route": request.route, "reason": str(error)})
     else:
         logger.error("a request failed", extra={"route": request.route}, exc_info=error)
-    return approve_wiring.failed(request, passing=passing)
+    return failed(request, passing=passing)
 
 
 # The event is never logged: its path and its headers hold links and cookies.

@@ -9,8 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.notification import Notification
-from bedrock_remediator.flows.notification_wiring import notification
+from bedrock_remediator.flows.notification.notification import Notification
+from bedrock_remediator.flows.notification.wiring import notification
 from bedrock_remediator.settings import NotifySettings
 
 logger = Logger()

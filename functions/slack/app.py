@@ -10,9 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.slack_queue import SlackQueue
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.slack_batch import deliver
-from bedrock_remediator.flows.slack_posting import Delivery, SlackPosting
-from bedrock_remediator.flows.slack_wiring import slack_posting
+from bedrock_remediator.flows.slack.batch import deliver
+from bedrock_remediator.flows.slack.posting import Delivery, SlackPosting
+from bedrock_remediator.flows.slack.wiring import slack_posting
 from bedrock_remediator.settings import SlackSettings
 
 logger = Logger()

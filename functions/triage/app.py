@@ -14,8 +14,8 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.refusals import RefusedQueue
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.investigation import Investigation
-from bedrock_remediator.flows.triage import Triage
+from bedrock_remediator.flows.triage.investigation import Investigation
+from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import TriageSettings
 
 logger = Logger()

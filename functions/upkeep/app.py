@@ -9,8 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.upkeep import IncompleteError, Upkeep
-from bedrock_remediator.flows.upkeep_wiring import Task, upkeep
+from bedrock_remediator.flows.upkeep.upkeep import IncompleteError, Upkeep
+from bedrock_remediator.flows.upkeep.wiring import Task, upkeep
 from bedrock_remediator.settings import UpkeepSettings
 
 logger = Logger()

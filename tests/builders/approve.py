@@ -21,8 +21,8 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.flows.link_wiring import keyring, links
-from bedrock_remediator.flows.links import Links, Ticket
+from bedrock_remediator.flows.links.links import Links, Ticket
+from bedrock_remediator.flows.links.wiring import keyring, links
 from sandbox.http_api import ApiRoute, Ask, HttpApi, Reply, make_server
 from tests.builders.clocks import StoppedClock
 

@@ -16,10 +16,10 @@ from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
-from bedrock_remediator.flows.change import Change
-from bedrock_remediator.flows.claims import Claims, Witnesses
 from bedrock_remediator.flows.placement.choice import Placements
-from bedrock_remediator.flows.remediation import Remediation
+from bedrock_remediator.flows.remediation.change import Change
+from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
+from bedrock_remediator.flows.remediation.remediation import Remediation
 from bedrock_remediator.flows.simulation import Simulation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen, pending_grant

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.flows.http import Request
+from bedrock_remediator.flows.web.http import Request
 
 TOKEN = "xoxb-test"
 SIGNING_SECRET = "signing-secret-of-the-test-app"

@@ -14,11 +14,11 @@ from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb, decide, signable, signed
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, kept_key
-from bedrock_remediator.flows.approvals import SignedApprovals
-from bedrock_remediator.flows.chores.comparison import Comparison
-from bedrock_remediator.flows.chores.contract import Tally
-from bedrock_remediator.flows.chores.drift import Drift
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.remediation.approvals import SignedApprovals
+from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
+from bedrock_remediator.flows.upkeep.chores.contract import Tally
+from bedrock_remediator.flows.upkeep.chores.drift import Drift
 from tests.builders.grants import ACCOUNT, MODELS, PROFILE, ROLE
 from tests.builders.remediation import World, profile
 

@@ -14,7 +14,7 @@ from bedrock_remediator.core.approval import Answer, Refusal, Terms, Verb
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.risk import RiskKind
-from bedrock_remediator.flows.approval import (
+from bedrock_remediator.flows.approval.approval import (
     AlreadyDecided,
     Approval,
     Decided,
@@ -24,8 +24,8 @@ from bedrock_remediator.flows.approval import (
     Result,
     Stale,
 )
-from bedrock_remediator.flows.approvals import SignedApprovals
-from bedrock_remediator.flows.links import Ticket
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from bedrock_remediator.notices.notice import request_id
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import ALICE, ANYTHING, BOB, answer, stepped, waiting
@@ -319,7 +319,7 @@ class TestListing:
         self, approval: Approval, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A notice's id names the version it was sent for, for ever."""
-        monkeypatch.setattr("bedrock_remediator.flows.approval._BATCH", 2)
+        monkeypatch.setattr("bedrock_remediator.flows.approval.approval._BATCH", 2)
         for number in range(5):
             kept(ledger, sk=f"profile#{number}")
         row = kept(ledger, State.APPROVED, State.APPLYING, State.ROLLED_BACK)

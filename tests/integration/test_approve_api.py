@@ -9,7 +9,7 @@ import pytest
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.approval import Answer, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Via
-from bedrock_remediator.flows.approval import Approval, NotFound
+from bedrock_remediator.flows.approval.approval import Approval, NotFound
 from bedrock_remediator.notices.notice import request_id
 from tests.builders.approve import APPROVER, ApproveStack
 from tests.builders.clocks import StoppedClock

@@ -10,8 +10,8 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.approval import Answer, Approver, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.flows.approval import Approval, Decided, NotFound, Stale
-from bedrock_remediator.flows.links import Ticket
+from bedrock_remediator.flows.approval.approval import Approval, Decided, NotFound, Stale
+from bedrock_remediator.flows.links.links import Ticket
 from tests.builders.approve import ORIGIN, ApproveStack
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import BOB, stepped, waiting

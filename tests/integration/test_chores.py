@@ -12,11 +12,11 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.core.grant import Event, Grant, State, Written, kept_copy
 from bedrock_remediator.core.waiting import MOST_TRIES
-from bedrock_remediator.flows.chores.contract import Chore, Tally
-from bedrock_remediator.flows.chores.expiry import Expiry
-from bedrock_remediator.flows.chores.failures import Failures
-from bedrock_remediator.flows.chores.requests import Requests
-from bedrock_remediator.flows.chores.stuck import Stuck
+from bedrock_remediator.flows.upkeep.chores.contract import Chore, Tally
+from bedrock_remediator.flows.upkeep.chores.expiry import Expiry
+from bedrock_remediator.flows.upkeep.chores.failures import Failures
+from bedrock_remediator.flows.upkeep.chores.requests import Requests
+from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON, ROLE, pending_grant
 

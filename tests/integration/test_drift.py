@@ -20,7 +20,7 @@ from tests.builders.upkeep import POLICY, STRANGE, Upkept
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from bedrock_remediator.flows.chores.contract import Tally
+    from bedrock_remediator.flows.upkeep.chores.contract import Tally
 
 
 @pytest.fixture

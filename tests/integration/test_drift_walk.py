@@ -15,9 +15,9 @@ from bedrock_remediator.aws.iam_policies import ManagedPolicies
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.flows.chores.failures import Failures
-from bedrock_remediator.flows.chores.orphans import Orphans
-from bedrock_remediator.flows.chores.stuck import Stuck
+from bedrock_remediator.flows.upkeep.chores.failures import Failures
+from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
+from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON
 from tests.builders.remediation import nova

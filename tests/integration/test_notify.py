@@ -19,7 +19,7 @@ from bedrock_remediator.aws.ledger import Ledger, Seen
 from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.flows.notification import Change
+from bedrock_remediator.flows.notification.notification import Change
 from tests.builders.grants import NOON
 from tests.builders.notices import ALL, blocked_by_scp, granted, requested
 

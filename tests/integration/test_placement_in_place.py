@@ -19,7 +19,7 @@ from bedrock_remediator.core.policy import NotOursError
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement, require_only_added
-from bedrock_remediator.flows.remediation import RevocationError
+from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, pending_grant
 from tests.builders.remediation import EXTRA, SETTINGS, World, nova

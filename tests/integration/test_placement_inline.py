@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.flows.placement.inline import QUOTA, size
-from bedrock_remediator.flows.remediation import RevocationError
+from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
 from tests.builders.remediation import SETTINGS, World, nova
 

@@ -14,7 +14,7 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.policy import compile_policies
-from bedrock_remediator.flows.remediation import RevocationError
+from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
 from tests.builders.grants import ACCOUNT, MODELS, pending_grant
 from tests.builders.remediation import World, nova, profile, wide

@@ -12,7 +12,7 @@ from bedrock_remediator.aws.ledger import ConflictError, Ledger
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
 from bedrock_remediator.core.profile import FoundationModel
-from bedrock_remediator.flows.remediation import RevocationError
+from bedrock_remediator.flows.remediation.remediation import RevocationError
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen
 from tests.builders.remediation import World, nova, profile
 

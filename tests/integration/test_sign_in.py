@@ -11,8 +11,8 @@ import pytest
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import Grant, State, Via
-from bedrock_remediator.flows.links import Ticket
-from bedrock_remediator.flows.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE, Membership
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.flows.web.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE, Membership
 from tests.builders.approve import ORIGIN, ApproveStack, Page
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import waiting

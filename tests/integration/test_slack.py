@@ -15,7 +15,7 @@ from bedrock_remediator.aws.ledger_items import archive_item, grant_item
 from bedrock_remediator.aws.slack_messages import SlackMessage, SlackMessages
 from bedrock_remediator.aws.slack_queue import SlackQueue
 from bedrock_remediator.core.grant import Event, Grant, Remark, State, Via
-from bedrock_remediator.flows.slack_work import Click
+from bedrock_remediator.flows.slack.work import Click
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import stepped, waiting
 from tests.builders.grants import NOON, first_seen

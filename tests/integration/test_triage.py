@@ -13,8 +13,8 @@ from bedrock_remediator.aws.ledger import ConflictError, Ledger
 from bedrock_remediator.core import allowlist as allowlists
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
-from bedrock_remediator.flows.investigation import Investigation
-from bedrock_remediator.flows.triage import Triage
+from bedrock_remediator.flows.triage.investigation import Investigation
+from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement

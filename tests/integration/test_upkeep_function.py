@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.core.grant import Grant, Remark, State
-from bedrock_remediator.flows.upkeep import IncompleteError
+from bedrock_remediator.flows.upkeep.upkeep import IncompleteError
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON, pending_grant
 from tests.builders.notices import blocked_by_scp

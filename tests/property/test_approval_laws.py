@@ -14,7 +14,7 @@ from bedrock_remediator.aws.ledger_items import grant_item, read_grant
 from bedrock_remediator.core.approval import Approver, Verb, decide, possible, signable
 from bedrock_remediator.core.grant import Grant, State, Via
 from bedrock_remediator.core.lengths import allowed, form_value, offered, parse_length
-from bedrock_remediator.flows.links import LinkError, Links, Ticket
+from bedrock_remediator.flows.links.links import LinkError, Links, Ticket
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import ANYTHING, FakeKeys, answer, stepped, waiting
 from tests.builders.grants import MODELS, NOON

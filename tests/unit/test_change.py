@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.flows.change import Change
+from bedrock_remediator.flows.remediation.change import Change
 from tests.builders.grants import pending_grant
 
 

@@ -16,9 +16,9 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.evaluation import Holdings
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel
-from bedrock_remediator.flows.approvals import NoApprovals
-from bedrock_remediator.flows.claims import ClaimError, Claims, Witnesses
 from bedrock_remediator.flows.placement.contract import Owner
+from bedrock_remediator.flows.remediation.approvals import NoApprovals
+from bedrock_remediator.flows.remediation.claims import ClaimError, Claims, Witnesses
 from bedrock_remediator.settings import Mode
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, ROLE, pending_grant

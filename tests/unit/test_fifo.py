@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bedrock_remediator.flows.fifo import in_order
+from bedrock_remediator.flows.remediation.fifo import in_order
 
 
 def record(message: str, group: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.flows.http import (
+from bedrock_remediator.flows.web.http import (
     LARGEST_BODY,
     SECURITY_HEADERS,
     BadRequestError,

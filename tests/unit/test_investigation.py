@@ -12,7 +12,7 @@ from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.flows.investigation import Findings, Investigation
+from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, application_profile, policy, profile, statement

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
-from bedrock_remediator.flows.links import LinkError, Links, Sealer, SealError, Ticket
+from bedrock_remediator.flows.links.links import LinkError, Links, Sealer, SealError, Ticket
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import KEY, FakeKeys, waiting
 from tests.builders.grants import NOON

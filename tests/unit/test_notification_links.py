@@ -11,8 +11,8 @@ import pytest
 
 from bedrock_remediator.aws.ledger_items import Sightings, grant_item
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.flows.links import Links, Ticket
-from bedrock_remediator.flows.notification import Fate, Notification
+from bedrock_remediator.flows.links.links import Links, Ticket
+from bedrock_remediator.flows.notification.notification import Fate, Notification
 from bedrock_remediator.settings import LinkSettings, NotifySettings, Strategy
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import FakeKeys

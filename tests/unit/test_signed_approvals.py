@@ -6,7 +6,7 @@ import msgspec
 
 from bedrock_remediator.core.approval import decide, signable, signed
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.flows.approvals import SignedApprovals
+from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from tests.builders.decisions import ANYTHING, FakeMac, answer, stepped, waiting
 from tests.builders.grants import NOON
 

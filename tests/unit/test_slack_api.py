@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.flows.slack_api import (
+from bedrock_remediator.flows.slack.api import (
     SlackApi,
     SlackBusyError,
     SlackDownError,

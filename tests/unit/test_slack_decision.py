@@ -11,12 +11,20 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.core.approval import Answer, Refusal, Verb
 from bedrock_remediator.core.grant import Grant, State, Via
 from bedrock_remediator.core.lengths import offered
-from bedrock_remediator.flows.approval import AlreadyDecided, Decided, LostRace, NotAllowed, NotFound, Result, Stale
-from bedrock_remediator.flows.http import Request
-from bedrock_remediator.flows.links import Ticket
-from bedrock_remediator.flows.slack_api import SlackDownError, SlackRefusedError
-from bedrock_remediator.flows.slack_decision import SlackDecision
-from bedrock_remediator.flows.slack_trust import NOT_LISTED, UNREADABLE, SlackApprovers, SlackSignature
+from bedrock_remediator.flows.approval.approval import (
+    AlreadyDecided,
+    Decided,
+    LostRace,
+    NotAllowed,
+    NotFound,
+    Result,
+    Stale,
+)
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.flows.slack.api import SlackDownError, SlackRefusedError
+from bedrock_remediator.flows.slack.decision import SlackDecision
+from bedrock_remediator.flows.slack.trust import NOT_LISTED, UNREADABLE, SlackApprovers, SlackSignature
+from bedrock_remediator.flows.web.http import Request
 from bedrock_remediator.notices.slack import Card, message
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import waiting

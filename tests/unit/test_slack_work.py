@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bedrock_remediator.flows.slack_work import Click, News, Text, read_work
+from bedrock_remediator.flows.slack.work import Click, News, Text, read_work
 from tests.builders.grants import NOON
 from tests.builders.slack import wrapped
 

@@ -3,9 +3,9 @@
 import pytest
 
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.chores.contract import HasTime, Tally
-from bedrock_remediator.flows.upkeep import IncompleteError, Upkeep
-from bedrock_remediator.flows.upkeep_wiring import upkeep
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Tally
+from bedrock_remediator.flows.upkeep.upkeep import IncompleteError, Upkeep
+from bedrock_remediator.flows.upkeep.wiring import upkeep
 from bedrock_remediator.settings import SettingError, UpkeepSettings
 
 VARIABLES = {

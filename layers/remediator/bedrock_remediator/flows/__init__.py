@@ -1,1 +1,1 @@
-"""Use cases, one a file: each moves rows of the ledger to their next state."""
+"""Use cases, a folder each: every one moves rows of the ledger to their next state."""

@@ -7,8 +7,8 @@
 | `target` | which profile or model the call needs | Bedrock's description of it |
 | `holdings` | what the principal's policies say of the call | the principal's policies |
 
-Each function either knows the answer, a `Diagnosis`, or leaves it to the next; `flows/investigation.py` gathers the
-evidence in this order and stops at the first answer. Facts: docs/aws-facts.md §2, §3 and §4.
+Each function either knows the answer, a `Diagnosis`, or leaves it to the next; `flows/triage/investigation.py` gathers
+the evidence in this order and stops at the first answer. Facts: docs/aws-facts.md §2, §3 and §4.
 """
 
 from typing import Final

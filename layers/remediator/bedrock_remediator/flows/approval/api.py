@@ -1,0 +1,227 @@
+"""The API for the command line: IAM has authenticated the caller, and only the approvers' roles may use it.
+
+| route | body | answer |
+| --- | --- | --- |
+| `GET /api/requests?state=pending` | | `{"requests": [request, …]}`, the oldest first |
+| `GET /api/requests/{id}` | | request |
+| `POST /api/requests/{id}` | `{"decision", "version", "reason", "length"}` | request, as it is after the decision |
+
+`id` is the request's id that notices carry. Every refusal is `{"error": code, "message": sentence}`; one because
+somebody was first also tells `by`, `at` and `state`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from bedrock_remediator.core.approval import Answer, Approver, Refusal, Verb, may_approve, possible
+from bedrock_remediator.core.arn import ArnError
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.lengths import parse_length
+from bedrock_remediator.flows.approval.approval import (
+    AlreadyDecided,
+    Approval,
+    Decided,
+    LostRace,
+    NotAllowed,
+    NotFound,
+)
+from bedrock_remediator.flows.approval.decision_log import log_decision
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.flows.web.http import BadRequestError, Request, Response
+from bedrock_remediator.notices.notice import request_id
+
+_LONGEST_ID: Final = 64
+_GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
+_NOT_FOUND: Final = "There is no request of that id."
+_STALE: Final = "The request is no longer as it was at that version. Read it again."
+
+
+class _RefusedError(Exception):
+    """The request is answered by a refusal."""
+
+    def __init__(self, status: int, code: str, sentence: str, **more: Any) -> None:
+        super().__init__(code)
+        self.response = refusal(status, code, sentence, **more)
+
+
+class ApprovalApi:
+    """Answers the routes under /api.
+
+    Args:
+        approval: The use case.
+        roles: ARNs of the roles whose sessions may use the API.
+    """
+
+    def __init__(self, approval: Approval, roles: Sequence[str]) -> None:
+        self._approval = approval
+        self._roles = roles
+
+    def list(self, request: Request) -> Response:
+        """The requests in one state.
+
+        Raises:
+            RetryableError: AWS does not answer.
+        """
+        return _answered(self._list, request)
+
+    def show(self, request: Request) -> Response:
+        """One request.
+
+        Raises:
+            RetryableError: AWS does not answer.
+        """
+        return _answered(self._show, request)
+
+    def decide(self, request: Request) -> Response:
+        """Decide on a request.
+
+        Raises:
+            RetryableError: AWS does not answer.
+        """
+        return _answered(self._decide, request)
+
+    def _list(self, request: Request) -> Response:
+        self._approver(request)
+        try:
+            state = State(request.query.get("state", State.PENDING))
+        except ValueError:
+            states = ", ".join(State)
+            raise _RefusedError(400, "bad_request", f"There is no such state. There are {states}.") from None
+        return Response.json({"requests": [_content(grant) for grant in self._approval.requests(state)]})
+
+    def _show(self, request: Request) -> Response:
+        self._approver(request)
+        view = self._approval.show(self._ticket(request))
+        if view is None:
+            raise _RefusedError(404, "not_found", _NOT_FOUND)
+        denials = view.denials
+        counted = {
+            "count": denials.count if denials else 0,
+            "first_at": _instant(denials.first_at if denials else None),
+            "last_at": _instant(denials.last_at if denials else None),
+        }
+        return Response.json(
+            _content(view.grant)
+            | {
+                "denials": counted,
+                "open": view.open,
+                "replaced": view.replaced,
+                "may": sorted(view.verbs),
+                "risks": [{"kind": risk.kind, "text": risk.text} for risk in view.risks],
+                "lengths": [length.value for length in view.lengths],
+                "policy": {"before": list(view.plan.before), "after": list(view.plan.after)},
+            }
+        )
+
+    def _decide(self, request: Request) -> Response:
+        approver = self._approver(request)
+        answer = _answer(request.json(), approver)
+        result = self._approval.decide(self._ticket(request), answer)
+        log_decision(answer.verb, approver, result)
+        match result:
+            case Decided():
+                return Response.json(_content(result.grant))
+            case AlreadyDecided() | LostRace():
+                code = "lost_race" if isinstance(result, LostRace) else "already_decided"
+                return refusal(
+                    HTTPStatus.CONFLICT,
+                    code,
+                    "Somebody else decided first.",
+                    by=result.by,
+                    at=_instant(result.at),
+                    state=result.state,
+                )
+            case NotAllowed():
+                status = HTTPStatus.CONFLICT if result.why is Refusal.NOT_POSSIBLE else HTTPStatus.FORBIDDEN
+                return refusal(status, result.why, result.reason)
+            case NotFound():
+                return refusal(HTTPStatus.NOT_FOUND, "not_found", _NOT_FOUND)
+            case _:
+                return refusal(HTTPStatus.CONFLICT, "stale", _STALE)
+
+    def _approver(self, request: Request) -> Approver:
+        caller = request.caller or ""
+        try:
+            approver = Approver.by_api(caller)
+        except ArnError:
+            approver = None
+        if approver is None or not may_approve(caller, self._roles):
+            raise _RefusedError(403, "not_an_approver", "The caller is in no session of a role that may approve.")
+        return approver
+
+    def _ticket(self, request: Request) -> Ticket:
+        wanted = request.parameters.get("id", "")
+        ticket = self._approval.find(wanted) if len(wanted) <= _LONGEST_ID else None
+        if ticket is None:
+            raise _RefusedError(404, "not_found", _NOT_FOUND)
+        return ticket
+
+
+def refusal(status: int, code: str, sentence: str, **more: Any) -> Response:
+    """An answer that says no: a code for programs, a sentence for people."""
+    return Response.json({"error": code, "message": sentence, **more}, status)
+
+
+def _answered(answer: Callable[[Request], Response], request: Request) -> Response:
+    try:
+        return answer(request)
+    except _RefusedError as refused:
+        return refused.response
+    except BadRequestError as error:
+        return refusal(error.status, "bad_request", str(error))
+
+
+def _answer(body: Mapping[str, Any], approver: Approver) -> Answer:
+    """The decision in a body, which names the version that the person looked at."""
+    unknown = sorted(set(body) - {"decision", "version", "reason", "length"})
+    version, reason = body.get("version"), body.get("reason")
+    if unknown:
+        raise BadRequestError(400, f"The body has unknown fields: {', '.join(unknown)[:200]}.")
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise BadRequestError(400, "version must be the number of the version that the decision is about.")
+    if reason is not None and not isinstance(reason, str):
+        raise BadRequestError(400, "reason must be text.")
+    try:
+        verb = Verb(str(body.get("decision")))
+    except ValueError:
+        raise BadRequestError(400, f"decision must be one of {', '.join(Verb)}.") from None
+    try:
+        length = parse_length(str(body.get("length"))) if verb in _GRANTING else None
+    except ValueError as error:
+        raise BadRequestError(400, f"length: {error}.") from None
+    return Answer(verb=verb, version=version, approver=approver, reason=reason, length=length)
+
+
+def _content(grant: Grant) -> dict[str, Any]:
+    """A request for programs. What the caller of Bedrock wrote is not in it."""
+    return {
+        "id": request_id(grant),
+        "version": grant.version,
+        "state": grant.state,
+        "principal": grant.principal,
+        "account": grant.account,
+        "region": grant.region,
+        "profile": grant.profile,
+        "model_id": grant.model_id if grant.resources else None,
+        "resources": list(grant.resources),
+        "allowed_already": list(grant.allowed),
+        "actions": list(grant.actions),
+        "diagnosis": grant.diagnosis,
+        "reason_code": grant.reason_code,
+        "reason": grant.reason,
+        "may": sorted(possible(grant)),
+        "created_at": _instant(grant.created_at),
+        "updated_at": _instant(grant.updated_at),
+        "expires_at": _instant(grant.expires_at),
+        "decided_by": grant.decided_by,
+        "decided_at": _instant(grant.decided_at),
+        "decided_via": grant.decided_via,
+        "decision_reason": grant.decision_reason,
+        "verification": grant.verification,
+    }
+
+
+def _instant(time: datetime | None) -> str | None:
+    return time.isoformat().replace("+00:00", "Z") if time else None

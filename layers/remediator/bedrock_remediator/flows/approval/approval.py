@@ -1,0 +1,306 @@
+"""A person looks at a request, and decides.
+
+    link, button or id --> ticket --> show --> what the row says now, and what may be done
+                                  --> decide --> the decision, signed --> one conditional write --> decided
+                                                                          somebody was first --> who, and when
+
+Who the person is, and that they may decide, has been made sure of by whoever calls. Nothing here can reach IAM: what
+was approved is applied by remediation, which believes the signature and not the row.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.ledger_items import Due, Sightings
+from bedrock_remediator.aws.ledger_writes import ConflictError
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.approval import (
+    Answer,
+    Approver,
+    NotAllowedError,
+    Refusal,
+    Terms,
+    Verb,
+    decide,
+    possible,
+    signable,
+    signed,
+)
+from bedrock_remediator.core.grant import Event, Grant, State
+from bedrock_remediator.core.lengths import Length, offered
+from bedrock_remediator.core.risk import Risk, risks
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.notices.notice import Denials, Plan, request_id
+from bedrock_remediator.notices.plan import plan
+
+_DECIDED: Final = frozenset({State.APPROVED, State.REJECTED, State.REVOKING})
+_LISTED: Final = 500
+_BATCH: Final = 100
+_LIKELY: Final = (State.PENDING, State.FAILED, State.ACTIVE, State.APPROVED, State.APPLYING, State.REVOKING)
+"""Where to look for a request first: where something can be done about it."""
+
+
+class Rows(Protocol):
+    """What is asked of the ledger."""
+
+    def grant(self, pk: str, sk: str) -> Grant | None:
+        """One row."""
+        ...
+
+    def grants(self, pk: str) -> list[Grant]:
+        """Every row of a principal."""
+        ...
+
+    def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
+        """These rows."""
+        ...
+
+    def denials(self, pk: str, sk: str) -> Sightings:
+        """How often a row's denials were seen."""
+        ...
+
+    def due(self, state: State, before: datetime | None = None) -> Iterator[Due]:
+        """The rows in a state."""
+        ...
+
+    def decide(self, before: Grant, after: Grant) -> None:
+        """Take a row where a decision takes it."""
+        ...
+
+
+class Signer(Protocol):
+    """The key that approvals are signed with."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The MAC of a message."""
+        ...
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """What a person sees of a request.
+
+    Attributes:
+        ticket: What they came with.
+        grant: The row as it is now.
+        open: Whether the very version that the ticket names still waits to be decided.
+        step: What became of that version; None while nothing has, or where the row no longer tells.
+        replaced: Whether the row was opened anew since, so that the ticket says nothing about it.
+        verbs: What may be done now with this ticket, each for the version of `grant`.
+        denials: How often, and since when; None where nothing was counted.
+        plan: The policy before and after, and the snippets.
+        risks: What is unusual.
+        lengths: How long the grant may last.
+        standing: The principal's active grants, this one included: what could be revoked together.
+    """
+
+    ticket: Ticket
+    grant: Grant
+    open: bool
+    step: Event | None
+    replaced: bool
+    verbs: frozenset[Verb]
+    denials: Denials | None
+    plan: Plan
+    risks: tuple[Risk, ...]
+    lengths: tuple[Length, ...]
+    standing: tuple[Grant, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The name that the notice of the ticket's version carries."""
+        return request_id(replace(self.grant, version=self.ticket.version))
+
+
+class Decided(Struct, frozen=True):
+    """It is done; the row as it is now."""
+
+    grant: Grant
+
+
+class AlreadyDecided(Struct, frozen=True):
+    """Somebody had decided before: who, when, and where it took the row. `grant` is the row as it is now."""
+
+    grant: Grant
+    by: str
+    at: datetime
+    state: State
+
+
+class LostRace(Struct, frozen=True):
+    """Somebody else decided in the same moment, and was first. As `AlreadyDecided`."""
+
+    grant: Grant
+    by: str
+    at: datetime
+    state: State
+
+
+class Stale(Struct, frozen=True):
+    """The row is not as the person saw it, and nobody has decided: it lapsed, or was opened anew, or asks again."""
+
+    grant: Grant
+
+
+class NotFound(Struct, frozen=True):
+    """There is no such request."""
+
+
+class NotAllowed(Struct, frozen=True):
+    """The decision is not accepted: why, in a word and in a sentence."""
+
+    grant: Grant
+    why: Refusal
+    reason: str
+
+
+Result = Decided | AlreadyDecided | LostRace | Stale | NotFound | NotAllowed
+
+
+class Approval:
+    """Shows requests and takes decisions.
+
+    Args:
+        ledger: The ledger.
+        key: The key that approvals are signed with.
+        terms: What the stack allows people.
+        extra_actions: The actions that the stack grants beside invoking.
+        clock: Tells the time.
+    """
+
+    def __init__(self, ledger: Rows, key: Signer, terms: Terms, extra_actions: Sequence[str], clock: Clock) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._terms = terms
+        self._extra_actions = extra_actions
+        self._clock = clock
+
+    def show(self, ticket: Ticket) -> View | None:
+        """What a person sees; None if there is no such row.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment.
+        """
+        row = self._ledger.grant(*ticket.key)
+        if row is None:
+            return None
+        rows = self._ledger.grants(row.pk)
+        seen = self._ledger.denials(*row.key)
+        counted = seen.first_at is not None and seen.last_at is not None
+        return View(
+            ticket=ticket,
+            grant=row,
+            open=ticket.version == row.version and row.state is State.PENDING,
+            step=row.step(ticket.version + 1),
+            replaced=not _covers(row, ticket),
+            verbs=_verbs(row, ticket),
+            denials=Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at) if counted else None,  # type: ignore[arg-type]  # both were looked at
+            plan=plan(row, lambda: rows, self._extra_actions),
+            risks=risks(row, rows),
+            lengths=offered(row, self._terms.longest),
+            standing=tuple(other for other in rows if other.state is State.ACTIVE),
+        )
+
+    def decide(self, ticket: Ticket, answer: Answer) -> Result:
+        """Take a decision.
+
+        Args:
+            ticket: The request that the person came with. A waiting request is decided by its own ticket only; what
+                became of it (failed, active) by any ticket of the same row.
+            answer: The decision; its version is that of the row that was shown.
+
+        Raises:
+            RetryableError: The ledger or KMS does not answer at the moment.
+        """
+        row = self._ledger.grant(*ticket.key)
+        if row is None:
+            return NotFound()
+        if answer.version != row.version:
+            return _overtaken(row, answer.version, AlreadyDecided)
+        if not _covers(row, ticket) or (row.state is State.PENDING and ticket.version != row.version):
+            return Stale(row)
+        return self._take(row, answer)
+
+    def revoke_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:
+        """Revoke every active grant of the principal that a ticket is about; a result each, none without its row.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment; some may be revoked already.
+        """
+        named = self._ledger.grant(*ticket.key)
+        if named is None or not _covers(named, ticket):
+            return []
+        return [
+            self._take(row, Answer(verb=Verb.REVOKE, version=row.version, approver=approver, reason=reason))
+            for row in self._ledger.grants(ticket.pk)
+            if row.state is State.ACTIVE
+        ]
+
+    def requests(self, state: State, most: int = _LISTED) -> list[Grant]:
+        """The rows in a state, those first that came into it first, and `most` of them.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment.
+        """
+        return list(islice((row for row in self._rows(state) if row.state is state), most))
+
+    def find(self, wanted: str) -> Ticket | None:
+        """The request of an id, as notices carry it, of any version that a row still tells of; None if there is none.
+
+        An id is a digest, so this looks through the rows, those first about which something can be done.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment.
+        """
+        others = (state for state in State if state not in _LIKELY)
+        for state in (*_LIKELY, *others):
+            for row in self._rows(state):
+                for version in range(row.version, row.first_version - 1, -1):
+                    if request_id(replace(row, version=version)) == wanted:
+                        return Ticket(*row.key, version)
+        return None
+
+    def _take(self, row: Grant, answer: Answer) -> Result:
+        try:
+            after = decide(row, answer, self._terms, self._clock.now())
+        except NotAllowedError as error:
+            return NotAllowed(row, error.why, error.reason)
+        if after.state is State.APPROVED:
+            after = signed(after, self._key.sign(signable(after)))
+        try:
+            self._ledger.decide(row, after)
+        except ConflictError:
+            now = self._ledger.grant(*row.key)
+            return NotFound() if now is None else _overtaken(now, answer.version, LostRace)
+        return Decided(after)
+
+    def _rows(self, state: State) -> Iterator[Grant]:
+        """The rows that the index has in a state, as they are now, in the index's order."""
+        entries = iter(self._ledger.due(state))
+        while batch := [entry.key for entry in islice(entries, _BATCH)]:
+            found = self._ledger.rows(batch)
+            yield from (found[key] for key in batch if key in found)
+
+
+def _covers(row: Grant, ticket: Ticket) -> bool:
+    """Whether the ticket is one of this row, and not of one under the same key before it."""
+    return row.first_version <= ticket.version <= row.version
+
+
+def _verbs(row: Grant, ticket: Ticket) -> frozenset[Verb]:
+    foreign = not _covers(row, ticket) or (row.state is State.PENDING and ticket.version != row.version)
+    return frozenset() if foreign else possible(row)
+
+
+def _overtaken(
+    row: Grant, version: int, decided: Callable[[Grant, str, datetime, State], AlreadyDecided | LostRace]
+) -> AlreadyDecided | LostRace | Stale:
+    """What to tell somebody who saw a version that is no longer the row's."""
+    step = row.step(version + 1)
+    if step is None or step.state not in _DECIDED:
+        return Stale(row)
+    return decided(row, step.by, step.at, step.state)

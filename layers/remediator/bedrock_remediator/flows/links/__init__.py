@@ -1,0 +1,1 @@
+"""The signed links to the page of a request."""

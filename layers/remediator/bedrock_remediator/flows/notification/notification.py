@@ -1,0 +1,129 @@
+"""Tell people what became of a grant.
+
+    image of the stream --> row as it is now --> same state and version? --> claim its marker --> publish --> mark it
+                                                 no: the next image tells    sent: say nothing
+                                                                             claimed: say that it may be a duplicate
+
+Delivery is at least once; the marker makes duplicates rare. Nothing here can reach IAM.
+"""
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from msgspec import Struct
+
+from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.flows.links.links import Links
+from bedrock_remediator.notices.amazon_q import custom_notification
+from bedrock_remediator.notices.message import message
+from bedrock_remediator.notices.notice import ASKING, Audience, Denials, Notice, Occasion, occasion
+from bedrock_remediator.notices.plan import plan
+from bedrock_remediator.notices.subject import attributes, subject
+from bedrock_remediator.settings import NotifySettings
+
+
+class Fate(enum.StrEnum):
+    """What became of one image of the stream."""
+
+    SENT = "sent"
+    SENT_AGAIN = "sent_again"
+    SENT_BEFORE = "sent_before"
+    OVERTAKEN = "overtaken"
+    SILENT = "silent"
+
+
+class Change(Struct, frozen=True):
+    """A row's new state, as the stream tells it. Only its key and what it claims to be are believed, to compare."""
+
+    pk: str
+    sk: str
+    state: str
+    version: int
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self | None:
+        """Read a record of the table's stream; None for an item that has no state, or none any more."""
+        image = record["dynamodb"].get("NewImage", {})
+        if not {"pk", "sk", "state", "version"} <= image.keys():
+            return None
+        return cls(image["pk"]["S"], image["sk"]["S"], image["state"]["S"], int(image["version"]["N"]))
+
+
+_NO_REQUEST: Final = frozenset({Occasion.ADVICE, Occasion.ALERT})
+"""What nobody can decide about, and so has no page."""
+
+_FATES: Final = {"new": Fate.SENT, "maybe_sent": Fate.SENT_AGAIN}
+
+
+class Notification:
+    """Sends the notice of a change. Everything it needs is given to it."""
+
+    def __init__(self, *, ledger: Ledger, publisher: Publisher, links: Links, settings: NotifySettings) -> None:
+        self._ledger = ledger
+        self._publisher = publisher
+        self._links = links
+        self._settings = settings
+
+    def tell(self, record: Mapping[str, Any]) -> Fate:
+        """Send the notice that one record of the stream calls for, if any.
+
+        Raises:
+            RetryableError: DynamoDB, SNS or Secrets Manager is throttling or does not answer.
+            SecretError: The keys that links are signed with are none.
+            msgspec.ValidationError: The row is no grant.
+            botocore.exceptions.ClientError: A call was refused.
+        """
+        change = Change.read(record)
+        if change is None:
+            return Fate.SILENT
+        grant = self._ledger.grant(change.pk, change.sk)
+        if grant is None or (grant.state, grant.version) != (change.state, change.version):
+            return Fate.OVERTAKEN
+        about = occasion(grant)
+        if about is None:
+            return Fate.SILENT
+        claim = self._ledger.claim_notice(grant)
+        if claim == "sent":
+            return Fate.SENT_BEFORE
+        self._publish(self._notice(grant, about, may_be_duplicate=claim == "maybe_sent"))
+        self._ledger.notice_sent(grant)
+        return _FATES[claim]
+
+    def _notice(self, grant: Grant, about: Occasion, *, may_be_duplicate: bool) -> Notice:
+        return Notice(
+            grant=grant,
+            occasion=about,
+            denials=self._denials(grant),
+            plan=plan(grant, lambda: self._ledger.grants(grant.pk), self._settings.extra_actions),
+            strategy=self._settings.strategy,
+            lapses_at=self._lapses_at(grant),
+            link=self._links.url(grant) if about in ASKING else None,
+            page=self._links.look_url(grant) if about not in _NO_REQUEST else None,
+            may_be_duplicate=may_be_duplicate,
+        )
+
+    def _lapses_at(self, grant: Grant) -> datetime | None:
+        lasting = timedelta(hours=self._settings.links.lapse_hours)
+        return grant.updated_at + lasting if grant.state is State.PENDING else None
+
+    def _denials(self, grant: Grant) -> Denials | None:
+        seen = self._ledger.denials(*grant.key)
+        if seen.first_at is None or seen.last_at is None:
+            return None
+        return Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at)
+
+    def _publish(self, notice: Notice) -> None:
+        topics = {
+            Audience.APPROVALS: self._settings.approvals_topic_arn,
+            Audience.NOTICES: self._settings.notices_topic_arn,
+        }
+        told = attributes(notice)
+        self._publisher.publish(topics[notice.audience], subject(notice), message(notice), told)
+        if self._settings.amazon_q_topic_arn:
+            # A topic of its own: over https, every subscriber of a topic gets the same text.
+            chat = {"default": custom_notification(notice, notice.page)}
+            self._publisher.publish(self._settings.amazon_q_topic_arn, subject(notice), chat, told)

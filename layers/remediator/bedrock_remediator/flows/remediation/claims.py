@@ -1,0 +1,295 @@
+"""Checking what a row of the ledger claims, against AWS, the allowlist and the approval: a row is not believed.
+
+Whoever can write to the ledger could write any row. So before it is acted on, everything in it is derived again: that
+it is about the principal and the profile that its key names, that AWS still describes the profile so, that the rule
+that approved it still does, or that a person's approval is genuine.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, NoReturn, Protocol
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from bedrock_remediator.aws.clients import NotEnrolledError
+from bedrock_remediator.aws.errors import error_code
+from bedrock_remediator.aws.iam import Identity
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.allowlist import Allowlist, Subject
+from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
+from bedrock_remediator.core.decision import Decision, decide
+from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.grantable import STACK_PATH, GrantablePrincipals
+from bedrock_remediator.core.policy import INVOKE_ACTIONS
+from bedrock_remediator.core.profile import FoundationModel, Profile
+from bedrock_remediator.flows.placement.contract import Owner
+from bedrock_remediator.flows.remediation.approvals import Approvals
+from bedrock_remediator.settings import PolicySettings
+
+LONGEST_WAIT: Final = timedelta(hours=24)
+"""How old an approval may be: what was true then may not be by now."""
+
+_GRANTABLE: Final = frozenset(
+    {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
+)
+
+
+class ClaimError(Exception):
+    """The row must not be applied.
+
+    `to` is the state it goes to instead, `code` the reason in one word, `reason` in a sentence; `changes` are fields
+    that a person who is asked again must see as they are now.
+    """
+
+    def __init__(self, to: State, code: str, reason: str, **changes: Any) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.to = to
+        self.code = code
+        self.reason = reason
+        self.changes: Mapping[str, Any] = changes
+
+
+class Identities(Protocol):
+    """What is asked of IAM."""
+
+    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
+        """The principal with its true path, and its id; None if there is none."""
+        ...
+
+    def identity(self, principal: Principal) -> Identity | None:
+        """The principal with its tags and all it holds; None if there is none."""
+        ...
+
+
+class Profiles(Protocol):
+    """What is asked of Bedrock, always anew."""
+
+    def profile(self, account: str, region: str, identifier: str, *, fresh: bool = False) -> Profile | None:
+        """The profile, None if it does not exist there."""
+        ...
+
+    def model(self, account: str, region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
+        """The foundation model, None if it does not exist there."""
+        ...
+
+
+class Allowlists(Protocol):
+    """Where the allowlist comes from."""
+
+    def read(self) -> Allowlist:
+        """The allowlist; documents that cannot be read are its problems."""
+        ...
+
+
+class Witnesses(Struct, frozen=True, kw_only=True):
+    """Who is asked about a row's claims."""
+
+    identities: Identities
+    profiles: Profiles
+    allowlists: Allowlists
+    approvals: Approvals
+
+
+class Claims:
+    """Checks rows."""
+
+    def __init__(self, witnesses: Witnesses, settings: PolicySettings, clock: Clock) -> None:
+        self._ask = witnesses
+        self._settings = settings
+        self._grantable = GrantablePrincipals(settings.grantable_principals)
+        self._clock = clock
+
+    def confirm(self, grant: Grant) -> Owner:
+        """Make sure that a row may be applied, now.
+
+        Returns:
+            The principal, as IAM confirmed it.
+
+        Raises:
+            ClaimError: It may not.
+            RetryableError: Passing trouble.
+        """
+        self._require_timely(grant)
+        return self._confirm(grant)
+
+    def hold(self, grant: Grant) -> bool:
+        """Whether a row that stands already would be applied now, however old it is.
+
+        Raises:
+            RetryableError: Passing trouble.
+        """
+        try:
+            self._confirm(grant)
+        except ClaimError:
+            return False
+        return not self._settings.paused
+
+    def owner(self, grant: Grant) -> Owner:
+        """The principal that a row is about, whether or not it is still the one that the row was made for.
+
+        Raises:
+            ClaimError: It is one that is never touched.
+            RetryableError: Passing trouble.
+        """
+        principal = self._principal(grant)
+        found = self._ask.identities.principal(principal)
+        return Owner(*found) if found else Owner(principal, None)
+
+    def _require_timely(self, grant: Grant) -> None:
+        now = self._clock.now()
+        if now - grant.updated_at > LONGEST_WAIT:
+            raise ClaimError(
+                State.LAPSED, "stale_approval", "The approval is older than 24 hours, so it counts no more."
+            )
+        if self._settings.paused:
+            raise ClaimError(State.PENDING, "paused", "Grants are paused.")
+
+    def _confirm(self, grant: Grant) -> Owner:
+        try:
+            principal = self._principal(grant)
+            if not self._grantable.covers(principal.arn):
+                reason = f"{principal.arn} is not among the principals that this service may change."
+                raise ClaimError(State.FAILED, "principal_not_grantable", reason)
+            self._require_consistent(grant)
+            if grant.decision is Outcome.ASK and not self._ask.approvals.verify(grant):
+                reason = "No person's approval of exactly this grant can be verified."
+                raise ClaimError(State.FAILED, "approval_unverified", reason)
+            allowlist = self._ask.allowlists.read()
+            owner, tags = self._existing(grant, principal, allowlist)
+            self._require_decided(grant, self._decide(grant, self._subject(grant, tags), allowlist))
+        except ArnError as error:
+            raise _inconsistent(str(error)) from error
+        except NotEnrolledError as error:
+            raise ClaimError(State.FAILED, "account_not_enrolled", f"{error}, so nothing is changed there.") from error
+        except ClientError as error:
+            reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
+            raise ClaimError(State.FAILED, "check_refused", reason) from error
+        return owner
+
+    def _principal(self, grant: Grant) -> Principal:
+        try:
+            principal = Principal.parse(grant.pk)
+        except ArnError as error:
+            raise _inconsistent(str(error)) from error
+        if grant.principal != grant.pk or grant.account != principal.account or grant.principal_id is None:
+            raise _inconsistent("its principal is not the one of its key")
+        if principal.path.startswith(STACK_PATH):
+            raise ClaimError(State.FAILED, "principal_not_grantable", "This service never changes a role of its own.")
+        return principal
+
+    def _require_consistent(self, grant: Grant) -> None:
+        """The row's own fields go together."""
+        targets = [f"profile#{grant.profile}"] if grant.profile else [f"model#{model}" for model in grant.resources]
+        if targets != [grant.sk]:
+            raise _inconsistent("its profile or model is not the one of its key")
+        if not grant.actions or not set(grant.actions) <= set(INVOKE_ACTIONS):
+            raise _inconsistent("it has other actions than those of invoking a model")
+        if grant.expires_at is not None and grant.expires_at <= self._clock.now():
+            raise ClaimError(State.LAPSED, "expired", "The grant would have ended before it was applied.")
+
+    def _existing(self, grant: Grant, principal: Principal, allowlist: Allowlist) -> tuple[Owner, Mapping[str, str]]:
+        """The principal, which must be the one the row was made for; its tags, where a rule asks for tags."""
+        tags: Mapping[str, str] = {}
+        if any(rule.principal_tags for rule in allowlist.rules):
+            identity = self._ask.identities.identity(principal)
+            found = (identity.principal, identity.id) if identity else None
+            tags = identity.tags if identity else tags
+        else:
+            found = self._ask.identities.principal(principal)
+        if found is None:
+            raise ClaimError(State.FAILED, "principal_missing", f"{principal.arn} does not exist any more.")
+        if found != (principal, grant.principal_id):
+            reason = f"{principal.arn} was deleted and made again since the denial; its successor gets nothing for it."
+            raise ClaimError(State.FAILED, "principal_recreated", reason)
+        return Owner(*found), tags
+
+    def _subject(self, grant: Grant, tags: Mapping[str, str]) -> Subject:
+        """Who asks for what, as AWS says now; the row must say the same."""
+        profile = self._profile(grant, grant.profile) if grant.profile else None
+        model = None if profile else self._model(grant, grant.resources[0])
+        return Subject(
+            principal=grant.pk,
+            tags=tags,
+            account=grant.account,
+            region=grant.region,
+            source_ip=grant.sighting.source_ip,
+            profile_arn=profile.arn if profile else None,
+            profile_id=profile.id if profile else None,
+            model_arn=model.arn if model else None,
+            model_id=model.id if model else None,
+        )
+
+    def _profile(self, grant: Grant, arn: str) -> Profile:
+        named = BedrockResource.parse(arn)
+        if not named.is_profile or (named.arn.account, named.arn.region) != (grant.account, grant.region):
+            raise _inconsistent("its profile is not one of its account and region")
+        profile = self._ask.profiles.profile(grant.account, grant.region, arn, fresh=True)
+        if profile is None:
+            raise ClaimError(State.FAILED, "profile_missing", f"{arn} does not exist any more.")
+        if profile.arn != arn:
+            raise _inconsistent(f"AWS knows its profile as {profile.arn}")
+        if profile.resources != tuple(sorted(grant.resources)):
+            raise ClaimError(
+                State.PENDING,
+                "inputs_changed",
+                f"AWS routes {profile.id} to other models than when the grant was approved, so it needs another look.",
+                resources=profile.resources,
+                allowed=tuple(each for each in grant.allowed if each in profile.resources),
+                model_id=profile.client_model_id,
+                simulated_at=None,
+            )
+        return profile
+
+    def _model(self, grant: Grant, arn: str) -> FoundationModel:
+        named = BedrockResource.parse(arn)
+        if not named.is_model or named.arn.region != grant.region:
+            raise _inconsistent("its model is not one of its region")
+        model = self._ask.profiles.model(grant.account, grant.region, named.id, fresh=True)
+        if model is None or model.arn != arn:
+            raise ClaimError(State.FAILED, "model_missing", f"{arn} does not exist any more.")
+        if not model.on_demand:
+            raise ClaimError(State.FAILED, "model_needs_profile", f"{model.id} can be called only through a profile.")
+        return model
+
+    def _decide(self, grant: Grant, subject: Subject, allowlist: Allowlist) -> Decision:
+        diagnosis = Diagnosis(
+            kind=grant.diagnosis,
+            code=grant.diagnosis.value,
+            reason=grant.reason,
+            grantable=grant.diagnosis in _GRANTABLE,
+            ask_only=grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
+        )
+        return decide(
+            mode=self._settings.mode.value,
+            paused=self._settings.paused,
+            diagnosis=diagnosis,
+            allowlist=allowlist,
+            subject=subject,
+        )
+
+    def _require_decided(self, grant: Grant, decision: Decision) -> None:
+        """Nothing forbids the grant, and what is granted without asking is what the same rule still gives."""
+        if decision.outcome is Outcome.REPORT:
+            to = State.LAPSED if decision.code == "mode_observe" else State.FAILED
+            raise ClaimError(to, decision.code, decision.reason)
+        if grant.decision is Outcome.ASK:
+            return
+        if grant.decision is not Outcome.AUTO:
+            raise _inconsistent("nobody and nothing has approved it")
+        if decision.outcome is not Outcome.AUTO or decision.rule != grant.rule:
+            self._ask_again(f"It was approved by the rule {grant.rule!r}, and that is no longer so. {decision.reason}")
+        length = grant_length(decision.expires_after, self._settings.default_grant_days)
+        if length is None:
+            return
+        latest = min(grant.updated_at, self._clock.now()) + length
+        if grant.expires_at is None or grant.expires_at > latest:
+            self._ask_again(f"The rule {grant.rule!r} gives grants for a shorter time than it did.")
+
+    def _ask_again(self, reason: str) -> NoReturn:
+        raise ClaimError(State.PENDING, "rule_no_longer_allows", reason)
+
+
+def _inconsistent(why: str) -> ClaimError:
+    return ClaimError(State.FAILED, "row_inconsistent", f"The ledger's row contradicts itself: {why}.")

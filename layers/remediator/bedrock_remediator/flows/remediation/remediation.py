@@ -1,0 +1,271 @@
+"""Remediate: put an approved grant into force, or take a revoked one out. The only flow that changes IAM.
+
+    approved --claims hold--> applying --write--> verify --+--> active
+       |                         |                         +--> rolled_back    it certainly does not help
+       +--> pending, lapsed,     +--> failed                                   it cannot be written
+            failed
+    revoking --take out--> revoked
+
+What may have been done to a policy stands in the ledger before it is done, and a row that ends as failed or
+rolled_back leaves IAM as the other standing grants say. Every step can be repeated: a message that is delivered again
+ends as the first delivery would have. Trouble that passes is raised, so that the queue delivers the message again;
+what would end the same again ends the row.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.ledger import ConflictError
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
+from bedrock_remediator.core.opening import cool_down
+from bedrock_remediator.core.verification import Helpfulness, Judgement
+from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.placement.contract import Owner
+from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.flows.remediation.change import Change
+from bedrock_remediator.flows.remediation.claims import ClaimError, Claims
+from bedrock_remediator.flows.simulation import Simulation
+
+logger = logging.getLogger(__name__)
+
+BY: Final = "remediate"
+"""Who moved the row, in its history."""
+
+_FORECAST_HOLDS: Final = timedelta(minutes=10)
+_VERIFICATIONS: Final = {
+    Helpfulness.HELPS: Verification.SIMULATED,
+    Helpfulness.INCONCLUSIVE: Verification.INCONCLUSIVE,
+}
+
+
+class Rows(Protocol):
+    """What is asked of the ledger."""
+
+    def grant(self, pk: str, sk: str) -> Grant | None:
+        """One row, read consistently."""
+        ...
+
+    def grants(self, pk: str) -> list[Grant]:
+        """Every row of a principal, read consistently."""
+        ...
+
+    def move(self, before: Grant, after: Grant) -> None:
+        """Take a row to its next state."""
+        ...
+
+    def keep(self, before: Grant, after: Grant) -> None:
+        """Take a row to its next state, and keep what stood as a row of its own."""
+        ...
+
+    def update(self, before: Grant, after: Grant) -> None:
+        """Note something on a row."""
+        ...
+
+
+class RevocationError(Exception):
+    """A grant cannot be taken out of IAM. The row stays in revoking, and the message ends where people look."""
+
+
+class Remediation:
+    """Works on one change at a time; those of one principal must come one after the other."""
+
+    def __init__(
+        self, ledger: Rows, claims: Claims, placements: Placements, simulation: Simulation, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._claims = claims
+        self._placements = placements
+        self._simulation = simulation
+        self._clock = clock
+
+    def handle(self, change: Change, *, settle: timedelta, deadline: datetime) -> Grant | None:
+        """Do what a change of the ledger asks for.
+
+        Args:
+            change: The change.
+            settle: How long IAM is given to settle after a write.
+            deadline: When to stop waiting for that, whatever is left.
+
+        Returns:
+            The row as it is afterwards; None where there is nothing to do any more.
+
+        Raises:
+            RetryableError: Passing trouble.
+            ConflictError: Somebody else moved the row.
+            RevocationError: A grant cannot be taken out.
+        """
+        row = self._ledger.grant(change.pk, change.sk)
+        if row is None or not change.is_work(row):
+            return None
+        if row.state is State.REVOKING:
+            return self._revoke(row)
+        return self._grant(row, settle, deadline)
+
+    def _grant(self, row: Grant, settle: timedelta, deadline: datetime) -> Grant:
+        try:
+            owner = self._claims.confirm(row)
+            self._require_promise(row)
+        except ClaimError as error:
+            return self._refuse(row, error)
+        # Set by an earlier try, or when the grant was in force before: then IAM may hold something of it.
+        touched = row.written is not None
+        if row.state is State.APPROVED:
+            written = row.written or Written(strategy=self._placements.strategy(row), policies=())
+            row = self._move(row, State.APPLYING, "Its claims hold.", written=written)
+
+        def record(written: Written) -> None:
+            nonlocal row, touched
+            touched = True
+            if written.added:
+                row = self._note(row, written)
+
+        try:
+            standing = self._standing(row, owner)
+            written = self._placements.placement(row).apply(owner, row, standing, self._claims.hold, record)
+        except PlacementError as error:
+            if touched:
+                self._take_out(row, owner)
+            return self._end(row, State.FAILED, error.code, error.reason)
+        done = self._verify(row, owner, written, self._simulation.outcome(row, wait=settle, deadline=deadline))
+        self._let_go(done, standing)
+        return done
+
+    def _require_promise(self, row: Grant) -> None:
+        """Before the first write: unless it was asked a moment ago, ask whether the grant would help at all."""
+        fresh = row.simulated_at is not None and self._clock.now() - row.simulated_at <= _FORECAST_HOLDS
+        if row.state is not State.APPROVED or fresh:
+            return
+        forecast = self._simulation.forecast(row)
+        if forecast.helpfulness is Helpfulness.CERTAINLY_NOT:
+            reason = f"The grant would not help: {forecast.reason}"
+            raise ClaimError(
+                State.FAILED, "certainly_no_help", reason, layer=forecast.layer or row.layer, effect=forecast.effect
+            )
+
+    def _refuse(self, row: Grant, error: ClaimError) -> Grant:
+        """What the row claims does not hold: it goes where the error says, or, once it was being applied, fails."""
+        if row.state is State.APPROVED and error.to is State.PENDING:
+            return self._ask_again(row, error)
+        if row.written is not None:
+            try:
+                self._take_out(row, self._claims.owner(row))
+            except ClaimError:
+                # Not a principal that anything can have been written to.
+                logger.warning("nothing to take back", extra={"pk": row.pk, "sk": row.sk})
+        to = error.to if row.state is State.APPROVED else State.FAILED
+        return self._end(row, to, error.code, error.reason, **error.changes)
+
+    def _ask_again(self, row: Grant, error: ClaimError) -> Grant:
+        """A person must look at it. Where the grant was in force before, it stays so meanwhile, as a row of its own."""
+        changes = {"decision": Outcome.ASK, "rule": None, "expires_at": None, **error.changes}
+        if not _in_force(row):
+            return self._move(row, State.PENDING, error.reason, reason_code=error.code, **changes)
+        nothing_stands = dict.fromkeys(("written", "verification", "applied_at"))
+        after = self._step(row, State.PENDING, error.reason, reason_code=error.code, **nothing_stands, **changes)
+        self._ledger.keep(row, after)
+        return after
+
+    def _verify(self, row: Grant, owner: Owner, written: Written, judgement: Judgement) -> Grant:
+        """Keep what was written unless it certainly does not help."""
+        if judgement.helpfulness is Helpfulness.CERTAINLY_NOT:
+            self._take_out(row, owner)
+            reason = f"The grant was written and taken back, because it does not help: {judgement.reason}"
+            layer = judgement.layer or row.layer
+            return self._end(row, State.ROLLED_BACK, "did_not_help", reason, layer=layer, effect=judgement.effect)
+        try:
+            return self._move(
+                row,
+                State.ACTIVE,
+                f"Written, and asked of the policy simulator: {judgement.reason}",
+                written=written,
+                verification=_VERIFICATIONS[judgement.helpfulness],
+                applied_at=self._clock.now(),
+                cool_down_until=None,
+                blocked_by=None,
+            )
+        except ConflictError:
+            now = self._ledger.grant(*row.key)
+            if now is None or now.state not in STANDING:
+                # It was given up meanwhile, so nobody else will take it out.
+                self._take_out(row, owner)
+            raise
+
+    def _let_go(self, row: Grant, standing: Iterable[Grant]) -> None:
+        """What was kept in force until this grant stands is not needed any more; upkeep sees to it if this fails."""
+        for other in standing:
+            if row.state is State.ACTIVE and other.state is State.ACTIVE and other.kept_for == row.sk:
+                with contextlib.suppress(ConflictError, RetryableError):
+                    self._move(other, State.REVOKING, "Another grant stands in its place.", reason_code="replaced")
+
+    def _revoke(self, row: Grant) -> Grant:
+        try:
+            owner = self._claims.owner(row)
+            self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
+        except (ClaimError, PlacementError) as error:
+            raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error.reason}") from error
+        return self._move(row, State.REVOKED, "Taken out of the principal's policies.")
+
+    def _take_out(self, row: Grant, owner: Owner) -> None:
+        """Leave IAM as the other standing grants say.
+
+        Raises:
+            PlacementError: That cannot be done; the row must not end as if it were.
+        """
+        try:
+            self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
+        except PlacementError as error:
+            if not error.foreign:
+                raise
+            logger.warning("nothing of ours to take out", extra={"pk": row.pk, "sk": row.sk, "reason": error.reason})
+
+    def _standing(self, row: Grant, owner: Owner) -> list[Grant]:
+        """The other grants in force, of the same principal (not of one of that name before it) and the same strategy.
+
+        Read after the row was moved to applying, so that even two writers at once would each see the other's grant.
+        """
+        strategy = self._placements.strategy(row)
+        return [
+            other
+            for other in self._ledger.grants(row.pk)
+            if _in_force(other)
+            and other.key != row.key
+            and owner.id is not None
+            and other.principal_id == owner.id
+            and self._placements.strategy(other) == strategy
+        ]
+
+    def _end(self, row: Grant, to: State, code: str, reason: str, **changes: Any) -> Grant:
+        rest = cool_down(row.cool_downs, self._clock.now()) if to in FINISHED else None
+        forgotten = {"written": None, "verification": None, "applied_at": None, "cool_down_until": rest}
+        return self._move(row, to, reason, reason_code=code, **{**forgotten, **changes})
+
+    def _move(self, row: Grant, to: State, because: str, **changes: Any) -> Grant:
+        after = self._step(row, to, because, **changes)
+        self._ledger.move(row, after)
+        return after
+
+    def _step(self, row: Grant, to: State, because: str, **changes: Any) -> Grant:
+        if "reason_code" in changes:
+            changes["reason"] = because
+        return replace(row.moved(to, at=self._clock.now(), by=BY, reason=because), **changes)
+
+    def _note(self, row: Grant, written: Written) -> Grant:
+        if written == row.written:
+            return row
+        after = replace(row, written=written)
+        self._ledger.update(row, after)
+        return after
+
+
+def _in_force(row: Grant) -> bool:
+    """Whether a grant stands, or did until it was approved anew and waits for its turn."""
+    if row.state in STANDING:
+        return True
+    return row.state is State.APPROVED and row.written is not None and bool(row.written.policies)

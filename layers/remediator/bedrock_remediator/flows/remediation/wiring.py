@@ -1,0 +1,35 @@
+"""Remediate's parts put together: the adapters of one environment, made when they are first needed."""
+
+from bedrock_remediator.aws.bedrock import ProfileReader
+from bedrock_remediator.aws.clients import Clients
+from bedrock_remediator.aws.iam import IamReader
+from bedrock_remediator.aws.keys import ApprovalKey
+from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.parameters import AllowlistReader
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.remediation.approvals import SignedApprovals
+from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
+from bedrock_remediator.flows.remediation.remediation import Remediation
+from bedrock_remediator.flows.simulation import Simulation
+from bedrock_remediator.settings import RemediateSettings
+
+
+def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remediation:
+    """The use case. `home` is the account that the function runs in."""
+    policy = settings.policy
+    clients = Clients(home)
+    iam = IamReader(clients.iam, clock)
+    witnesses = Witnesses(
+        identities=iam,
+        profiles=ProfileReader(clients.bedrock, clock),
+        allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
+        approvals=SignedApprovals(ApprovalKey(lambda: clients.kms, settings.approval_key_id)),
+    )
+    return Remediation(
+        Ledger(clients.dynamodb, policy.ledger_table, clock),
+        Claims(witnesses, policy, clock),
+        Placements(clients.iam, iam.identity, policy),
+        Simulation(iam, policy.extra_actions, clock),
+        clock,
+    )

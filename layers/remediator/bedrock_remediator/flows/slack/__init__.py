@@ -1,0 +1,1 @@
+"""Slack: what is posted there, and the buttons that decide."""

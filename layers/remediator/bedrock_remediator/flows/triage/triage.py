@@ -1,0 +1,310 @@
+"""Triage a batch of denials: count what is known, look into what is new, write it down.
+
+One message is one EventBridge event. Denials of one principal that are the same (`core/opening.py`) are handled
+together: a batch of repeats costs one read and one write, however many they are. A denial that is new is
+investigated, decided, and opened as a row; the ledger's stream carries it on from there.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, Ledger, Seen
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.core import cloudtrail, opening
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.decision import Decision, decide
+from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.diagnosis.message import from_message
+from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.rule import Subject
+from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
+from bedrock_remediator.flows.triage.investigation import Findings, Investigation
+from bedrock_remediator.settings import PolicySettings
+
+logger = logging.getLogger(__name__)
+
+_TRIES: Final = 3
+_CAP_REACHED: Final = "The rule that allows it has made all the grants that it may make today."
+_DENIED_DESPITE_GRANT: Final = (
+    "The grant was applied and calls are denied all the same: the policy was changed or detached since, or something "
+    "that IAM's simulator does not see (a service control policy with conditions, a session policy) stops them."
+)
+
+
+class Allowlists(Protocol):
+    """Where the allowlist comes from."""
+
+    def read(self) -> Allowlist:
+        """The allowlist; documents that cannot be read are its problems."""
+        ...
+
+
+class Principals(Protocol):
+    """What is asked of IAM about a role whose path the record does not tell."""
+
+    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
+        """The principal with its true path, and its id; None if it does not exist."""
+        ...
+
+
+class Refuse(Protocol):
+    """Where messages go that hold no event, with the reason."""
+
+    def __call__(self, body: str, reason: str) -> None:
+        """Put one there."""
+        ...
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What was found and what is done about it, and under which configuration (its digest, `basis`)."""
+
+    findings: Findings
+    decision: Decision
+    basis: str
+    simulated: bool = False
+
+    def asking(self, code: str, reason: str) -> "Verdict":
+        """The same, but a person decides."""
+        return replace(self, decision=replace(self.decision, outcome=Outcome.ASK, code=code, reason=reason))
+
+    def advising(self, code: str, reason: str) -> "Verdict":
+        """The same, but nothing is granted."""
+        diagnosis = self.findings.diagnosis
+        if diagnosis.grantable or diagnosis.kind is DiagnosisKind.ALREADY_ALLOWED:
+            diagnosis = replace(diagnosis, code=code, reason=reason, grantable=False)
+        decision = Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
+        return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision)
+
+
+class _Case(Struct):
+    """One group as it is being settled: its counter and row as read, and the counter as it is to be written."""
+
+    group: Group
+    seen: Seen | None
+    row: Grant | None
+    counter: Seen
+    now: datetime
+
+
+class Triage:
+    """Triages batches. Everything that it needs is given to it."""
+
+    def __init__(  # noqa: PLR0913 - a use case is handed everything that it touches
+        self,
+        *,
+        ledger: Ledger,
+        investigation: Investigation,
+        principals: Principals,
+        allowlists: Allowlists,
+        refuse: Refuse,
+        settings: PolicySettings,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._investigation = investigation
+        self._principals = principals
+        self._allowlists = allowlists
+        self._refuse = refuse
+        self._settings = settings
+        self._clock = clock
+
+    def handle(self, messages: Mapping[str, str]) -> Summary:
+        """Triage the batch: message id -> body.
+
+        No message is lost: it is in the ledger, refused with its reason, or among the failed, to be delivered again.
+        """
+        summary = Summary(counts=Counter(), opened=[], failed=set())
+        groups = grouped(self._read(messages, summary))
+        counters = self._ledger.seen(group.key for group in groups)
+        rows = self._ledger.rows({(seen.pk, seen.row) for seen in counters.values()})
+        for group in groups:
+            seen = counters.get(group.key)
+            row = rows.get((seen.pk, seen.row)) if seen else None
+            try:
+                fate, opened = self._settle(group, seen, row)
+            except Exception:
+                # One principal's trouble must not hold up the others: these messages alone are delivered again.
+                logger.exception("triage of a denial failed", extra={"pk": group.pk, "messages": len(group.messages)})
+                summary.failed.update(group.messages)
+            else:
+                summary.counts[fate] += len(group.messages)
+                summary.opened += [opened] if opened else []
+        return summary
+
+    def _read(self, messages: Mapping[str, str], summary: Summary) -> Iterator[tuple[str, Denial | Unreadable]]:
+        """The denials in the messages; what holds none is refused with its reason."""
+        for message_id, body in messages.items():
+            try:
+                denial = self._located(cloudtrail.read(body))
+            except cloudtrail.RecordError as error:
+                self._refuse(body, str(error))
+                summary.counts["refused"] += 1
+            except Exception:
+                logger.exception("locating a principal failed")
+                summary.failed.add(message_id)
+            else:
+                yield message_id, denial
+
+    def _located(self, denial: Denial | Unreadable) -> Denial | Unreadable:
+        """The denial with its role's path, where the record gives only a session's ARN, which does not tell it."""
+        caller = denial.caller
+        if isinstance(denial, Unreadable) or caller.path_known or caller.principal is None or from_message(denial):
+            return denial
+        found = self._principals.principal(caller.principal)
+        return replace(denial, caller=replace(caller, principal=found[0], path_known=True)) if found else denial
+
+    def _settle(self, group: Group, seen: Seen | None, row: Grant | None) -> tuple[str, Grant | None]:
+        """Count the group or open a row for it; where another batch was quicker, read again and decide again."""
+        for _ in range(_TRIES):
+            try:
+                return self._count_or_open(group, seen, row)
+            except ConflictError:
+                seen = self._ledger.seen([group.key]).get(group.key)
+                row = self._ledger.grant(group.pk, seen.row) if seen else None
+        raise ConflictError(*group.key)
+
+    def _count_or_open(self, group: Group, seen: Seen | None, row: Grant | None) -> tuple[str, Grant | None]:
+        new = group.since(seen)
+        if not new:
+            return "copy", None
+        case = _Case(group=group, seen=seen, row=row, counter=counter(group, seen, new), now=self._clock.now())
+        if seen and row and opening.is_repeat(row, max(new.values()), self._basis(row), case.now):
+            self._ledger.count(seen, case.counter)
+            return "repeat", None
+        return self._open(case, max(new.values()))
+
+    def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
+        """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
+        verdict = self._verdict(case)
+        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
+        before = self._ledger.grant(case.group.pk, sk)
+        if before and opening.is_repeat(before, latest, verdict.basis, case.now):
+            self._count(case, sk)
+            return "repeat", None
+        standing = next((row for row in (case.row, before) if row and row.state is State.ACTIVE), None)
+        if standing:
+            return "blocked", self._report_blocked(case, standing, verdict, latest)
+        row = self._row(case, verdict, before)
+        try:
+            self._ledger.open(row, replace(case.counter, row=sk), cap=_cap(verdict.decision, case.now), replaces=before)
+        except CapReachedError:
+            row = self._row(case, verdict.asking("cap_reached", _CAP_REACHED), before)
+            self._ledger.open(row, replace(case.counter, row=sk), replaces=before)
+        return row.state.value, row
+
+    def _report_blocked(self, case: _Case, standing: Grant, verdict: Verdict, latest: datetime) -> Grant | None:
+        """The grant is in place and calls are denied all the same: say so once, and from then on only count.
+
+        Each of the three writes finds its work done when the message comes again.
+        """
+        advice = verdict.advising("denied_despite_grant", _DENIED_DESPITE_GRANT)
+        sk = opening.sort_key(case.group.denial, advice.findings.diagnosis)
+        before = self._ledger.grant(case.group.pk, sk)
+        row = None
+        if before is None or not opening.is_repeat(before, latest, verdict.basis, case.now):
+            row = self._row(case, advice, before)
+            own = replace(case.counter, fingerprint=f"{sk}#{row.version}", row=sk, count=1, revision=1)
+            self._ledger.open(row, own, replaces=before)
+        self._ledger.update(standing, replace(standing, blocked_by=advice.findings.diagnosis.code))
+        self._count(case, standing.sk)
+        return row
+
+    def _count(self, case: _Case, sk: str) -> None:
+        """Count the group's events for the row with that sk."""
+        if case.seen:
+            self._ledger.count(case.seen, replace(case.counter, row=sk))
+        else:
+            self._ledger.link(replace(case.counter, row=sk))
+
+    def _verdict(self, case: _Case) -> Verdict:
+        """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked."""
+        denial = case.group.denial
+        findings = self._investigation.investigate(denial, case.now)
+        allowlist = self._allowlists.read()
+        verdict = Verdict(
+            findings=findings,
+            decision=self._decision(findings, denial, allowlist),
+            basis=_digest(self._settings, allowlist),
+        )
+        considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
+        if not (findings.identity and findings.diagnosis.grantable and considered):
+            return verdict
+        helped = self._investigation.would_help(findings.diagnosis, findings.identity)
+        if helped is None:
+            return verdict
+        findings = replace(findings, diagnosis=helped)
+        return replace(verdict, findings=findings, decision=self._decision(findings, denial, allowlist), simulated=True)
+
+    def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist) -> Decision:
+        return decide(
+            mode=self._settings.mode.value,
+            paused=self._settings.paused,
+            diagnosis=findings.diagnosis,
+            allowlist=allowlist,
+            subject=_subject(findings, denial),
+            backfill=isinstance(denial, Denial) and denial.backfill,
+        )
+
+    def _row(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
+        identity = verdict.findings.identity
+        principal = identity.principal if identity else case.group.denial.caller.principal
+        return opening.opened(
+            case.group.denial,
+            verdict.findings.diagnosis,
+            verdict.decision,
+            opening.Circumstances(
+                pk=case.group.pk,
+                principal=principal.arn if principal else None,
+                principal_id=identity.id if identity else None,
+                basis=verdict.basis,
+                grant_for=grant_length(verdict.decision.expires_after, self._settings.default_grant_days),
+                simulated=verdict.simulated,
+                replaces=before,
+                now=case.now,
+            ),
+        )
+
+    def _basis(self, row: Grant) -> str:
+        """The digest of the configuration now; only a finished row asks for it."""
+        if row.state not in FINISHED:
+            return ""
+        allowlist = self._allowlists.read()
+        # An allowlist that cannot be read for a moment is no new configuration.
+        return row.basis or "" if allowlist.problems else _digest(self._settings, allowlist)
+
+
+def _subject(findings: Findings, denial: Denial | Unreadable) -> Subject:
+    """Who asks for what, as AWS confirmed it: this is what rules are matched against."""
+    identity, diagnosis = findings.identity, findings.diagnosis
+    return Subject(
+        principal=identity.principal.arn if identity else "",
+        tags=identity.tags if identity else {},
+        profile_arn=diagnosis.profile.arn if diagnosis.profile else None,
+        profile_id=diagnosis.profile.id if diagnosis.profile else None,
+        model_arn=diagnosis.model_arn,
+        model_id=diagnosis.model_id if diagnosis.model_arn else None,
+        account=denial.account,
+        region=denial.region,
+        source_ip=denial.source_ip,
+    )
+
+
+def _cap(decision: Decision, now: datetime) -> Cap | None:
+    if decision.outcome is not Outcome.AUTO or decision.max_grants_per_day is None:
+        return None
+    return Cap(name=f"rule:{decision.rule}", day=f"{now:%Y-%m-%d}", limit=decision.max_grants_per_day)
+
+
+def _digest(settings: PolicySettings, allowlist: Allowlist) -> str:
+    """A digest of the configuration that decides: another one ends a finished row's cool-down."""
+    content = msgspec.json.encode((settings, allowlist), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:16]

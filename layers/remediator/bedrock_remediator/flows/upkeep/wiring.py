@@ -1,0 +1,66 @@
+"""Upkeep's parts put together: the adapters of one environment, made when they are first needed."""
+
+from datetime import timedelta
+from typing import Literal, get_args
+
+from bedrock_remediator.aws.bedrock import ProfileReader
+from bedrock_remediator.aws.clients import Clients
+from bedrock_remediator.aws.iam import IamReader
+from bedrock_remediator.aws.iam_policies import ManagedPolicies
+from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
+from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
+from bedrock_remediator.flows.upkeep.chores.drift import Drift
+from bedrock_remediator.flows.upkeep.chores.expiry import Expiry
+from bedrock_remediator.flows.upkeep.chores.failures import Failures
+from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
+from bedrock_remediator.flows.upkeep.chores.requests import Requests
+from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
+from bedrock_remediator.flows.upkeep.upkeep import Upkeep
+from bedrock_remediator.settings import Mode, UpkeepSettings
+
+Task = Literal["upkeep", "digest"]
+"""What a schedule asks for: a round of upkeep, or the day's digest."""
+
+
+def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upkeep:
+    """The use case. `home` is the account that the function runs in.
+
+    Raises:
+        ValueError: There is no such task.
+    """
+    if task not in get_args(Task):
+        raise ValueError(f"there is no task {task!r}")
+    clients, policy, lasting = Clients(home), settings.policy, timedelta(hours=settings.lapse_hours)
+    ledger = UpkeepLedger(clients.dynamodb, policy.ledger_table, clock)
+    orphans = Orphans(ledger, ManagedPolicies(clients.iam(home)), policy.ledger_table)
+    if task == "digest":
+        publisher, topic = Publisher(clients.sns), settings.notices_topic_arn
+        return Upkeep(
+            [
+                DailyDigest(
+                    ledger=ledger,
+                    publisher=publisher,
+                    topic_arn=topic,
+                    orphans=orphans.found,
+                    lasting=lasting,
+                    clock=clock,
+                )
+            ]
+        )
+    iam = IamReader(clients.iam, clock)
+    placements = Placements(clients.iam, iam.identity, policy)
+    comparison = Comparison(iam, ProfileReader(clients.bedrock, clock), placements, policy, clock)
+    return Upkeep(
+        [
+            Expiry(ledger, clock),
+            Stuck(ledger, clock),
+            Requests(ledger, clock, lasting),
+            Failures(ledger, clock, granting=policy.mode is not Mode.OBSERVE and not policy.paused),
+            Drift(ledger, comparison, clock, paused=policy.paused),
+            orphans,
+        ]
+    )

@@ -1,0 +1,1 @@
+"""What answers HTTP: requests and responses, pages, and who is at them."""
