@@ -20,7 +20,7 @@ PACKAGE = ROOT / "layers/remediator/bedrock_remediator"
 PAGE = ROOT / "docs/reason-codes.md"
 HANDED_ON = frozenset({"code", "reason_code", "value"})
 """Attributes that hold a code which was made elsewhere."""
-OTHER_CODES = frozenset({"approval_api.py", "sign_in.py"})
+OTHER_CODES = frozenset({"approval/api.py", "web/sign_in.py"})
 """Modules that make no row, and whose `code` is another: that of an API's refusal, and that of OAuth."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -30,7 +30,7 @@ def modules() -> Iterator[ast.Module]:
     """The modules that make codes."""
     for layer in ("core", "flows"):
         for path in sorted((PACKAGE / layer).rglob("*.py")):
-            if path.name not in OTHER_CODES:
+            if path.relative_to(PACKAGE / layer).as_posix() not in OTHER_CODES:
                 yield ast.parse(path.read_text(), str(path))
 
 
