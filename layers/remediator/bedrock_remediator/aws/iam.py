@@ -81,6 +81,12 @@ class IamReader:
             entity = self._entity(principal)
         return (entity.principal, entity.id) if entity else None
 
+    def tags(self, principal: Principal) -> Mapping[str, str]:
+        """The tags of the principal of that kind and name; none if there is no such principal."""
+        with passing_trouble("reading a principal's tags"):
+            entity = self._entity(principal)
+        return entity.tags if entity else {}
+
     def identity(self, principal: Principal) -> Identity | None:
         """The principal of that kind and name, with its tags, every policy and the boundary; None if there is none.
 

@@ -1,11 +1,17 @@
-"""What upkeep keeps in the ledger for itself: where a long walk goes on, and which day's digest was sent."""
+"""What only upkeep writes: a request that a rule approves by now, where a long walk goes on, which digest was sent."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import passing_trouble
-from bedrock_remediator.aws.ledger import Ledger, NoticeClaim
-from bedrock_remediator.aws.ledger_items import Item, key, marshal, unmarshal
+from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, Ledger, NoticeClaim
+from bedrock_remediator.aws.ledger_items import Cap, Item, grant_item, key, marshal, unmarshal
+from bedrock_remediator.aws.ledger_writes import check_step
+from bedrock_remediator.core.grant import Grant
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _DIGEST: Final = "digest"
 _UPKEEP: Final = "upkeep"
@@ -13,7 +19,7 @@ _MARKER_KEPT: Final = timedelta(days=3)
 
 
 class UpkeepLedger(Ledger):
-    """The ledger as upkeep uses it. None of these items has a `state`, so that they wake nobody."""
+    """The ledger as upkeep uses it. None of its own items has a `state`, so that they wake nobody."""
 
     def place(self, chore: str) -> str | None:
         """Where a chore goes on; None where it begins at the beginning."""
@@ -26,6 +32,33 @@ class UpkeepLedger(Ledger):
         item = key(_UPKEEP, chore) | {"place": marshal(place)}
         with passing_trouble("writing a chore's place"):
             self._client.put_item(TableName=self._table, Item=item)
+
+    # What the transaction enforces:
+    #
+    #   pending at version n, as read --> approved at version n + 1
+    #
+    #   together with, for a cap    no counter | cap#… below its limit --> cap#… one higher
+    def approve(self, before: Grant, after: Grant, cap: Cap | None) -> None:
+        """Take a request where a rule takes it, and count the grant against the rule's limit: both or neither.
+
+        Raises:
+            ConflictError: The row is not in that state at that version any more.
+            CapReachedError: The cap is used up, and nothing else stood in the way.
+            IllegalTransitionError: The state machine has no such arrow.
+            ValueError: The key changes, or the version does not move by one.
+        """
+        if cap is None:
+            self.move(before, after)
+            return
+        check_step(before, after)
+        if cap.limit < 1:
+            raise CapReachedError(cap)
+        becomes = expressions.update(grant_item(before), grant_item(after), ("state", "version"))
+        writes: list[TransactWriteItemTypeDef] = [
+            {"Update": {"TableName": self._table, "Key": key(*before.key), **becomes}},  # type: ignore[typeddict-item]
+            self._spend(cap),
+        ]
+        self._patiently(lambda: self._transact(writes, (ConflictError(*before.key), CapReachedError(cap))))
 
     def claim_digest(self, day: str) -> NoticeClaim:
         """Ask, before publishing, whether a day's digest is still to be sent: as `claim_notice`; `YYYY-MM-DD`."""

@@ -8,7 +8,10 @@ from bedrock_remediator.core.allowlist import Allowlist, Rule, RuleEffect, Subje
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import Outcome
 
-__all__ = ["Decision", "Subject", "decide"]
+__all__ = ["CAP_REACHED", "Decision", "Subject", "decide"]
+
+CAP_REACHED = "The rule that allows it has made all the grants that it may make today."
+"""Why a person is asked although a rule says auto."""
 
 _LONGEST_PROBLEM = 300
 

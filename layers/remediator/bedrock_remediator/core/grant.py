@@ -144,6 +144,18 @@ class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous_version: str | None = None
 
 
+class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was diagnosed, apart from what was decided about it: what a request is decided about again by.
+
+    `code` and `reason` are the diagnosis's. `ask_only` says that a person must decide, whatever the rules come to say:
+    something about the denial is a person's to judge.
+    """
+
+    code: str
+    reason: str
+    ask_only: bool = False
+
+
 class Remark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that was found about one version of a row, and changes nothing about it: people are told of it once.
 
@@ -164,6 +176,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `kept#` and that row's sk. `version` moves with every change of state. `resources` is the complete sorted set of
     ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
     digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
+
+    `cause` is the diagnosis behind `reason`, which also says what was decided.
 
     `decided_by` and its neighbours tell of the last decision that a person made; `decided_version` is the version
     that the row had after it, and `approval` the base64 of its signature (see core/approval.py).
@@ -207,6 +221,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cool_downs: int = 0
     blocked_by: str | None = None
     basis: str | None = None
+    cause: Cause | None = None
     attempt: int = 0
     written: Written | None = None
     decided_by: str | None = None

@@ -9,7 +9,7 @@ from msgspec import Struct
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.denial import Denial, Layer, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis
-from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Event, Grant, Outcome, Sighting, State
+from bedrock_remediator.core.grant import FINISHED, Cause, DiagnosisKind, Event, Grant, Outcome, Sighting, State
 
 SETTLING: Final = timedelta(minutes=10)
 """How long after a grant took effect denials may still arrive that it has put right (docs/aws-facts.md §1)."""
@@ -121,7 +121,7 @@ def opened(
         diagnosis=diagnosis.kind,
         decision=decision.outcome,
         reason_code=decision.code,
-        reason=_reason(diagnosis, decision),
+        reason=told(diagnosis.reason, decision),
         created_at=now,
         updated_at=now,
         sighting=Sighting(
@@ -150,13 +150,18 @@ def opened(
         cool_down_until=cool_down(rests, now) if state is State.REPORTED else None,
         cool_downs=rests,
         basis=circumstances.basis,
+        cause=Cause(
+            code=diagnosis.code,
+            reason=diagnosis.reason,
+            ask_only=diagnosis.ask_only or bool(read and read.backfill),
+        ),
         history=(Event(at=now, state=state, by="triage", reason=decision.reason),),
     )
 
 
-def _reason(diagnosis: Diagnosis, decision: Decision) -> str:
+def told(cause: str, decision: Decision) -> str:
     """What is the matter, and why that is done about it."""
-    return diagnosis.reason if decision.reason == diagnosis.reason else f"{diagnosis.reason} {decision.reason}"
+    return cause if decision.reason == cause else f"{cause} {decision.reason}"
 
 
 def _profile(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str | None:

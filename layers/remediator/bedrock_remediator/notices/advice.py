@@ -242,7 +242,9 @@ def _rolled_back(grant: Grant) -> Steps:
     )
 
 
-def _rejected(_: Grant) -> Steps:
+def _rejected(grant: Grant) -> Steps:
+    if grant.reason_code == "rule_never":
+        return _for_code(grant)
     return (
         (
             "Nothing was granted. Whoever owns the caller should stop it from calling, or talk to the person who "

@@ -114,7 +114,7 @@ BY_CODE: Final[Mapping[str, Steps]] = {
         ),
     ),
     "rule_never": (
-        "Nothing to do if the rule is meant: the allowlist's rule says 'never' for this, and nobody was asked.",
+        "Nothing to do if the rule is meant: the allowlist's rule says 'never' for this.",
         "If it is not meant, an administrator changes the rule; the next denial is then decided anew.",
     ),
     "principal_not_grantable": (

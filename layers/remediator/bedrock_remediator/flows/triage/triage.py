@@ -5,14 +5,12 @@ together: a batch of repeats costs one read and one write, however many they are
 investigated, decided, and opened as a row; the ledger's stream carries it on from there.
 """
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -21,11 +19,12 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.decision import Decision, decide
+from bedrock_remediator.core.decision import CAP_REACHED, Decision, decide
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis.message import from_message
 from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.rule import Subject
+from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.settings import PolicySettings
@@ -33,7 +32,6 @@ from bedrock_remediator.settings import PolicySettings
 logger = logging.getLogger(__name__)
 
 _TRIES: Final = 3
-_CAP_REACHED: Final = "The rule that allows it has made all the grants that it may make today."
 _DENIED_DESPITE_GRANT: Final = (
     "The grant was applied and calls are denied all the same: the policy was changed or detached since, or something "
     "that IAM's simulator does not see (a service control policy with conditions, a session policy) stops them."
@@ -197,7 +195,7 @@ class Triage:
         try:
             self._ledger.open(row, replace(case.counter, row=sk), cap=_cap(verdict.decision, case.now), replaces=before)
         except CapReachedError:
-            row = self._row(case, verdict.asking("cap_reached", _CAP_REACHED), before)
+            row = self._row(case, verdict.asking("cap_reached", CAP_REACHED), before)
             self._ledger.open(row, replace(case.counter, row=sk), replaces=before)
         return row.state.value, row
 
@@ -233,7 +231,7 @@ class Triage:
         verdict = Verdict(
             findings=findings,
             decision=self._decision(findings, denial, allowlist),
-            basis=_digest(self._settings, allowlist),
+            basis=basis(self._settings, allowlist),
         )
         considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
         if not (findings.identity and findings.diagnosis.grantable and considered):
@@ -279,7 +277,7 @@ class Triage:
             return ""
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.
-        return row.basis or "" if allowlist.problems else _digest(self._settings, allowlist)
+        return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)
 
 
 def _subject(findings: Findings, denial: Denial | Unreadable) -> Subject:
@@ -302,9 +300,3 @@ def _cap(decision: Decision, now: datetime) -> Cap | None:
     if decision.outcome is not Outcome.AUTO or decision.max_grants_per_day is None:
         return None
     return Cap(name=f"rule:{decision.rule}", day=f"{now:%Y-%m-%d}", limit=decision.max_grants_per_day)
-
-
-def _digest(settings: PolicySettings, allowlist: Allowlist) -> str:
-    """A digest of the configuration that decides: another one ends a finished row's cool-down."""
-    content = msgspec.json.encode((settings, allowlist), order="sorted")
-    return hashlib.sha256(content).hexdigest()[:16]

@@ -8,6 +8,7 @@ from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.placement.choice import Placements
@@ -17,6 +18,7 @@ from bedrock_remediator.flows.upkeep.chores.drift import Drift
 from bedrock_remediator.flows.upkeep.chores.expiry import Expiry
 from bedrock_remediator.flows.upkeep.chores.failures import Failures
 from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
+from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsideration
 from bedrock_remediator.flows.upkeep.chores.requests import Requests
 from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from bedrock_remediator.flows.upkeep.upkeep import Upkeep
@@ -52,12 +54,14 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
             ]
         )
     iam = IamReader(clients.iam, clock)
+    allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
     placements = Placements(clients.iam, iam.identity, policy)
     comparison = Comparison(iam, ProfileReader(clients.bedrock, clock), placements, policy, clock)
     return Upkeep(
         [
             Expiry(ledger, clock),
             Stuck(ledger, clock),
+            Reconsideration(ledger, allowlists, iam, policy, clock),
             Requests(ledger, clock, lasting),
             Failures(ledger, clock, granting=policy.mode is not Mode.OBSERVE and not policy.paused),
             Drift(ledger, comparison, clock, paused=policy.paused),

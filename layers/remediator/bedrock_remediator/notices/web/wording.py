@@ -43,6 +43,16 @@ OUTCOMES: Final[Mapping[State, str]] = {
     State.REPORTED: "A grant would not help here, so nobody is asked for one.",
 }
 
+OUTCOMES_BY_CODE: Final[Mapping[tuple[State, str], str]] = {
+    (State.REJECTED, "rule_never"): "A rule of the allowlist has come to say never. Nothing was granted.",
+    (State.LAPSED, "mode_observe"): "The stack only observes by now, so nobody is asked any more. Nothing was granted.",
+    (State.LAPSED, "principal_not_grantable"): (
+        "This service may not change the principal any more, so nobody is asked. Nothing was granted."
+    ),
+    (State.LAPSED, "expired"): "The grant would have ended before it was applied. Nothing was granted.",
+}
+"""Better words for some ends, by their reason code."""
+
 RELATIONS: Final[Mapping[State, str]] = {
     State.APPROVED: "will be allowed to call",
     State.APPLYING: "will be allowed to call",

@@ -1,0 +1,14 @@
+"""The configuration that decides about denials: what triage, remediate and upkeep must see alike."""
+
+import hashlib
+
+import msgspec
+
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.settings import PolicySettings
+
+
+def basis(settings: PolicySettings, allowlist: Allowlist) -> str:
+    """A digest of it: another one ends a finished row's cool-down, and lets upkeep decide again about what waits."""
+    content = msgspec.json.encode((settings, allowlist), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:16]

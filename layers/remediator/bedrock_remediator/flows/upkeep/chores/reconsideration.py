@@ -1,0 +1,165 @@
+"""Requests that wait under a configuration that is no longer the one they were asked under: decide about them again.
+
+    pending --a rule allows it by now--> approved      pending --a rule forbids it by now-------------> rejected
+    pending --it is still a person's---> pending       pending --nobody may be given it any more------> lapsed
+
+No look at AWS is needed: what a rule approves here, remediate decides by itself once more before it writes, and what
+a person is still asked is only told in the words of today. A request that somebody decides on meanwhile is theirs.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import islice
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from bedrock_remediator.aws.ledger import Cap, CapReachedError
+from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.decision import CAP_REACHED, Decision
+from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
+from bedrock_remediator.core.grantable import GrantablePrincipals
+from bedrock_remediator.core.opening import cool_down, told
+from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, unless_unusual
+from bedrock_remediator.flows.configuration import basis
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.settings import PolicySettings
+
+REQUESTS_A_RUN: Final = 200
+"""How many requests one run decides about: a change of the rules may be about all that wait."""
+
+_NOBODY_DECIDED: Final = dict.fromkeys(
+    ("decided_by", "decided_at", "decided_via", "decided_version", "decision_reason", "approval")
+)
+
+
+class Ledger(Rows, Protocol):
+    """What is asked of the ledger beside rows."""
+
+    def grants(self, pk: str) -> list[Grant]:
+        """Every row of a principal."""
+        ...
+
+    def approve(self, before: Grant, after: Grant, cap: Cap | None) -> None:
+        """Take a request where a rule takes it, and count it against the rule's limit."""
+        ...
+
+
+class Allowlists(Protocol):
+    """Where the allowlist comes from."""
+
+    def read(self) -> Allowlist:
+        """The allowlist; documents that cannot be read are its problems."""
+        ...
+
+
+class Tags(Protocol):
+    """What is asked of IAM."""
+
+    def tags(self, principal: Principal) -> Mapping[str, str]:
+        """The principal's own tags; none for one that does not exist."""
+        ...
+
+
+class Reconsideration:
+    """Decides again.
+
+    Args:
+        ledger: The ledger.
+        allowlists: The rules.
+        principals: Asked for tags, where a rule asks for them.
+        settings: Mode, pause and the other parameters.
+        clock: Tells the time.
+        most: How many requests one run decides about.
+    """
+
+    name = "reconsider"
+
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts
+        self,
+        ledger: Ledger,
+        allowlists: Allowlists,
+        principals: Tags,
+        settings: PolicySettings,
+        clock: Clock,
+        most: int = REQUESTS_A_RUN,
+    ) -> None:
+        self._ledger = ledger
+        self._allowlists = allowlists
+        self._principals = principals
+        self._settings = settings
+        self._grantable = GrantablePrincipals(settings.grantable_principals)
+        self._clock = clock
+        self._most = most
+
+    def run(self, has_time: HasTime) -> Tally:
+        """See `Chore.run`. An allowlist that cannot be read completely decides nothing."""
+        allowlist = self._allowlists.read()
+        if allowlist.problems:
+            return Tally({"allowlist_unreadable": 1})
+        today = basis(self._settings, allowlist)
+        waiting = current(self._ledger, self._ledger.due(State.PENDING), has_time)
+        others = (row for row in waiting if row.state is State.PENDING and row.basis != today)
+        return tend(islice(others, self._most), lambda row: self._tend(row, allowlist, today), has_time)
+
+    def _tend(self, row: Grant, allowlist: Allowlist, today: str) -> str:
+        if not self._grantable.covers(row.pk):
+            reason = f"{row.pk} is no longer among the principals that this service may change."
+            return self._close(row, State.LAPSED, "principal_not_grantable", reason, today)
+        decision = decide_again(
+            row, allowlist, self._tags(row, allowlist), mode=self._settings.mode.value, paused=self._settings.paused
+        )
+        if decision.outcome is Outcome.REPORT:
+            to = State.LAPSED if decision.code == "mode_observe" else State.REJECTED
+            return self._close(row, to, decision.code, decision.reason, today)
+        if decision.outcome is Outcome.AUTO:
+            decision = unless_unusual(decision, row, self._ledger.grants(row.pk))
+        if decision.outcome is Outcome.AUTO:
+            try:
+                return self._approve(row, decision, today)
+            except CapReachedError:
+                decision = replace(decision, outcome=Outcome.ASK, code="cap_reached", reason=CAP_REACHED)
+        self._ledger.update(row, asked_again(row, decision, today, _seconds(self._length(decision))))
+        return "still_asked"
+
+    def _tags(self, row: Grant, allowlist: Allowlist) -> Mapping[str, str]:
+        """The principal's tags, where a rule asks for tags."""
+        if not any(rule.principal_tags for rule in allowlist.rules):
+            return {}
+        return self._principals.tags(Principal.parse(row.pk))
+
+    def _approve(self, row: Grant, decision: Decision, today: str) -> str:
+        """Approve it by the rule, as triage would have; raises CapReachedError."""
+        now, length = self._clock.now(), self._length(decision)
+        after = step(
+            row,
+            State.APPROVED,
+            now,
+            decision.code,
+            told(cause_of(row).reason, decision),
+            decision=Outcome.AUTO,
+            rule=decision.rule,
+            grant_seconds=_seconds(length),
+            expires_at=now + length if length else None,
+            basis=today,
+            **_NOBODY_DECIDED,
+        )
+        limit = decision.max_grants_per_day
+        cap = None if limit is None else Cap(name=f"rule:{decision.rule}", day=f"{now:%Y-%m-%d}", limit=limit)
+        self._ledger.approve(row, after, cap)
+        return "approved"
+
+    def _close(self, row: Grant, to: State, code: str, reason: str, today: str) -> str:
+        now = self._clock.now()
+        rest = cool_down(row.cool_downs, now)
+        self._ledger.move(row, step(row, to, now, code, reason, cool_down_until=rest, basis=today))
+        return to.value
+
+    def _length(self, decision: Decision) -> timedelta | None:
+        return grant_length(decision.expires_after, self._settings.default_grant_days)
+
+
+def _seconds(length: timedelta | None) -> int | None:
+    return int(length.total_seconds()) if length else None
