@@ -42,3 +42,19 @@ def test_the_template_allows_upkeep_all_that_it_does(strategy: str) -> None:
         assert stack.failures == []
     assert ("active" in before, "revoked" in before) == (True, False)
     assert ("active" in after, "revoked" in after) == (False, True)
+
+
+def test_a_rule_written_while_a_request_waits_applies_to_it() -> None:
+    """The request is approved by the rule, applied and verified; nobody needs to be asked."""
+    events = read_events([ROOT / "events/geographic-profile.json"])
+    with Sandbox(read_world(), Options(parameters={"Mode": "auto"}, now=time_after(events))) as stack:
+        handle(stack, events)
+        assert [row["state"] for row in stack.ledger.items() if "state" in row] == ["pending"]
+        stack.parameters.put("/bedrock-access-remediator/allowlist/main", RULES)
+        stack.clock.advance(120)
+        assert round_of(stack, "upkeep")["reconsider"] == {"approved": 1}
+        stack.run()
+        (row,) = [row for row in stack.ledger.items() if "state" in row]
+        assert (row["state"], row["rule"], row["verification"]) == ("active", "nova-for-developers", "simulated")
+        assert round_of(stack, "upkeep")["reconsider"] == {}
+        assert (stack.authorization.refusals, stack.failures) == ([], [])

@@ -79,6 +79,7 @@ IDENTITY_READS: dict[str, Rights] = {
     ),
 }
 UPKEEP_READS: dict[str, Rights] = {
+    "ReadAllowlist": IDENTITY_READS["ReadAllowlist"],
     "ReadProfiles": IDENTITY_READS["ReadProfiles"],
     "ReadRoles": (
         "Allow",

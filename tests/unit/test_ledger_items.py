@@ -23,7 +23,7 @@ from bedrock_remediator.aws.ledger_items import (
     unmarshal,
 )
 from bedrock_remediator.core.denial import Effect
-from bedrock_remediator.core.grant import Event, Grant, Outcome, Remark, State, Verification, Via, Written
+from bedrock_remediator.core.grant import Cause, Event, Grant, Outcome, Remark, State, Verification, Via, Written
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 
@@ -46,6 +46,7 @@ def full_grant() -> Grant:
         cool_downs=2,
         blocked_by="an SCP",
         basis="0123",
+        cause=Cause(code="missing_grant", reason="4 ARNs are missing.", ask_only=True),
         attempt=3,
         written=Written(strategy="in-place", policies=("arn",), added=(PROFILE,), previous_version="v2"),
         decided_by="Ålice (unverified)",

@@ -33,8 +33,8 @@ def asked(**changes: Any) -> Grant:
 
 def decided(row: Grant, allowlist: Allowlist, **terms: Any) -> tuple[Outcome, str]:
     """What is decided in mode auto, and by which code."""
-    tags = terms.pop("tags", {})
-    found = decide_again(row, allowlist, tags, **{"mode": "auto", "paused": False} | terms)
+    given: dict[str, Any] = {"tags": {}, "mode": "auto", "paused": False, **terms}
+    found = decide_again(row, allowlist, **given)
     return found.outcome, found.code
 
 
