@@ -9,8 +9,8 @@ from benchmarks.calls import KINDS, counted
 NOTICE: Final = {"dynamodb:PutItem": 2, "sns:Publish": 1}
 """Claimed, sent, and marked as sent."""
 REFUSAL: Final = NOTICE | {
-    "dynamodb:BatchGetItem": 1,
-    "dynamodb:GetItem": 2,
+    "dynamodb:BatchGetItem": 2,
+    "dynamodb:GetItem": 1,
     "dynamodb:Query": 1,
     "dynamodb:TransactWriteItems": 1,
     "ssm:GetParametersByPath": 1,
@@ -23,8 +23,8 @@ GRANT: Final = (
     | LINKS
     | {
         "bedrock:GetInferenceProfile": 2,
-        "dynamodb:GetItem": 3,
-        "dynamodb:Query": 3,
+        "dynamodb:GetItem": 1,
+        "dynamodb:Query": 4,
         "dynamodb:UpdateItem": 2,
         "iam:GetPolicyVersion": 2,
         "iam:GetUser": 2,

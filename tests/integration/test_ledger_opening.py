@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, Ledger
+from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.aws.ledger_items import unmarshal
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
+from bedrock_remediator.core.habits import Habits, Trait
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 
 if TYPE_CHECKING:
@@ -177,3 +178,44 @@ class TestReopening:
             ledger.move(row, after)
             row = after
         ledger.update(row, msgspec.structs.replace(grant, history=row.history))
+
+
+class TestHabits:
+    """What is known of a principal is written together with its rows."""
+
+    def known(self, revision: int = 1) -> Habits:
+        """A principal that called from one place."""
+        traits = (Trait("192.0.2.1", NOON),)
+        return Habits(pk=ROLE, addresses=traits, targets=(Trait("a", NOON),), granted=1, day="x", revision=revision)
+
+    def test_are_read_with_the_row(self, ledger: Ledger) -> None:
+        """In one call; nothing is known of a principal that was never seen."""
+        grant = pending_grant()
+        assert ledger.grant_and_habits(*grant.key) == (None, Habits(pk=ROLE))
+        ledger.open(grant, first_seen(grant), habits=self.known())
+        assert ledger.grant_and_habits(*grant.key) == (grant, self.known())
+        assert ledger.habits(ROLE) == self.known()
+        assert ledger.grants(ROLE) == [grant]
+
+    def test_of_two_who_read_the_same_one_is_told(self, ledger: Ledger) -> None:
+        """So that no call goes uncounted, and the row is not written either."""
+        ledger.open(profile_grant(1), first_seen(profile_grant(1)), habits=self.known())
+        ledger.open(profile_grant(2), first_seen(profile_grant(2), "f2"), habits=self.known(2))
+        for revision in (1, 2):
+            with pytest.raises(HabitsChangedError) as conflict:
+                ledger.open(profile_grant(3), first_seen(profile_grant(3), "f3"), habits=self.known(revision))
+            assert conflict.value.key == (ROLE, "habits")
+        assert ledger.grant(*profile_grant(3).key) is None
+        assert ledger.habits(ROLE).revision == 2
+
+    def test_a_row_that_is_there_comes_first(self, ledger: Ledger) -> None:
+        """Where both are in the way there is nothing left to write."""
+        ledger.open(profile_grant(1), first_seen(profile_grant(1)), habits=self.known())
+        with pytest.raises(ConflictError) as conflict:
+            ledger.open(profile_grant(1), first_seen(profile_grant(1), "f2"), habits=self.known())
+        assert conflict.value.key == profile_grant(1).key
+
+    def test_wake_nobody(self, ledger: Ledger, dynamodb: "DynamoDBClient") -> None:
+        """The item has no state, so that neither the pipe nor notify takes it."""
+        ledger.open(pending_grant(), first_seen(pending_grant()), habits=self.known())
+        assert "state" not in items(dynamodb)[ROLE, "habits"]

@@ -10,18 +10,14 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.core import allowlist as allowlists
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
-from bedrock_remediator.flows.triage.investigation import Investigation
-from bedrock_remediator.flows.triage.triage import Triage
-from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from bedrock_remediator.settings import Mode
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
 from tests.builders.clocks import StoppedClock
+from tests.builders.triage import SK, US, Service
 
-US = profile()
-SK = f"profile#{US.arn}"
 RULE = {
     "name": "nova",
     "effect": "auto",
@@ -30,64 +26,6 @@ RULE = {
     "expires_after": "30d",
     "max_grants_per_day": 1,
 }
-
-
-class Service:
-    """Triage with everything it needs; change a field and call `handle`."""
-
-    def __init__(self, ledger: Ledger, clock: StoppedClock) -> None:
-        self.ledger = ledger
-        self.clock = clock
-        self.iam = FakeIam(policy(statement(make.model())))
-        self.profiles = FakeProfiles(US)
-        self.mode = Mode.APPROVE
-        self.paused = False
-        self.default_grant_days = 0
-        self.allowlist = Allowlist(rules=(), problems=())
-        self.refused: list[tuple[str, str]] = []
-
-    def read(self) -> Allowlist:
-        """The allowlist."""
-        return self.allowlist
-
-    def rules(self, *rules: dict[str, Any]) -> None:
-        """Set the administrators' rules."""
-        self.allowlist = allowlists.parse({"main": json.dumps({"version": 1, "rules": list(rules)})})
-        assert not self.allowlist.problems
-
-    def triage(self) -> Triage:
-        """The use case, newly built as after a cold start."""
-        settings = PolicySettings(
-            ledger_table="ledger",
-            mode=self.mode,
-            paused=self.paused,
-            strategy=Strategy.MANAGED,
-            allowlist_path="/allowlist",
-            extra_actions=(),
-            grantable_principals=("arn:aws:iam::*:role/*",),
-            default_grant_days=self.default_grant_days,
-        )
-        return Triage(
-            ledger=self.ledger,
-            investigation=Investigation(home=make.ACCOUNT, iam=self.iam, profiles=self.profiles, policy=settings),
-            principals=self.iam,
-            allowlists=self,
-            refuse=lambda body, reason: self.refused.append((body, reason)),
-            settings=settings,
-            clock=self.clock,
-        )
-
-    def handle(self, *events: dict[str, Any]) -> dict[str, int]:
-        """Triage the events as one batch; none may fail."""
-        summary = self.triage().handle({str(number): json.dumps(event) for number, event in enumerate(events)})
-        assert not summary.failed
-        return dict(summary.counts)
-
-    def row(self, sk: str = SK) -> Grant:
-        """The row."""
-        row = self.ledger.grant(make.ROLE, sk)
-        assert row is not None
-        return row
 
 
 @pytest.fixture

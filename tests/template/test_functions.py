@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bedrock_remediator.approval_settings import ApproverAuth, ApproveSettings, OidcSettings, SlackApprovalSettings
+from bedrock_remediator.core.probing import ProbeLimits
 from bedrock_remediator.flows.slack.posting import HELD
 from bedrock_remediator.settings import (
     LinkSettings,
@@ -138,6 +139,10 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
         DefaultGrantDays="30",
         VerifySeconds="5",
         ApprovalLapseHours="24",
+        MaxGrantsPerPrincipal="3",
+        ProbeProfiles="4",
+        ProbeWindowMinutes="90",
+        UnknownCallerAsks="false",
     )
     upkeep = UpkeepSettings.read(variables(stack, "UpkeepFunction"))
     triage = TriageSettings.read(variables(stack, "TriageFunction"))
@@ -156,8 +161,15 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
                 "EXTRA_ACTIONS": "",
                 "GRANTABLE_PRINCIPALS": "arn:aws:iam::111122223333:role/llm-*,arn:aws:iam::111122223333:user/*",
                 "DEFAULT_GRANT_DAYS": "30",
+                "PRINCIPAL_GRANTS_PER_DAY": "3",
+                "PROBE_PROFILES": "4",
+                "PROBE_WINDOW_MINUTES": "90",
+                "UNKNOWN_CALLER_ASKS": "false",
             }
         )
+    )
+    assert triage.policy.probes == ProbeLimits(
+        profiles=4, window=timedelta(minutes=90), grants_a_day=3, unknown_caller_asks=False
     )
     assert remediate.verify_seconds == 5
     assert triage.refused_queue_url == stack.ref("DenialsDeadLetters")

@@ -187,3 +187,17 @@ def test_a_rule_without_a_scope_says_so() -> None:
 def test_a_long_problem_is_cut() -> None:
     """A problem of any length leaves a reason that can be shown."""
     assert len(decided(AUTO, problems=("x" * 5000,)).reason) < 500
+
+
+def test_a_call_from_outside_a_rules_networks_asks_and_says_so() -> None:
+    """Only where nothing but the address is in the way, and no other rule decides."""
+    office = rule("auto", "office", source_ips=("192.0.2.0/24",))
+    asked = decided(office, subject=replace(SUBJECT, source_ip="203.0.113.9"))
+    assert (asked.outcome, asked.code, asked.rule) == (Outcome.ASK, "outside_source_ips", None)
+    assert "'office'" in asked.reason
+    inside = decided(office, subject=replace(SUBJECT, source_ip="192.0.2.7"))
+    assert (inside.outcome, inside.address_expected) == (Outcome.AUTO, True)
+    elsewhere = rule("auto", "office", source_ips=("192.0.2.0/24",), accounts=("444455556666",))
+    assert decided(elsewhere).code == "no_rule"
+    assert decided(rule("ask", "office", source_ips=("192.0.2.0/24",))).code == "no_rule"
+    assert decided(office, AUTO).address_expected is False

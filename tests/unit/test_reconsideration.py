@@ -69,7 +69,7 @@ def test_rules_are_held_against_all_that_they_may_name() -> None:
     assert decided(asked(), tagged) == (Outcome.ASK, "no_rule")
     assert decided(asked(), tagged, tags={"team": "ml"}) == (Outcome.AUTO, "rule_auto")
     near = rules("auto", ", source_ips: ['10.0.0.0/8']")
-    assert decided(asked(), near) == (Outcome.ASK, "no_rule")
+    assert decided(asked(), near) == (Outcome.ASK, "outside_source_ips")
     sighting = Sighting(event_id="e", time=NOON, source_ip="10.1.2.3")
     assert decided(asked(sighting=sighting), near) == (Outcome.AUTO, "rule_auto")
     direct = asked(sk=f"model#{MODELS[0]}", profile=None, resources=(MODELS[0],))

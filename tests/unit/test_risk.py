@@ -77,3 +77,19 @@ def test_several_models_in_a_short_time_are_remarked() -> None:
     direct = waiting(sk="model#d", profile=None, model_id="d")
     nameless = waiting(sk="advice#e", profile=None, model_id=None)
     assert kinds(waiting(), [direct, nameless]) == [RiskKind.SEVERAL_MODELS]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("probing", RiskKind.SEVERAL_MODELS),
+        ("new_address", RiskKind.NEW_ADDRESS),
+        ("new_client", RiskKind.NEW_CLIENT),
+        ("outside_source_ips", RiskKind.OUTSIDE_SOURCE_IPS),
+        ("cap_reached", RiskKind.MANY_GRANTS),
+        ("principal_cap_reached", RiskKind.MANY_GRANTS),
+    ],
+)
+def test_what_turned_a_rules_grant_into_a_request_is_remarked(code: str, kind: RiskKind) -> None:
+    """Even where the rows that it was told by do not show it any more."""
+    assert kinds(waiting(reason_code=code), [other()]) == [kind]

@@ -26,6 +26,10 @@ POLICY = {
     "EXTRA_ACTIONS": "bedrock:UseInferenceProfile",
     "GRANTABLE_PRINCIPALS": "arn:aws:iam::*:role/*",
     "DEFAULT_GRANT_DAYS": "0",
+    "PRINCIPAL_GRANTS_PER_DAY": "10",
+    "PROBE_PROFILES": "8",
+    "PROBE_WINDOW_MINUTES": "60",
+    "UNKNOWN_CALLER_ASKS": "true",
 }
 LINKS = {"APPROVAL_KEYS_SECRET_ARN": "arn:keys", "APPROVAL_LAPSE_HOURS": "72"}
 OIDC = {

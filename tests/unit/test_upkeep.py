@@ -17,6 +17,10 @@ VARIABLES = {
     "EXTRA_ACTIONS": "",
     "GRANTABLE_PRINCIPALS": "arn:aws:iam::*:role/*",
     "DEFAULT_GRANT_DAYS": "0",
+    "PRINCIPAL_GRANTS_PER_DAY": "10",
+    "PROBE_PROFILES": "8",
+    "PROBE_WINDOW_MINUTES": "60",
+    "UNKNOWN_CALLER_ASKS": "true",
     "APPROVAL_LAPSE_HOURS": "72",
     "NOTICES_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:notices",
 }

@@ -13,6 +13,8 @@ from typing import Self, TypeVar
 
 from msgspec import Struct
 
+from bedrock_remediator.core.probing import ProbeLimits
+
 Value = TypeVar("Value")
 
 _ACTION = re.compile(r"bedrock:[A-Za-z]{1,64}")
@@ -88,6 +90,14 @@ def count(value: str) -> int:
     return int(value)
 
 
+def positive(value: str) -> int:
+    """Read a whole number of at most six digits that is not 0. Raises ValueError."""
+    number = count(value)
+    if not number:
+        raise ValueError("it must be at least 1")
+    return number
+
+
 def address(value: str) -> str:
     """Read the address of an HTTP API. Raises ValueError."""
     if not _ADDRESS.fullmatch(value):
@@ -107,7 +117,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
 
     MODE, PAUSED (true|false), POLICY_STRATEGY (managed|inline|in-place), ALLOWLIST_PATH (Parameter Store path),
     EXTRA_ACTIONS and GRANTABLE_PRINCIPALS (lists with commas; IAM ARN patterns), DEFAULT_GRANT_DAYS (0 = no expiry),
-    LEDGER_TABLE.
+    LEDGER_TABLE. What rules may do by themselves for one principal: PROBE_PROFILES, PROBE_WINDOW_MINUTES,
+    PRINCIPAL_GRANTS_PER_DAY (each at least 1), UNKNOWN_CALLER_ASKS (true|false).
     """
 
     ledger_table: str
@@ -118,6 +129,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     extra_actions: tuple[str, ...]
     grantable_principals: tuple[str, ...]
     default_grant_days: int
+    probes: ProbeLimits = ProbeLimits()
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -144,6 +156,12 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
             extra_actions=extra_actions,
             grantable_principals=grantable,
             default_grant_days=environment.read("DEFAULT_GRANT_DAYS", count),
+            probes=ProbeLimits(
+                profiles=environment.read("PROBE_PROFILES", positive),
+                window=timedelta(minutes=environment.read("PROBE_WINDOW_MINUTES", positive)),
+                grants_a_day=environment.read("PRINCIPAL_GRANTS_PER_DAY", positive),
+                unknown_caller_asks=environment.read("UNKNOWN_CALLER_ASKS", truth),
+            ),
         )
 
 

@@ -18,6 +18,7 @@ from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import BusyError, RetryableError, error_code, passing_trouble
 from bedrock_remediator.aws.ledger_decisions import DecisionLedger
 from bedrock_remediator.aws.ledger_items import (
+    HABITS,
     Cap,
     Item,
     Seen,
@@ -26,6 +27,7 @@ from bedrock_remediator.aws.ledger_items import (
     cap_expiry,
     cap_key,
     grant_item,
+    habits_item,
     key,
     marshal,
     notice_key,
@@ -33,11 +35,22 @@ from bedrock_remediator.aws.ledger_items import (
 )
 from bedrock_remediator.aws.ledger_writes import FAILED, ConflictError, check_step
 from bedrock_remediator.core.grant import FINISHED, Grant, IllegalTransitionError, State, kept_copy
+from bedrock_remediator.core.habits import Habits
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["Cap", "CapReachedError", "ConflictError", "Ledger", "NoticeClaim", "RetryableError", "Seen", "Sightings"]
+__all__ = [
+    "Cap",
+    "CapReachedError",
+    "ConflictError",
+    "HabitsChangedError",
+    "Ledger",
+    "NoticeClaim",
+    "RetryableError",
+    "Seen",
+    "Sightings",
+]
 
 NoticeClaim = Literal["new", "maybe_sent", "sent"]
 
@@ -55,6 +68,10 @@ class CapReachedError(Exception):
         self.cap = cap
 
 
+class HabitsChangedError(ConflictError):
+    """Something else about the principal was written meanwhile; nothing was written, and nothing else is in the way."""
+
+
 class Ledger(DecisionLedger):
     """The ledger's reads and its conditional writes.
 
@@ -69,10 +86,19 @@ class Ledger(DecisionLedger):
     #
     #   together with    no counter | seen#… at revision n, as read --> seen#… at revision 1 | n + 1
     #   and, with a cap  no counter | cap#… below its limit          --> cap#… one higher
+    #   and, with habits no habits | habits at revision n, as read   --> habits at revision 1 | n + 1
     #
     # A row that another batch opened meanwhile, a counter that moved on or a cap that is used up voids all of it: a
     # denial is counted once, and for the row that it opened.
-    def open(self, grant: Grant, seen: Seen, *, cap: Cap | None = None, replaces: Grant | None = None) -> None:
+    def open(
+        self,
+        grant: Grant,
+        seen: Seen,
+        *,
+        cap: Cap | None = None,
+        replaces: Grant | None = None,
+        habits: Habits | None = None,
+    ) -> None:
         """Write a row, the counter of the denial that opened it, and one more in the day's cap: all or nothing.
 
         Args:
@@ -80,10 +106,12 @@ class Ledger(DecisionLedger):
             seen: The counter as it shall be: a new one with revision 1, or the one read with its revision plus one.
             cap: The limit that an automatic grant counts against.
             replaces: The finished row under the same key, as read; it goes to the archive.
+            habits: What is known of the principal from now on: as read, with its revision plus one.
 
         Raises:
             ConflictError: The row or the counter is no longer as it was read.
-            CapReachedError: The cap is used up, and nothing else stood in the way.
+            CapReachedError: The cap is used up, and row and counter did not stand in the way.
+            HabitsChangedError: The habits are no longer as they were read, and nothing else stood in the way.
             IllegalTransitionError: No row may begin in that state, or none may replace a row in that state.
             ValueError: The keys or the versions do not go together.
         """
@@ -96,6 +124,9 @@ class Ledger(DecisionLedger):
         if cap:
             writes.append(self._spend(cap))
             voided_by.append(CapReachedError(cap))
+        if habits:
+            writes.append(self._put(habits_item(habits), _one_revision_back(habits)))
+            voided_by.append(HabitsChangedError(habits.pk, HABITS))
         if replaces:
             writes.append(self._put(archive_item(replaces), {}))
         self._patiently(lambda: self._transact(writes, voided_by))
@@ -297,7 +328,7 @@ def _as_read(replaces: Grant | None) -> dict[str, Any]:
     return expressions.unchanged(grant_item(replaces), ("state", "version"))
 
 
-def _one_revision_back(seen: Seen) -> dict[str, Any]:
-    if seen.revision == 1:
+def _one_revision_back(item: Seen | Habits) -> dict[str, Any]:
+    if item.revision == 1:
         return {"ConditionExpression": expressions.ABSENT}
-    return expressions.unchanged({"revision": marshal(seen.revision - 1)}, ("revision",))
+    return expressions.unchanged({"revision": marshal(item.revision - 1)}, ("revision",))

@@ -5,6 +5,7 @@
 | grant | principal | `profile#…`, `model#…`, `advice#…`, `kept#…` | the fields of `Grant`, `group`, `due_at` |
 | archive | principal | `archive#<sk>#<version>` | the grant as it was, its state under `archived_state` |
 | counter | principal | `seen#<fingerprint>` | the fields of `Seen` |
+| habits | principal | `habits` | the fields of `Habits` |
 | notice marker | principal | `notice#<sk>#<version>#<state>` | `status`: claimed or sent |
 | cap | `cap#<name>` | day | `used`, `expires` |
 | digest marker | `digest` | day | `status`: claimed or sent, `expires` |
@@ -25,12 +26,15 @@ import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.core.waiting import remark_of, reminded
 
 Item = dict[str, Any]
 """An item in DynamoDB's JSON: attribute name -> {type letter: value}."""
 
 SEEN_PREFIX: Final = "seen#"
+HABITS: Final = "habits"
+"""The sk of what is known of a principal."""
 FIRST_ROW: Final = "advice#"
 PAST_LAST_ROW: Final = "profile$"
 """Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`)."""
@@ -110,6 +114,20 @@ def seen_item(seen: Seen) -> Item:
     fields = _fields(seen)
     fields["sk"] = SEEN_PREFIX + fields.pop("fingerprint")
     return _item(fields)
+
+
+def habits_item(habits: Habits) -> Item:
+    """What is known of a principal."""
+    return _item(_fields(habits) | {"sk": HABITS})
+
+
+def read_habits(item: Mapping[str, Any]) -> Habits:
+    """What is known of a principal, of its item.
+
+    Raises:
+        msgspec.ValidationError: The item is none of these.
+    """
+    return msgspec.convert(_values(item), Habits)
 
 
 def read_grant(item: Mapping[str, Any]) -> Grant:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bedrock_remediator.aws.errors import RetryableError, passing_trouble
 from bedrock_remediator.aws.ledger_items import (
     FIRST_ROW,
+    HABITS,
     NEVER,
     PAST_LAST_ROW,
     SEEN_PREFIX,
@@ -23,10 +24,12 @@ from bedrock_remediator.aws.ledger_items import (
     marshal,
     read_due,
     read_grant,
+    read_habits,
     read_seen,
 )
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.habits import Habits
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,6 +53,17 @@ class LedgerReader:
         with passing_trouble("reading a row"):
             answer = self._client.get_item(TableName=self._table, Key=key(pk, sk), ConsistentRead=True)
         return read_grant(answer["Item"]) if "Item" in answer else None
+
+    def grant_and_habits(self, pk: str, sk: str) -> tuple[Grant | None, Habits]:
+        """One row, and what is known of its principal, in one call."""
+        items = {item["sk"]["S"]: item for item in self._items([(pk, sk), (pk, HABITS)])}
+        return read_grant(items[sk]) if sk in items else None, _habits(pk, items.get(HABITS))
+
+    def habits(self, pk: str) -> Habits:
+        """What is known of a principal: nothing, at revision 0, where it was never denied anything."""
+        with passing_trouble("reading a principal's habits"):
+            answer = self._client.get_item(TableName=self._table, Key=key(pk, HABITS), ConsistentRead=True)
+        return _habits(pk, answer.get("Item"))
 
     def grants(self, pk: str) -> list[Grant]:
         """Every row of a principal; the archived ones are left out."""
@@ -146,3 +160,7 @@ class LedgerReader:
     def _wait(self, tried: int) -> None:
         """Wait longer each time, and not as long as the next function does."""
         self._clock.sleep(_FIRST_WAIT * 2**tried * (0.5 + secrets.randbelow(1000) / 1000))
+
+
+def _habits(pk: str, item: Item | None) -> Habits:
+    return read_habits(item) if item else Habits(pk=pk)

@@ -44,6 +44,13 @@ class Allowlist(Struct, frozen=True):
                 found, strength = rule, _STRENGTH[rule.effect]
         return found
 
+    def elsewhere(self, subject: Subject) -> Rule | None:
+        """The first rule that would grant it without asking, had the call come from the rule's `source_ips`."""
+        for rule in self.rules:
+            if rule.effect is RuleEffect.AUTO and rule.source_ips and rule.matches_from_anywhere(subject):
+                return rule
+        return None
+
 
 def parse(documents: Mapping[str, str], unreadable: Mapping[str, str] | None = None) -> Allowlist:
     """Read the allowlist. Mistakes become problems; nothing is raised.

@@ -22,6 +22,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     `rule` is the label of the rule that matched, also where something else decided (the mode, say): the rule that
     would have. `expires_after` is how long it lets a grant last; None leaves that to the stack's default.
     `max_grants_per_day` is the rule's cap, given with an automatic decision only; the ledger holds to it.
+    `address_expected` is whether the rule names the networks that calls come from.
     """
 
     outcome: Outcome
@@ -30,6 +31,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     rule: str | None = None
     expires_after: timedelta | None = None
     max_grants_per_day: int | None = None
+    address_expected: bool = False
 
 
 def decide(  # noqa: PLR0913  each is a different reason to say no
@@ -56,7 +58,7 @@ def decide(  # noqa: PLR0913  each is a different reason to say no
     rule = allowlist.strongest(subject)
     if rule and rule.effect is RuleEffect.NEVER:
         return _because(Outcome.REPORT, "rule_never", f"The rule {rule.label!r} forbids this grant.", rule)
-    by_rules = _by_rules(diagnosis, allowlist, rule, backfill=backfill)
+    by_rules = _by_rules(diagnosis, allowlist, rule, subject, backfill=backfill)
     if mode == "observe":
         would = "would apply it" if by_rules.outcome is Outcome.AUTO else "would ask a person"
         reason = f"The mode is observe, so nothing is changed. Mode auto {would}: {by_rules.reason}"
@@ -70,7 +72,9 @@ def decide(  # noqa: PLR0913  each is a different reason to say no
     return by_rules
 
 
-def _by_rules(diagnosis: Diagnosis, allowlist: Allowlist, rule: Rule | None, *, backfill: bool) -> Decision:
+def _by_rules(
+    diagnosis: Diagnosis, allowlist: Allowlist, rule: Rule | None, subject: Subject, *, backfill: bool
+) -> Decision:
     """What mode auto does."""
     if diagnosis.ask_only:
         return _because(Outcome.ASK, diagnosis.code, diagnosis.reason, rule)
@@ -81,13 +85,20 @@ def _by_rules(diagnosis: Diagnosis, allowlist: Allowlist, rule: Rule | None, *, 
         reason = f"The allowlist cannot be read completely, so no rule applies by itself ({problem})."
         return _because(Outcome.ASK, "allowlist_incomplete", reason, rule)
     if rule is None:
-        return _because(Outcome.ASK, "no_rule", "No rule of the allowlist is about this grant.", rule)
+        return _without_rule(allowlist.elsewhere(subject))
     if rule.effect is RuleEffect.AUTO:
         return _because(Outcome.AUTO, "rule_auto", f"The rule {rule.label!r} allows this grant.", rule)
     reason = f"The rule {rule.label!r} wants a person to decide."
     if rule.declared is not rule.effect:
         reason = f"The rule {rule.label!r} says {rule.declared}, but its document has no scope, so it can only ask."
     return _because(Outcome.ASK, "rule_asks", reason, rule)
+
+
+def _without_rule(elsewhere: Rule | None) -> Decision:
+    if elsewhere:
+        reason = f"The rule {elsewhere.label!r} allows this grant to calls from other networks (its source_ips) only."
+        return _because(Outcome.ASK, "outside_source_ips", reason, None)
+    return _because(Outcome.ASK, "no_rule", "No rule of the allowlist is about this grant.", None)
 
 
 def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Decision:
@@ -98,4 +109,5 @@ def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Dec
         rule=rule.label if rule else None,
         expires_after=rule.expires_after if rule else None,
         max_grants_per_day=rule.max_grants_per_day if rule and outcome is Outcome.AUTO else None,
+        address_expected=bool(rule and rule.source_ips),
     )

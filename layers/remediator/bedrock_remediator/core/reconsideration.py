@@ -17,8 +17,11 @@ from bedrock_remediator.core.grant import Cause, Grant, Outcome
 from bedrock_remediator.core.opening import told
 from bedrock_remediator.core.risk import RiskKind, risks
 
-_FOUND_SINCE: Final = frozenset({"inputs_changed"})
+_FOUND_SINCE: Final = frozenset({"inputs_changed", "new_address", "new_client", "probing"})
 """Reasons that tell what a person must know to decide, and that no change of the configuration makes untrue."""
+
+_USUAL: Final = frozenset({RiskKind.FIRST_REQUEST, RiskKind.MANY_GRANTS, RiskKind.OUTSIDE_SOURCE_IPS})
+"""What is no reason to go on asking once a rule allows it: another day, or another rule, makes it untrue."""
 
 
 def subject(grant: Grant, tags: Mapping[str, str]) -> Subject:
@@ -73,7 +76,7 @@ def unless_unusual(decision: Decision, grant: Grant, rows: Iterable[Grant]) -> D
         grant: The request.
         rows: The rows of its principal, by which it is told what is unusual.
     """
-    found = [risk for risk in risks(grant, rows) if risk.kind is not RiskKind.FIRST_REQUEST]
+    found = [risk for risk in risks(grant, rows) if risk.kind not in _USUAL]
     if decision.outcome is not Outcome.AUTO or not found:
         return decision
     reason = f"{decision.reason} Something about the request is unusual, though, so a person decides: {found[0].text}"

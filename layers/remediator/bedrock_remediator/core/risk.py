@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant
+from bedrock_remediator.core.habits import client_name
 
 _SHORT_TIME: Final = timedelta(hours=1)
 _SEVERAL: Final = 3
@@ -18,8 +19,10 @@ class RiskKind(enum.StrEnum):
 
     CONDITIONAL_ALLOW = "conditional_allow"
     FIRST_REQUEST = "first_request"
+    MANY_GRANTS = "many_grants"
     NEW_ADDRESS = "new_address"
     NEW_CLIENT = "new_client"
+    OUTSIDE_SOURCE_IPS = "outside_source_ips"
     SEVERAL_MODELS = "several_models"
 
 
@@ -36,6 +39,11 @@ _TEXTS: Final[Mapping[RiskKind, str]] = {
         "purpose, and the grant would lift it."
     ),
     RiskKind.FIRST_REQUEST: "This is the first time that this principal was denied such a call.",
+    RiskKind.MANY_GRANTS: "Rules have made as many grants today as they may, and this is one more.",
+    RiskKind.OUTSIDE_SOURCE_IPS: (
+        "A rule would have granted it, had the call come from the rule's networks. Where it came from is all that is "
+        "not as the rule says."
+    ),
     RiskKind.NEW_ADDRESS: "The call came from an address that no other denied call of this principal came from.",
     RiskKind.NEW_CLIENT: "The call was made by another kind of client than this principal's other denied calls.",
     RiskKind.SEVERAL_MODELS: (
@@ -43,6 +51,17 @@ _TEXTS: Final[Mapping[RiskKind, str]] = {
         "they can reach."
     ),
 }
+
+
+_BY_CODE: Final[Mapping[str, RiskKind]] = {
+    "cap_reached": RiskKind.MANY_GRANTS,
+    "new_address": RiskKind.NEW_ADDRESS,
+    "new_client": RiskKind.NEW_CLIENT,
+    "outside_source_ips": RiskKind.OUTSIDE_SOURCE_IPS,
+    "principal_cap_reached": RiskKind.MANY_GRANTS,
+    "probing": RiskKind.SEVERAL_MODELS,
+}
+"""What was found when the row was decided, which its neighbours may not show any more."""
 
 
 def risks(grant: Grant, rows: Iterable[Grant]) -> tuple[Risk, ...]:
@@ -56,11 +75,14 @@ def risks(grant: Grant, rows: Iterable[Grant]) -> tuple[Risk, ...]:
     found = {
         RiskKind.CONDITIONAL_ALLOW: grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
         RiskKind.SEVERAL_MODELS: _several(grant, others),
+        RiskKind.OUTSIDE_SOURCE_IPS: False,
+        RiskKind.MANY_GRANTS: False,
         RiskKind.NEW_ADDRESS: _new(grant.sighting.source_ip, (row.sighting.source_ip for row in others)),
         RiskKind.NEW_CLIENT: _new(_client(grant), map(_client, others)),
         RiskKind.FIRST_REQUEST: not others and grant.first_version == 1,
     }
-    return tuple(Risk(kind, _TEXTS[kind]) for kind, unusual in found.items() if unusual)
+    decided = _BY_CODE.get(grant.reason_code)
+    return tuple(Risk(kind, _TEXTS[kind]) for kind, unusual in found.items() if unusual or kind is decided)
 
 
 def _several(grant: Grant, others: Iterable[Grant]) -> bool:
@@ -80,6 +102,4 @@ def _new(value: str | None, others: Iterable[str | None]) -> bool:
 
 
 def _client(grant: Grant) -> str | None:
-    """The first word of the user agent without its version: `Boto3`, `aws-cli`, `Mozilla`."""
-    words = (grant.sighting.user_agent or "").split(maxsplit=1)
-    return words[0].partition("/")[0].casefold() or None if words else None
+    return client_name(grant.sighting.user_agent)

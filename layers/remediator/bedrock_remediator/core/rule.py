@@ -124,13 +124,16 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     def matches(self, subject: Subject) -> bool:
         """Whether every field of the rule, and its document's scope, fits. The cheap fields come first."""
+        return self.matches_from_anywhere(subject) and (not self.source_ips or subject.is_within(self.source_ips))
+
+    def matches_from_anywhere(self, subject: Subject) -> bool:
+        """Whether it would match if the call came from one of its `source_ips`."""
         return (
             (not self.accounts or subject.account in self.accounts)
             and (not self.regions or subject.region in self.regions)
             and (not self.principal_tags or self._has_tags(subject.tags))
             and (not (self.profiles or self.models) or subject.is_target(self.profiles, self.models))
             and (not self.principals or subject.is_principal(self.principals))
-            and (not self.source_ips or subject.is_within(self.source_ips))
             and (self.scope is None or self.scope.covers(subject))
         )
 

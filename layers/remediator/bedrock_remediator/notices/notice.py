@@ -62,7 +62,9 @@ OCCASIONS: Final[Mapping[State, Occasion]] = {
 ASKING: Final = frozenset({Occasion.REQUESTED, Occasion.REMINDED})
 """A person is to decide."""
 
-ALERTING: Final = frozenset({"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete"})
+ALERTING: Final = frozenset(
+    {"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete", "probing"}
+)
 """Reasons that point at an attack or at a guard that is down, whatever the state."""
 
 QUIET: Final = frozenset({"mode_observe", "rule_never", "principal_missing", "principal_recreated"})

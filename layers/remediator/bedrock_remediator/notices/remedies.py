@@ -98,6 +98,26 @@ BY_LAYER: Final[Mapping[Layer, Steps]] = {
 }
 
 BY_CODE: Final[Mapping[str, Steps]] = {
+    "probing": (
+        (
+            "Look at this first as an attack: whoever holds a stolen key tries one model after the other. Ask the "
+            "principal's owner before you grant anything; if nobody can explain the calls, replace the principal's "
+            "keys, or end its sessions, and reject the requests."
+        ),
+    ),
+    "new_address": (
+        (
+            "A rule would have granted it, but the call came from an address that this principal has not called from "
+            "before. See whose it is. Where addresses change by themselves, name their networks in the rule's "
+            "source_ips."
+        ),
+    ),
+    "new_client": (
+        (
+            "A rule would have granted it, but the call was made by a kind of client that this principal has not used "
+            "before. Ask its owner whether the client is theirs."
+        ),
+    ),
     "mode_observe": (
         "Nothing was changed: the stack's Mode is 'observe'. The policy below is what it would have written.",
         "To let people decide on such requests, set the parameter Mode to 'approve'; to let rules apply, to 'auto'.",

@@ -5,7 +5,7 @@ it is about the principal and the profile that its key names, that AWS still des
 that approved it still does, or that a person's approval is genuine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, NoReturn, Protocol
 
@@ -16,6 +16,7 @@ from bedrock_remediator.aws.clients import NotEnrolledError
 from bedrock_remediator.aws.errors import error_code
 from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.decision import Decision, decide
@@ -101,8 +102,12 @@ class Claims:
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock
 
-    def confirm(self, grant: Grant) -> Owner:
+    def confirm(self, grant: Grant, rows: Iterable[Grant] = ()) -> Owner:
         """Make sure that a row may be applied, now.
+
+        Args:
+            grant: The row.
+            rows: The principal's rows, by which it is told whether a rule may make one more grant for it.
 
         Returns:
             The principal, as IAM confirmed it.
@@ -112,7 +117,9 @@ class Claims:
             RetryableError: Passing trouble.
         """
         self._require_timely(grant)
-        return self._confirm(grant)
+        owner = self._confirm(grant)
+        self._require_calm(grant, rows)
+        return owner
 
     def hold(self, grant: Grant) -> bool:
         """Whether a row that stands already would be applied now, however old it is.
@@ -286,6 +293,13 @@ class Claims:
         latest = min(grant.updated_at, self._clock.now()) + length
         if grant.expires_at is None or grant.expires_at > latest:
             self._ask_again(f"The rule {grant.rule!r} gives grants for a shorter time than it did.")
+
+    def _require_calm(self, grant: Grant, rows: Iterable[Grant]) -> None:
+        """What a rule grants does not look like a probe: by what the other rows say, which this one cannot change."""
+        if grant.decision is Outcome.AUTO and grant.state is State.APPROVED:
+            found = probing.of_rows(grant, rows, self._settings.probes, self._clock.now())
+            if found:
+                raise ClaimError(State.PENDING, found.code, found.reason)
 
     def _ask_again(self, reason: str) -> NoReturn:
         raise ClaimError(State.PENDING, "rule_no_longer_allows", reason)

@@ -101,16 +101,17 @@ class Remediation:
             ConflictError: Somebody else moved the row.
             RevocationError: A grant cannot be taken out.
         """
-        row = self._ledger.grant(change.pk, change.sk)
+        rows = self._ledger.grants(change.pk)
+        row = next((row for row in rows if row.sk == change.sk), None)
         if row is None or not change.is_work(row):
             return None
         if row.state is State.REVOKING:
             return self._revoke(row)
-        return self._grant(row, settle, deadline)
+        return self._grant(row, rows, settle, deadline)
 
-    def _grant(self, row: Grant, settle: timedelta, deadline: datetime) -> Grant:
+    def _grant(self, row: Grant, rows: Iterable[Grant], settle: timedelta, deadline: datetime) -> Grant:
         try:
-            owner = self._claims.confirm(row)
+            owner = self._claims.confirm(row, rows)
             self._require_promise(row)
         except ClaimError as error:
             return self._refuse(row, error)

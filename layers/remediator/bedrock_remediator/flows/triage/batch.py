@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.ledger import Seen
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.habits import Call, address_name, client_name, target_name
 from bedrock_remediator.core.opening import fingerprint
 
 _EVENT_IDS_KEPT: Final = 100
@@ -31,6 +32,7 @@ class Summary(Struct):
 class Group(Struct):
     """Denials that are the same: the newest of them, the messages that brought them, and when each call was made.
 
+    `targets` is what the principal was denied in the whole batch, and when last: one mapping for all its groups.
     An event is known by its eventID and its sharedEventID: two copies of one call share at least one.
     """
 
@@ -39,6 +41,7 @@ class Group(Struct):
     denial: Denial | Unreadable
     messages: list[str]
     events: dict[tuple[str, ...], datetime]
+    targets: dict[str, datetime]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -52,6 +55,17 @@ class Group(Struct):
         self.messages.append(message_id)
         ids = tuple(filter(None, (denial.event_id, denial.shared_event_id)))
         self.events.setdefault(ids, denial.time)
+        if name := _target(denial):
+            self.targets[name] = max(denial.time, self.targets.get(name, denial.time))
+
+    def call(self, now: datetime) -> Call:
+        """The newest call, as far as it tells of its caller; a clock that is wrong makes no call a later one."""
+        return Call(
+            time=min(self.denial.time, now),
+            address=address_name(self.denial.source_ip),
+            client=client_name(self.denial.user_agent),
+            targets={name: min(time, now) for name, time in self.targets.items()},
+        )
 
     def since(self, seen: Seen | None) -> dict[tuple[str, ...], datetime]:
         """The events that have not been counted yet; of copies in the batch itself, one."""
@@ -67,9 +81,11 @@ class Group(Struct):
 def grouped(denials: Iterable[tuple[str, Denial | Unreadable]]) -> list[Group]:
     """Sort the denials (each with its message's id) into groups, in the order in which they came."""
     groups: dict[tuple[str, str], Group] = {}
+    targets: dict[str, dict[str, datetime]] = {}
     for message_id, denial in denials:
         key = denial.caller.partition_key, fingerprint(denial)
-        group = groups.setdefault(key, Group(*key, denial=denial, messages=[], events={}))
+        denied = targets.setdefault(key[0], {})
+        group = groups.setdefault(key, Group(*key, denial=denial, messages=[], events={}, targets=denied))
         group.add(message_id, denial)
     return list(groups.values())
 
@@ -95,3 +111,11 @@ def counter(group: Group, seen: Seen | None, new: Mapping[tuple[str, ...], datet
         last_at=max(seen.last_at, *new.values()),
         revision=seen.revision + 1,
     )
+
+
+def _target(denial: Denial | Unreadable) -> str | None:
+    """What was called; None where that cannot be told, or the event was put in by a person."""
+    if isinstance(denial, Unreadable) or denial.backfill:
+        return None
+    called = denial.resource.id if denial.resource else denial.model_id
+    return target_name(called) if called else None

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, Ledger, Seen
+from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, HabitsChangedError, Ledger, Seen
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
 from bedrock_remediator.core.allowlist import Allowlist
@@ -22,16 +22,19 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.decision import CAP_REACHED, Decision, decide
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis.message import from_message
-from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
-from bedrock_remediator.core.rule import Subject
+from bedrock_remediator.core.grant import FINISHED, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
+from bedrock_remediator.flows.triage.verdict import Verdict, cap, subject, today
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
 
 _TRIES: Final = 3
+_MORE_TRIES: Final = 8
+"""Where only something else about the principal was in the way, of which many may be written at once."""
 _DENIED_DESPITE_GRANT: Final = (
     "The grant was applied and calls are denied all the same: the policy was changed or detached since, or something "
     "that IAM's simulator does not see (a service control policy with conditions, a session policy) stops them."
@@ -60,27 +63,6 @@ class Refuse(Protocol):
     def __call__(self, body: str, reason: str) -> None:
         """Put one there."""
         ...
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """What was found and what is done about it, and under which configuration (its digest, `basis`)."""
-
-    findings: Findings
-    decision: Decision
-    basis: str
-    simulated: bool = False
-
-    def asking(self, code: str, reason: str) -> "Verdict":
-        """The same, but a person decides."""
-        return replace(self, decision=replace(self.decision, outcome=Outcome.ASK, code=code, reason=reason))
-
-    def advising(self, code: str, reason: str) -> "Verdict":
-        """The same, but nothing is granted."""
-        diagnosis = self.findings.diagnosis
-        if diagnosis.grantable or diagnosis.kind is DiagnosisKind.ALREADY_ALLOWED:
-            diagnosis = replace(diagnosis, code=code, reason=reason, grantable=False)
-        decision = Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
-        return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision)
 
 
 class _Case(Struct):
@@ -184,20 +166,48 @@ class Triage:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
         verdict = self._verdict(case)
         sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
-        before = self._ledger.grant(case.group.pk, sk)
+        before, habits = self._ledger.grant_and_habits(case.group.pk, sk)
         if before and opening.is_repeat(before, latest, verdict.basis, case.now):
             self._count(case, sk)
             return "repeat", None
         standing = next((row for row in (case.row, before) if row and row.state is State.ACTIVE), None)
         if standing:
             return "blocked", self._report_blocked(case, standing, verdict, latest)
-        row = self._row(case, verdict, before)
-        try:
-            self._ledger.open(row, replace(case.counter, row=sk), cap=_cap(verdict.decision, case.now), replaces=before)
-        except CapReachedError:
-            row = self._row(case, verdict.asking("cap_reached", CAP_REACHED), before)
-            self._ledger.open(row, replace(case.counter, row=sk), replaces=before)
+        row = self._write(case, verdict, before, habits)
         return row.state.value, row
+
+    def _write(self, case: _Case, verdict: Verdict, before: Grant | None, habits: Habits) -> Grant:
+        """Write the row together with what is known of its principal, by which it was decided."""
+        for _ in range(_MORE_TRIES):
+            checked = self._wary(case, verdict, habits)
+            row = self._row(case, checked, before)
+            try:
+                self._ledger.open(
+                    row,
+                    replace(case.counter, row=row.sk),
+                    cap=cap(checked.decision, case.now),
+                    replaces=before,
+                    habits=self._learned(case, checked, habits),
+                )
+            except CapReachedError:
+                verdict = verdict.asking("cap_reached", CAP_REACHED)
+            except HabitsChangedError:
+                habits = self._ledger.habits(case.group.pk)
+            else:
+                return row
+        raise ConflictError(*case.group.key)
+
+    def _wary(self, case: _Case, verdict: Verdict, habits: Habits) -> Verdict:
+        """The verdict, or a person's to decide where the call looks like a probe."""
+        return verdict.wary(habits, case.group.call(case.now), self._settings.probes, case.now)
+
+    def _learned(self, case: _Case, verdict: Verdict, habits: Habits) -> Habits | None:
+        """What is known of the principal from now on; None where the denial tells nothing of it."""
+        denial = case.group.denial
+        if isinstance(denial, Unreadable) or denial.backfill or denial.caller.principal is None:
+            return None
+        learned = habits.after(case.group.call(case.now))
+        return learned.spent(today(case.now)) if verdict.decision.outcome is Outcome.AUTO else learned
 
     def _report_blocked(self, case: _Case, standing: Grant, verdict: Verdict, latest: datetime) -> Grant | None:
         """The grant is in place and calls are denied all the same: say so once, and from then on only count.
@@ -248,7 +258,7 @@ class Triage:
             paused=self._settings.paused,
             diagnosis=findings.diagnosis,
             allowlist=allowlist,
-            subject=_subject(findings, denial),
+            subject=subject(findings, denial),
             backfill=isinstance(denial, Denial) and denial.backfill,
         )
 
@@ -278,25 +288,3 @@ class Triage:
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.
         return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)
-
-
-def _subject(findings: Findings, denial: Denial | Unreadable) -> Subject:
-    """Who asks for what, as AWS confirmed it: this is what rules are matched against."""
-    identity, diagnosis = findings.identity, findings.diagnosis
-    return Subject(
-        principal=identity.principal.arn if identity else "",
-        tags=identity.tags if identity else {},
-        profile_arn=diagnosis.profile.arn if diagnosis.profile else None,
-        profile_id=diagnosis.profile.id if diagnosis.profile else None,
-        model_arn=diagnosis.model_arn,
-        model_id=diagnosis.model_id if diagnosis.model_arn else None,
-        account=denial.account,
-        region=denial.region,
-        source_ip=denial.source_ip,
-    )
-
-
-def _cap(decision: Decision, now: datetime) -> Cap | None:
-    if decision.outcome is not Outcome.AUTO or decision.max_grants_per_day is None:
-        return None
-    return Cap(name=f"rule:{decision.rule}", day=f"{now:%Y-%m-%d}", limit=decision.max_grants_per_day)

@@ -1,0 +1,147 @@
+"""What a principal's denied calls have in common: where they came from, by which clients, what they were after.
+
+One item of the ledger for each principal, bounded in size, written together with the rows that its denials open. It is
+what `core/probing.py` holds a call against before anything is granted without asking.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+KNOWN_AFTER: Final = timedelta(days=1)
+"""How long ago an address or a client must have been seen first to count as known."""
+
+_ADDRESSES: Final = 20
+_CLIENTS: Final = 10
+TARGETS: Final = 24
+"""How many different targets are remembered: more than `ProbeProfiles` can be."""
+_LONGEST: Final = 100
+
+
+class Trait(Struct, frozen=True):
+    """One value and a time: when an address or client was seen first, or a target last."""
+
+    value: str
+    at: datetime
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A denied call, as far as it tells of its caller; each is None where the record does not say.
+
+    `targets` is what the principal was denied in the same batch, with the time of each: this call's own and others'.
+    """
+
+    time: datetime
+    address: str | None
+    client: str | None
+    targets: Mapping[str, datetime]
+
+
+class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a principal. Each list has what was used last at its end, and loses its beginning.
+
+    `granted` is how many grants rules have made for it on `day` (`YYYY-MM-DD`, UTC). `revision` is 0 in one that was
+    never written, and one more with each write.
+    """
+
+    pk: str
+    addresses: tuple[Trait, ...] = ()
+    clients: tuple[Trait, ...] = ()
+    targets: tuple[Trait, ...] = ()
+    day: str = ""
+    granted: int = 0
+    revision: int = 0
+
+    def after(self, call: Call) -> "Habits":
+        """The same with one more call."""
+        targets = self.targets
+        for name, time in sorted(call.targets.items(), key=lambda item: (item[1], item[0])):
+            targets = _latest(targets, name, time, TARGETS)
+        return replace(
+            self,
+            addresses=_used(self.addresses, call.address, call.time, _ADDRESSES),
+            clients=_used(self.clients, call.client, call.time, _CLIENTS),
+            targets=targets,
+            revision=self.revision + 1,
+        )
+
+    def spent(self, day: str) -> "Habits":
+        """The same with one more grant on that day."""
+        return replace(self, day=day, granted=self.granted_on(day) + 1)
+
+    def granted_on(self, day: str) -> int:
+        """How many grants rules have made on that day."""
+        return self.granted if self.day == day else 0
+
+
+def is_new(traits: Iterable[Trait], value: str | None, at: datetime) -> bool:
+    """Whether a value is none of those that a principal is known by.
+
+    The first that was ever seen is known at once, since there is nothing to compare it with; any other a day after it
+    was seen first, so that a stolen key's first call does not vouch for its second.
+    """
+    known = sorted(traits, key=lambda trait: trait.at)
+    if value is None or not known:
+        return False
+    first = known[0]
+    return value not in {first.value, *(trait.value for trait in known if at - trait.at >= KNOWN_AFTER)}
+
+
+def distinct(names: AbstractSet[str]) -> int:
+    """How many different things the names stand for: a profile's id and its model's are one (`us.X` and `X`)."""
+    return sum(not any(other.endswith(f".{name}") for other in names) for name in names)
+
+
+def target_name(identifier: str) -> str:
+    """A profile's or model's id, of an ARN its end, short enough to be kept."""
+    name = identifier.rpartition("/")[2]
+    return name if len(name) <= _LONGEST and name.isascii() else _digest(name)
+
+
+def address_name(source_ip: str | None) -> str | None:
+    """The address that a call came from, or the AWS service that called; None where the record has none."""
+    return _short(source_ip.strip().casefold()) if source_ip else None
+
+
+def client_name(user_agent: str | None) -> str | None:
+    """The kind of client that a user agent stands for: `boto3 os/linux`, `aws-cli os/macos`, `mozilla`.
+
+    Versions are left out, since every upgrade changes them. The caller writes it: it is compared and never shown.
+    """
+    words = (user_agent or "").casefold().split()
+    product = words[0].partition("/")[0] if words else ""
+    if not product:
+        return None
+    systems = [word.partition("#")[0] for word in words if word.startswith("os/")]
+    return _short(" ".join([product, *systems[:1]]))
+
+
+def _short(text: str) -> str | None:
+    if not text:
+        return None
+    return text if len(text) <= _LONGEST and text.isascii() else _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+def _used(traits: tuple[Trait, ...], value: str | None, at: datetime, most: int) -> tuple[Trait, ...]:
+    """The list with the value at its end, with the time at which it was seen first."""
+    if value is None:
+        return traits
+    times = [trait.at for trait in traits if trait.value == value]
+    others = tuple(trait for trait in traits if trait.value != value)
+    return (*others, Trait(value, min([at, *times])))[-most:]
+
+
+def _latest(traits: tuple[Trait, ...], value: str, at: datetime, most: int) -> tuple[Trait, ...]:
+    """The list, sorted by time, with the value's latest time."""
+    times = [trait.at for trait in traits if trait.value == value]
+    others = (trait for trait in traits if trait.value != value)
+    return tuple(sorted((*others, Trait(value, max([at, *times]))), key=lambda trait: trait.at))[-most:]

@@ -1,0 +1,79 @@
+"""Triage with everything it needs, on a real ledger."""
+
+import json
+from typing import Any
+
+from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.core import allowlist as allowlists
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.probing import ProbeLimits
+from bedrock_remediator.flows.triage.investigation import Investigation
+from bedrock_remediator.flows.triage.triage import Triage
+from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from tests.builders import records as make
+from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
+from tests.builders.clocks import StoppedClock
+
+US = profile()
+SK = f"profile#{US.arn}"
+
+
+class Service:
+    """Triage with everything it needs; change a field and call `handle`."""
+
+    def __init__(self, ledger: Ledger, clock: StoppedClock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.iam = FakeIam(policy(statement(make.model())))
+        self.profiles = FakeProfiles(US)
+        self.mode = Mode.APPROVE
+        self.paused = False
+        self.default_grant_days = 0
+        self.probes = ProbeLimits()
+        self.allowlist = Allowlist(rules=(), problems=())
+        self.refused: list[tuple[str, str]] = []
+
+    def read(self) -> Allowlist:
+        """The allowlist."""
+        return self.allowlist
+
+    def rules(self, *rules: dict[str, Any]) -> None:
+        """Set the administrators' rules."""
+        self.allowlist = allowlists.parse({"main": json.dumps({"version": 1, "rules": list(rules)})})
+        assert not self.allowlist.problems
+
+    def triage(self) -> Triage:
+        """The use case, newly built as after a cold start."""
+        settings = PolicySettings(
+            ledger_table="ledger",
+            mode=self.mode,
+            paused=self.paused,
+            strategy=Strategy.MANAGED,
+            allowlist_path="/allowlist",
+            extra_actions=(),
+            grantable_principals=("arn:aws:iam::*:role/*",),
+            default_grant_days=self.default_grant_days,
+            probes=self.probes,
+        )
+        return Triage(
+            ledger=self.ledger,
+            investigation=Investigation(home=make.ACCOUNT, iam=self.iam, profiles=self.profiles, policy=settings),
+            principals=self.iam,
+            allowlists=self,
+            refuse=lambda body, reason: self.refused.append((body, reason)),
+            settings=settings,
+            clock=self.clock,
+        )
+
+    def handle(self, *events: dict[str, Any]) -> dict[str, int]:
+        """Triage the events as one batch; none may fail."""
+        summary = self.triage().handle({str(number): json.dumps(event) for number, event in enumerate(events)})
+        assert not summary.failed
+        return dict(summary.counts)
+
+    def row(self, sk: str = SK) -> Grant:
+        """The row."""
+        row = self.ledger.grant(make.ROLE, sk)
+        assert row is not None
+        return row

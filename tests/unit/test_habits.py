@@ -1,0 +1,125 @@
+"""What is kept of a principal's denied calls, and what counts as new."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from bedrock_remediator.core.habits import (
+    KNOWN_AFTER,
+    TARGETS,
+    Call,
+    Habits,
+    Trait,
+    address_name,
+    client_name,
+    distinct,
+    is_new,
+    target_name,
+)
+from tests.builders.grants import NOON, ROLE
+
+HOUR = timedelta(hours=1)
+
+
+def call(
+    at: datetime = NOON, address: str | None = "192.0.2.1", client: str | None = "boto3", target: str = "a"
+) -> Call:
+    """One denied call."""
+    return Call(time=at, address=address, client=client, targets={target: at})
+
+
+def test_a_call_is_remembered() -> None:
+    """Address and client with the time they were seen first, the target with the time it was seen last."""
+    habits = Habits(pk=ROLE).after(call()).after(call(NOON + HOUR))
+    assert habits == Habits(
+        pk=ROLE,
+        addresses=(Trait("192.0.2.1", NOON),),
+        clients=(Trait("boto3", NOON),),
+        targets=(Trait("a", NOON + HOUR),),
+        revision=2,
+    )
+
+
+def test_what_a_record_does_not_tell_is_not_remembered() -> None:
+    """An absent address or client changes nothing."""
+    habits = Habits(pk=ROLE).after(call(address=None, client=None))
+    assert (habits.addresses, habits.clients) == ((), ())
+
+
+def test_the_lists_are_bounded_and_lose_what_was_used_least_lately() -> None:
+    """However many addresses, clients and models an attacker comes with."""
+    habits = Habits(pk=ROLE)
+    for number in range(200):
+        habits = habits.after(call(NOON + number * HOUR, f"ip{number}", f"client{number}", f"model{number}"))
+        habits = habits.after(call(NOON + number * HOUR, "home", "boto3", "mine"))
+    assert (len(habits.addresses), len(habits.clients), len(habits.targets)) == (20, 10, TARGETS)
+    assert habits.addresses[-1] == Trait("home", NOON)
+    assert {"mine", "model199"} <= {trait.value for trait in habits.targets}
+
+
+def test_the_first_address_is_known_at_once() -> None:
+    """There is nothing to compare it with; nor is a missing one ever new."""
+    assert not is_new((), "192.0.2.1", NOON)
+    assert not is_new((Trait("192.0.2.1", NOON),), "192.0.2.1", NOON)
+    assert not is_new((Trait("192.0.2.1", NOON),), None, NOON)
+
+
+def test_a_later_address_is_new_for_a_day() -> None:
+    """So the first call of a stolen key does not vouch for its second."""
+    traits = (Trait("home", NOON), Trait("elsewhere", NOON + HOUR))
+    assert is_new(traits, "never seen", NOON + 100 * KNOWN_AFTER)
+    assert is_new(traits, "elsewhere", NOON + 2 * HOUR)
+    assert is_new(traits, "elsewhere", NOON + HOUR + KNOWN_AFTER - timedelta(seconds=1))
+    assert not is_new(traits, "elsewhere", NOON + HOUR + KNOWN_AFTER)
+
+
+def test_grants_are_counted_a_day() -> None:
+    """Another day begins at nothing."""
+    habits = Habits(pk=ROLE).spent("2026-11-20").spent("2026-11-20")
+    assert (habits.granted_on("2026-11-20"), habits.granted_on("2026-11-21")) == (2, 0)
+    assert habits.spent("2026-11-21").granted_on("2026-11-21") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [
+        ({"us.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"}, 1),
+        ({"us.amazon.nova-pro-v1:0", "global.amazon.nova-pro-v1:0"}, 2),
+        ({"us.amazon.nova-pro-v1:0", "global.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"}, 2),
+        ({"us.amazon.nova-pro-v1:0", "us.amazon.nova-lite-v1:0"}, 2),
+        (set(), 0),
+    ],
+)
+def test_a_profile_and_its_model_are_one(names: set[str], number: int) -> None:
+    """A call through a profile is denied on the profile, or on one of its models."""
+    assert distinct(names) == number
+
+
+def test_names_are_short() -> None:
+    """What is called loses its ARN; what is too long, or no ASCII, becomes a digest."""
+    assert target_name("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0") == "amazon.nova-pro-v1:0"
+    assert len(target_name("x" * 5000)) == len(target_name("é")) == 64
+    assert address_name(" 2001:DB8::1 ") == "2001:db8::1"
+    assert address_name("") is address_name(None) is address_name(" ") is None
+    assert len(address_name("9" * 500) or "") == 64
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.12", "boto3 os/linux"),
+        ("aws-cli/2.15 md/awscrt os/macos#14", "aws-cli os/macos"),
+        ("Mozilla/5.0 (X11; Linux)", "mozilla"),
+        ("", None),
+        (None, None),
+        ("/", None),
+    ],
+)
+def test_a_kind_of_client_has_no_version(user_agent: str | None, name: str | None) -> None:
+    """An upgrade is no new client; another operating system is."""
+    assert client_name(user_agent) == name
+
+
+def test_a_client_of_any_length_is_short() -> None:
+    """The caller writes it."""
+    assert len(client_name("x" * 1000) or "") == 64
