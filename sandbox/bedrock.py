@@ -1,4 +1,4 @@
-"""Bedrock's inference profiles and foundation models, as the world has them in each region."""
+"""Bedrock's inference profiles and foundation models, as the world has them in an account's regions."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sandbox.calls import ApiError, Call
-from sandbox.world import FoundationModel, InferenceProfile, World, partition_of
+from sandbox.world import Account, FoundationModel, InferenceProfile, partition_of
 
 PAGE_LENGTH: Final = 100
 _LARGEST_PAGE: Final = 1000
@@ -16,10 +16,11 @@ _MODEL_ARN = re.compile(r"arn:[a-z-]+:bedrock:([a-z0-9-]*)::foundation-model/([^
 
 
 class Bedrock:
-    """Answers for the control plane's calls that the service makes; anything else AWS has, nobody asks here."""
+    """An account's answers for the calls that the service makes; anything else AWS has, nobody asks here."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, account: str, content: Account) -> None:
+        self._account = account
+        self._content = content
         self.answers: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
             "GetInferenceProfile": self._get_profile,
             "ListInferenceProfiles": self._list_profiles,
@@ -32,19 +33,19 @@ class Bedrock:
             return identifier
         found = next((profile for profile in self._profiles(region) if profile.id == identifier), None)
         profile = found or InferenceProfile(id=identifier, type="SYSTEM_DEFINED", models=())
-        return profile.arn(self._world.account, region)
+        return profile.arn(self._account, region)
 
     def _profiles(self, region: str) -> tuple[InferenceProfile, ...]:
-        return self._world.inference_profiles.get(region, ())
+        return self._content.inference_profiles.get(region, ())
 
     def _get_profile(self, call: Call) -> Mapping[str, Any]:
         identifier = call.parameters["inferenceProfileIdentifier"]
         if identifier.startswith("arn:"):
             found = _PROFILE_ARN.fullmatch(identifier)
-            if not found or (found[1], found[2]) != (call.region, self._world.account):
+            if not found or (found[1], found[2]) != (call.region, self._account):
                 raise ApiError("ValidationException", "The provided inference profile identifier is invalid.")
         for profile in self._profiles(call.region):
-            if identifier in (profile.id, profile.arn(self._world.account, call.region)):
+            if identifier in (profile.id, profile.arn(self._account, call.region)):
                 return self._described(profile, call.region)
         raise ApiError("ResourceNotFoundException", f"Inference profile {identifier} was not found.", 404)
 
@@ -60,7 +61,7 @@ class Bedrock:
     def _described(self, profile: InferenceProfile, region: str) -> dict[str, Any]:
         return {
             "inferenceProfileName": profile.id,
-            "inferenceProfileArn": profile.arn(self._world.account, region),
+            "inferenceProfileArn": profile.arn(self._account, region),
             "inferenceProfileId": profile.id,
             "models": [{"modelArn": arn} for arn in profile.models],
             "status": "ACTIVE",
@@ -82,7 +83,7 @@ class Bedrock:
         )
 
     def _models(self, region: str) -> Iterator[FoundationModel]:
-        yield from self._world.foundation_models.get(region, ())
+        yield from self._content.foundation_models.get(region, ())
 
 
 def _model_details(model: FoundationModel, region: str) -> dict[str, Any]:

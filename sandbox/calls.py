@@ -6,18 +6,23 @@ from typing import Any
 
 from msgspec import Struct
 
+from sandbox.sessions import AssumedRole
+
 
 class Call(Struct, frozen=True, kw_only=True):
     """An attempt: `service` is the name that requests are signed with (`iam`, `bedrock`), `operation` the API's.
 
-    `caller` is the logical id of the function that made it; None for the sandbox itself.
+    `account` is the one whose API it reaches. `caller` is the logical id of the function that made it; None for the
+    sandbox itself. `role` is the role that the function has assumed for it, and None where it calls as itself.
     """
 
     service: str
     operation: str
     parameters: Mapping[str, Any]
     region: str
+    account: str
     caller: str | None
+    role: AssumedRole | None = None
 
     @property
     def name(self) -> str:
@@ -40,11 +45,17 @@ class Tally:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._by_account: dict[str, Counter[str]] = {}
 
     def add(self, call: Call) -> None:
         """Count an attempt; the sandbox's own are not counted."""
         if call.caller is not None:
             self._counts[call.name] += 1
+            self._by_account.setdefault(call.account, Counter())[call.name] += 1
+
+    def of(self, account: str) -> dict[str, int]:
+        """The counts of what reached one account's API; sts:AssumeRole reaches the caller's own."""
+        return dict(sorted(self._by_account.get(account, {}).items()))
 
     @property
     def counts(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 from xml.sax.saxutils import escape
 
@@ -25,6 +25,9 @@ from moto.core.utils import get_service_model
 
 from sandbox.calls import ApiError, Call, Tally
 from sandbox.interleaving import Interleaving
+
+if TYPE_CHECKING:
+    from sandbox.sessions import AssumedRole
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _OK: Final = 200
@@ -42,8 +45,9 @@ class Endpoint:
     """Takes the requests of all clients.
 
     Attributes:
-        account: The account that moto acts for.
+        account: The account of the functions.
         callers: Access key -> the function's logical id.
+        roles: Access key -> the session of a function that has assumed a role, maybe of another account.
         tally: The count of the functions' attempts.
         refusals: Asked in turn before anything is done; each may raise an ApiError.
         checks: By service; each says whether moto has anything left to do.
@@ -55,6 +59,7 @@ class Endpoint:
     def __init__(self, account: str, turns: Interleaving | None = None) -> None:
         self.account = account
         self.callers: dict[str, str] = {}
+        self.roles: Mapping[str, AssumedRole] = {}
         self.tally = Tally()
         self.refusals: list[Refuse] = []
         self.checks: dict[str, Check] = {}
@@ -66,8 +71,15 @@ class Endpoint:
     def serve(self, operation: str, parameters: Mapping[str, Any], request: AWSPreparedRequest) -> AWSResponse:
         """Answer one attempt."""
         key, region, service = _signature(request)
+        role = self.roles.get(key)
         call = Call(
-            service=service, operation=operation, parameters=parameters, region=region, caller=self.callers.get(key)
+            service=service,
+            operation=operation,
+            parameters=parameters,
+            region=region,
+            account=self.account if role is None else role.account,
+            caller=self.callers.get(key) if role is None else role.caller,
+            role=role,
         )
         if self.turns is not None:
             self.turns.pause()
@@ -82,6 +94,8 @@ class Endpoint:
             return response
 
     def _response(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
+        if call.role is not None and _text(request.headers.get("X-Amz-Security-Token")) != call.role.token:
+            raise ApiError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
         for refuse in self.refusals:
             refuse(call)
         if call.name in self.answers:
@@ -89,7 +103,7 @@ class Endpoint:
         check = self.checks.get(call.service)
         if check is not None and not check(call):
             return _serialized(call, request, {})
-        request.headers["x-moto-account-id"] = self.account
+        request.headers["x-moto-account-id"] = call.account
         # moto reads the partition from the region in the host name, and IAM's in GovCloud has none.
         request.url = request.url.replace("//iam.us-gov.", "//iam.us-gov-west-1.")
         answered = botocore_stubber.process_request(request)
@@ -100,8 +114,7 @@ class Endpoint:
 
 
 def _signature(request: AWSPreparedRequest) -> tuple[str, str, str]:
-    header = request.headers.get("Authorization", b"")
-    found = _CREDENTIAL.search(header.decode() if isinstance(header, bytes) else header)
+    found = _CREDENTIAL.search(_text(request.headers.get("Authorization")))
     if not found:
         raise NetworkClosedError(f"an unsigned request to {request.url}")
     return found[1], found[2], found[3]
@@ -130,10 +143,11 @@ def _refused(call: Call, request: AWSPreparedRequest, error: ApiError) -> AWSRes
 
 
 def _protocol(call: Call, request: AWSPreparedRequest) -> str:
-    content_type = request.headers.get("Content-Type", b"")
-    return determine_request_protocol(
-        get_service_model(call.service), content_type.decode() if isinstance(content_type, bytes) else content_type
-    )
+    return determine_request_protocol(get_service_model(call.service), _text(request.headers.get("Content-Type")))
+
+
+def _text(header: bytes | str | None) -> str:
+    return header.decode() if isinstance(header, bytes) else header or ""
 
 
 def _http(request: AWSPreparedRequest, status: int, headers: Mapping[str, Any], body: Any) -> AWSResponse:

@@ -150,5 +150,5 @@ def _is_principal(element: Any, principal: Sequence[str]) -> bool:
 def _same_account(name: str, principal: Sequence[str]) -> bool:
     """An account (`123456789012`, or its root) stands for every principal of the account."""
     account = name.split(":")[4] if name.startswith("arn:") and name.endswith(":root") else name
-    whole = Text(((f"arn:aws:iam::{account}:", False), ("*", True)))
+    whole = Text((("arn:", False), ("*", True), (f":iam::{account}:", False), ("*", True)))
     return account.isdigit() and any(arn_like(whole)(arn) for arn in principal)

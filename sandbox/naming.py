@@ -16,7 +16,7 @@ STREAM_LABEL: Final = "2026-01-01T00:00:00.000"
 class Form:
     """How resources of one type are named: the property that holds the name, `Ref`, and the attributes.
 
-    Each is a format string over partition, region, account, suffix, name, path, uuid, id and short.
+    Each is a format string over partition, region, account, suffix, name, path, bus, uuid, id and short.
     """
 
     name_property: str
@@ -94,7 +94,8 @@ _FORMS: Final[Mapping[str, Form]] = {
         "Name", "{name}", {"Arn": "arn:{partition}:scheduler:{region}:{account}:schedule/default/{name}"}
     ),
     "AWS::Lambda::Function": _plain("lambda", "function:", "FunctionName"),
-    "AWS::Events::Rule": _plain("events", "rule/", "Name"),
+    "AWS::Events::EventBus": _plain("events", "event-bus/", "Name"),
+    "AWS::Events::Rule": _plain("events", "rule/{bus}", "Name"),
     "AWS::Pipes::Pipe": _plain("pipes", "pipe/", "Name"),
     "AWS::CloudWatch::Alarm": _plain("cloudwatch", "alarm:", "AlarmName"),
     "AWS::CloudWatch::Dashboard": Form("DashboardName", "{name}", {}),
@@ -135,7 +136,7 @@ class Place:
 
 def naming_properties(resource_type: str) -> tuple[str, ...]:
     """The properties that a resource's name and ARN depend on."""
-    return (_FORMS.get(resource_type, _NAME_ONLY).name_property, "Path", "FifoQueue")
+    return (_FORMS.get(resource_type, _NAME_ONLY).name_property, "Path", "FifoQueue", "EventBusName")
 
 
 def ref_of(place: Place, logical_id: str, resource: Mapping[str, Any]) -> str:
@@ -155,6 +156,12 @@ def attribute_of(place: Place, logical_id: str, resource: Mapping[str, Any], att
     return known[attribute].format_map(_values(place, logical_id, resource))
 
 
+def bus_arn(place: Place, name: str) -> str:
+    """The ARN of an event bus of a place; `name` is its name, or the ARN already."""
+    whole = f"arn:{place.partition}:events:{place.region}:{place.account}:event-bus/{name}"
+    return name if name.startswith("arn:") else whole
+
+
 def _form(resource: Mapping[str, Any]) -> Form:
     return _FORMS.get(resource["Type"], _NAME_ONLY)
 
@@ -163,6 +170,7 @@ def _values(place: Place, logical_id: str, resource: Mapping[str, Any]) -> Mappi
     properties = resource.get("Properties", {})
     fifo = ".fifo" if properties.get("FifoQueue") in (True, "true") else ""
     unique = place.unique(logical_id)
+    bus = properties.get("EventBusName", "default").rpartition("/")[2]
     return {
         "partition": place.partition,
         "region": place.region,
@@ -170,6 +178,7 @@ def _values(place: Place, logical_id: str, resource: Mapping[str, Any]) -> Mappi
         "suffix": place.suffix,
         "name": properties.get(_form(resource).name_property, f"{place.stack_name}-{logical_id}{fifo}"),
         "path": properties.get("Path", "/"),
+        "bus": "" if bus == "default" else f"{bus}/",
         "uuid": unique,
         "id": unique.replace("-", "").upper()[:17],
         "short": unique.replace("-", "")[:10],

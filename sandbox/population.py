@@ -1,7 +1,7 @@
-"""Puts a world's principals and policies into moto's IAM, and reads them back as a person would list them."""
+"""Puts an account's principals and policies into moto's IAM, and reads them back as a person would list them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -12,7 +12,7 @@ from moto.iam.models import User as MotoUser
 
 from sandbox.documents import BadInputError
 from sandbox.managed_policies import aws_managed_document, aws_managed_path
-from sandbox.world import Document, Group, Role, World
+from sandbox.world import Account, Document, Group, Role
 
 BOUNDARY_PATH: Final = "/sandbox-boundary/"
 """Where the boundaries of a world live, which have no names of their own there."""
@@ -30,7 +30,7 @@ _TRUST: Final = {
 
 
 class Directory:
-    """The account's IAM in moto: loads a world, finds principals and policies."""
+    """An account's IAM in moto: loads what is in the account, finds principals and policies."""
 
     def __init__(self, account: str, partition: str) -> None:
         self._account = account
@@ -41,19 +41,19 @@ class Directory:
         """IAM in moto of the account."""
         return iam_backends[self._account][self._partition]
 
-    def load(self, world: World) -> None:
-        """Put the world's groups, roles and users into IAM.
+    def load(self, content: Account, region: str) -> None:
+        """Put the account's groups, roles and users into IAM; `region` is any of the partition.
 
         Raises:
             BadInputError: It names an AWS managed policy that there is not.
         """
-        for group in world.groups:
+        for group in content.groups:
             entity = self.backend.create_group(group.name, group.path)
             self._give(entity, group)
-        for role in world.roles:
+        for role in content.roles:
             self._give(self._make_role(role), role)
-        for user in world.users:
-            self._give(self._make_user(user, world.region), user)
+        for user in content.users:
+            self._give(self._make_user(user, region), user)
             for name in user.groups:
                 self.backend.add_user_to_group(name, user.name)
 
@@ -152,6 +152,16 @@ class Directory:
     def groups_of(self, entity: Entity) -> list[MotoGroup]:
         """The groups that a user is in; a role is in none."""
         return self.backend.get_groups_for_user(entity.name) if isinstance(entity, MotoUser) else []
+
+    def described(self, kind: str, name: str) -> tuple[str, Mapping[str, str], str | None]:
+        """A role's, user's or group's ARN, tags and boundary; one that is not there has the path `/`."""
+        find: dict[str, Callable[[str], Any]] = {"role": self.role, "user": self.user, "group": self.group}
+        found = find[kind](name)
+        if found is None:
+            return f"arn:{self._partition}:iam::{self._account}:{kind}/{name}", {}, None
+        boundary = self.boundary(found)
+        tags = {tag["Key"]: tag["Value"] for tag in getattr(found, "tags", None) or []}
+        return found.arn, tags, boundary.arn if boundary else None
 
     def boundary(self, entity: Entity) -> ManagedPolicy | None:
         """The principal's permissions boundary."""

@@ -62,7 +62,7 @@ def policies(sandbox: Sandbox) -> dict[str, list[dict[str, Any]]]:
     """What every principal of the world holds of its own: inline and customer managed policies."""
     held: dict[str, list[dict[str, Any]]] = {}
     for arn, _ in sandbox.world.principals:
-        entity = sandbox.directory.entity(arn)
+        entity = sandbox.accounts.directory(arn).entity(arn)
         own = own_policies(entity) if entity is not None else ()
         held[arn] = [{"name": name, "arn": policy_arn, "document": document} for name, policy_arn, document in own]
     return held

@@ -222,6 +222,14 @@ def _secret(call: Call, names: Names) -> Iterator[Requirement]:
     yield Requirement(call.name, arn)
 
 
+def _assume(call: Call, _: Names) -> Iterator[Requirement]:
+    given = call.parameters
+    context = {"sts:rolesessionname": (given["RoleSessionName"],)}
+    if "ExternalId" in given:
+        context["sts:externalid"] = (given["ExternalId"],)
+    yield Requirement("sts:AssumeRole", given["RoleArn"], context)
+
+
 def _free(_: Call, __: Names) -> Iterator[Requirement]:
     yield from ()
 
@@ -261,5 +269,6 @@ _RULES: Final[Mapping[str, Rule]] = {
     "ssm:GetParametersByPath": _parameters,
     "kms:*": _key,
     "secretsmanager:*": _secret,
+    "sts:AssumeRole": _assume,
     "sts:GetCallerIdentity": _free,
 }

@@ -1,13 +1,36 @@
 """Sessions whose credentials say who calls, and open nothing."""
 
 import functools
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import boto3
 import botocore.session
 from botocore.loaders import create_loader
+from msgspec import Struct
 
 SECRET: Final = "sandbox"  # noqa: S105 - it opens nothing
+
+
+class AssumedRole(Struct, frozen=True, kw_only=True):
+    """A function's session as another role.
+
+    `caller` is the function's logical id, `role` the role's ARN, `name` the session's, `token` what its requests must
+    carry, `policy` the session policy if one was given; the session holds until `expires`.
+    """
+
+    caller: str
+    role: str
+    name: str
+    token: str
+    expires: datetime
+    policy: Mapping[str, Any] | None = None
+
+    @property
+    def account(self) -> str:
+        """The role's account."""
+        return self.role.split(":")[4]
 
 
 @functools.cache

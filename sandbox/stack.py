@@ -20,31 +20,29 @@ from moto import mock_aws
 from moto.moto_api._internal import mock_random
 from msgspec import Struct
 
+from sandbox.accounts import Accounts
 from sandbox.authorization import Authorization
-from sandbox.bedrock import Bedrock
+from sandbox.buses import Buses
 from sandbox.clock import VirtualClock
 from sandbox.dynamodb import quickened
 from sandbox.endpoint import Endpoint, connected
-from sandbox.events import Bus
 from sandbox.http_api import HttpApi, routes_of
-from sandbox.iam import IamRules
 from sandbox.interleaving import Interleaving
 from sandbox.kms import MacKeys
 from sandbox.lambdas import Function
 from sandbox.ledger import Ledger
 from sandbox.mappings import QueueMapping, StreamMapping
+from sandbox.organization import Organization
 from sandbox.output import FUNCTION_OUTPUT
 from sandbox.pipes import Pipe
-from sandbox.population import Directory
 from sandbox.queues import DeadLetter, Queues
-from sandbox.requirements import Names
 from sandbox.schedules import Schedule
 from sandbox.secretsmanager import SecretStore
 from sandbox.sessions import session
-from sandbox.simulation import Simulator
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
 from sandbox.streams import TableStream
+from sandbox.sts import SecurityTokens
 from sandbox.subscriptions import Subscriptions
 from sandbox.template import Stack, load, transformed
 from sandbox.world import World
@@ -106,12 +104,11 @@ class Sandbox:
         self.clock = VirtualClock(self.options.now, ticking=self.options.ticking)
         self.stack: Stack = load(
             self.options.template,
-            parameters=_chosen(self.options, world.region) | dict(self.options.parameters),
+            parameters=_chosen(self.options, world) | dict(self.options.parameters),
             account=world.account,
             region=world.region,
             partition=world.partition,
         )
-        self.directory = Directory(world.account, world.partition)
         self._turns = None if self.options.seed is None else Interleaving(self.options.seed)
         self.endpoint = Endpoint(world.account, self._turns)
         self.outbox = Outbox({self.stack.ref(name): name for name in self.stack.of_type("AWS::SNS::Topic")})
@@ -136,7 +133,8 @@ class Sandbox:
         self._closing.close()
 
     def _deploy(self) -> None:
-        self.directory.load(self.world)
+        self.accounts = Accounts(self.world, self.clock.now, self.options.settle_seconds, self._partition_key)
+        self.accounts.load(self.world)
         own = session("AKIASANDBOX", self.world.region)
         self._queues = Queues(self.stack, self.clock.seconds)
         self.queues = self._queues.by_arn
@@ -166,53 +164,36 @@ class Sandbox:
 
     def _answer_calls(self) -> None:
         """Connect the stand-ins, and the checks that come before moto."""
-        bedrock = Bedrock(self.world)
-        simulator = Simulator(self.directory, self.world.scps, self.clock.now, self.options.settle_seconds)
-        rules = IamRules(self.directory)
         self.parameters = ParameterStore(self.world.account, self.world.partition)
         for name, text in self.options.allowlist.items():
             self.parameters.put(f"{self.stack.parameters['AllowlistPath']}/{name}", text)
         self.secrets = SecretStore(self.stack)
         for arn, text in self.options.secrets.items():
             self.secrets.put(arn, text)
-        names = Names(
-            account=self.world.account,
-            partition=self.world.partition,
-            principal=self._principal,
-            profile=bedrock.profile_arn,
-            partition_key=lambda table: next(each.keys[0] for each in self._tables.values() if each.name == table),
+        self.authorization = Authorization(
+            self.stack, self.accounts.names, self.clock.now, self.world.organization_of, self.accounts.scps
         )
-        self.authorization = Authorization(self.stack, names, self.clock.now)
-        self.endpoint.refusals.append(self.authorization.check)
-        self.endpoint.checks = {"iam": rules.check, "sns": self.outbox.check}
+        tokens = SecurityTokens(lambda role: self.organization.roles.get(role, {}), self.clock.now)
+        self.endpoint.roles = tokens.sessions
+        self.endpoint.refusals += [tokens.check, self.authorization.check]
+        self.endpoint.checks = {"iam": self.accounts.check, "sns": self.outbox.check}
         subscriptions = Subscriptions(self.stack, self.queues, self.authorization, self.clock)
         self.outbox.listeners.append(subscriptions.deliver)
         self.endpoint.observers = {"sns:Publish": self.outbox.record}
         answers = {
-            "iam": {**rules.answers, **simulator.answers},
-            "bedrock": bedrock.answers,
             "secretsmanager": self.secrets.answers,
             "ssm": self.parameters.answers,
             "sqs": self._queues.answers,
+            "sts": tokens.answers,
             "kms": MacKeys(self.stack).answers,
         }
         self.endpoint.answers = {
-            f"{service}:{name}": answer for service, some in answers.items() for name, answer in some.items()
+            **self.accounts.answers,
+            **{f"{service}:{name}": answer for service, some in answers.items() for name, answer in some.items()},
         }
 
-    def _principal(self, kind: str, name: str) -> tuple[str, Mapping[str, str], str | None]:
-        """A role's, user's or group's ARN, tags and boundary; one that is not there has the path `/`."""
-        find: dict[str, Callable[[str], Any]] = {
-            "role": self.directory.role,
-            "user": self.directory.user,
-            "group": self.directory.group,
-        }
-        found = find[kind](name)
-        if found is None:
-            return f"arn:{self.world.partition}:iam::{self.world.account}:{kind}/{name}", {}, None
-        boundary = self.directory.boundary(found)
-        tags = {tag["Key"]: tag["Value"] for tag in getattr(found, "tags", None) or []}
-        return found.arn, tags, boundary.arn if boundary else None
+    def _partition_key(self, table: str) -> str:
+        return next(str(each.keys[0]) for each in self._tables.values() if each.name == table)
 
     def _make_functions(self) -> None:
         root = self.options.template.resolve().parent
@@ -224,7 +205,12 @@ class Sandbox:
         self.endpoint.callers = {function.access_key: function.logical_id for function in functions}
 
     def _connect(self) -> None:
-        self.bus = Bus(self.stack, self.queues, self.authorization)
+        self._buses = Buses(self.authorization)
+        self._buses.add(self.stack, self.queues)
+        folder = self.options.template.resolve().parent / "stacks"
+        self.organization = Organization(
+            self.world, self.stack, folder, self._buses, self.authorization, self.clock.seconds
+        )
         self._queue_mappings: list[QueueMapping] = []
         steps: list[Callable[[], bool]] = []
         by_reference = {
@@ -275,8 +261,8 @@ class Sandbox:
         return self.stack.outputs["ApprovalUrl"]
 
     def put(self, event: Mapping[str, Any]) -> bool:
-        """Hand an event to EventBridge; whether a rule matched it."""
-        matched = self.bus.put(event)
+        """Hand an event to EventBridge, in its account and region; whether a rule matched it."""
+        matched = self.organization.put(event)
         self.matched += matched
         return matched
 
@@ -306,9 +292,15 @@ class Sandbox:
         """Every message that nothing will handle any more."""
         read = {mapping.queue.arn for mapping in self._queue_mappings}
         aside = self._queues.without_reader(read)
-        return [letter for queue in aside for letter in queue.dead_letters()] + self.bus.lost
+        letters = [letter for queue in aside for letter in queue.dead_letters()]
+        return [*letters, *self.organization.failures, *self._buses.lost]
 
 
-def _chosen(options: Options, region: str) -> dict[str, str]:
-    declared = transformed(options.template.read_text(encoding="utf-8"), region).get("Parameters", {})
-    return {name: value for name, value in CHOICES.items() if name in declared}
+def _chosen(options: Options, world: World) -> dict[str, str]:
+    """What the sandbox chooses for those parameters that the template has."""
+    declared = transformed(options.template.read_text(encoding="utf-8"), world.region).get("Parameters", {})
+    organization = {
+        "OrganizationId": world.organization_of(world.account) or "",
+        "EnrolledAccounts": ",".join(account for account, member in world.accounts.items() if member.enrolled),
+    }
+    return {name: value for name, value in (CHOICES | organization).items() if value and name in declared}

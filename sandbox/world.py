@@ -1,7 +1,7 @@
-"""The world file: which principals, policies, inference profiles and models there are in the account.
+"""The world file: which principals, policies, inference profiles and models there are in the accounts.
 
 ```yaml
-account: "123456789012"
+account: "123456789012"      # where the service is deployed: the hub
 region: us-east-1
 roles:
   - name: llm-app
@@ -9,6 +9,13 @@ roles:
 inference_profiles:
   us-east-1:
     - {id: us.amazon.nova-2-lite-v1:0, type: SYSTEM_DEFINED, models: [...]}
+organization: o-example12345 # the next two only where there are other accounts
+accounts:
+  "111122223333":
+    name: research
+    regions: [us-east-1, eu-central-1]
+    roles: [...]
+    inference_profiles: {eu-central-1: [...]}
 ```
 What is not listed does not exist. An unknown key is an error.
 """
@@ -25,10 +32,13 @@ from msgspec import Struct
 from sandbox.documents import BadInputError, read_document
 
 DEFAULT_WORLD: Final = Path(__file__).parent / "worlds" / "default.yaml"
+DEFAULT_ORGANIZATION: Final = "o-example12345"
+"""The organization of a world that has several accounts and does not say."""
 
 _NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
 _PATH = re.compile(r"/([\x21-\x7e]*/)?")
 _ACCOUNT = re.compile(r"\d{12}")
+_ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
 
 _PARTITIONS: Final = {
     "cn-": "aws-cn",
@@ -85,11 +95,16 @@ class FoundationModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     inference_types: tuple[str, ...] = ()
 
 
-class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account as it is before the first event. Maps by region hold what Bedrock has there."""
+class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is in an account, before the first event. Maps by region hold what Bedrock has there.
 
-    account: str
-    region: str = "us-east-1"
+    `name` is what the organization calls it. `regions` are those whose denials are forwarded to the hub: where
+    stacks/region.yaml is deployed in the hub's own account, and stacks/member.yaml in a member's; without, all are.
+    `scps` are service control policies beside an implied FullAWSAccess: the hub's hold for every account.
+    """
+
+    name: str = ""
+    regions: tuple[str, ...] | None = None
     groups: tuple[Group, ...] = ()
     roles: tuple[Role, ...] = ()
     users: tuple[User, ...] = ()
@@ -97,17 +112,56 @@ class World(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     inference_profiles: dict[str, tuple[InferenceProfile, ...]] = {}
     foundation_models: dict[str, tuple[FoundationModel, ...]] = {}
 
+    def principals_of(self, account: str, partition: str) -> Iterator[tuple[str, Role]]:
+        """Every role and user with its IAM ARN, in the file's order."""
+        for kind, members in (("role", self.roles), ("user", self.users)):
+            for member in members:
+                yield f"arn:{partition}:iam::{account}:{kind}{member.path}{member.name}", member
+
+
+class Member(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another account than the hub's.
+
+    `enrolled` is whether the hub's parameter EnrolledAccounts names it. `stack` is whether stacks/member.yaml is
+    deployed there at all; with the hub's region not among its `regions`, its rules are there and its roles are not.
+    `organization` is another than the world's for an account that does not belong to it.
+    """
+
+    enrolled: bool = True
+    stack: bool = True
+    organization: str | None = None
+
+
+class World(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account of the hub, with the organization's other accounts by their ids."""
+
+    account: str
+    region: str = "us-east-1"
+    organization: str | None = None
+    accounts: dict[str, Member] = {}
+
     @property
     def partition(self) -> str:
         """The partition of the account's home region."""
         return partition_of(self.region)
 
     @property
+    def everywhere(self) -> dict[str, Account]:
+        """Every account by its id, the hub's first."""
+        return {self.account: self, **self.accounts}
+
+    @property
     def principals(self) -> Iterator[tuple[str, Role]]:
-        """Every role and user with its IAM ARN, in the file's order."""
-        for kind, members in (("role", self.roles), ("user", self.users)):
-            for member in members:
-                yield f"arn:{self.partition}:iam::{self.account}:{kind}{member.path}{member.name}", member
+        """Every role and user of every account with its IAM ARN, in the file's order."""
+        for account, content in self.everywhere.items():
+            yield from content.principals_of(account, self.partition)
+
+    def organization_of(self, account: str) -> str | None:
+        """The organization that an account belongs to; None for one that belongs to none, or does not exist."""
+        own = self.organization or (DEFAULT_ORGANIZATION if self.accounts else None)
+        if account in self.accounts:
+            return self.accounts[account].organization or own
+        return own if account == self.account else None
 
 
 def partition_of(region: str) -> str:
@@ -142,19 +196,38 @@ def parse_world(content: Any, name: str = "world") -> World:
 def _problems(world: World) -> Iterator[str]:
     if not _ACCOUNT.fullmatch(world.account):
         yield f"account is {world.account!r}: it must be 12 digits"
-    for kind, members in (("group", world.groups), ("role", world.roles), ("user", world.users)):
+    if world.account in world.accounts:
+        yield f"accounts: {world.account} is the hub itself"
+    yield from _account_problems(world)
+    for account, member in world.accounts.items():
+        yield from (f"accounts, {account}: {problem}" for problem in _member_problems(account, member))
+    for organization in (world.organization, *(member.organization for member in world.accounts.values())):
+        if organization is not None and not _ORGANIZATION.fullmatch(organization):
+            yield f"organization is {organization!r}: it must be o- and 10 to 32 small letters and digits"
+
+
+def _member_problems(account: str, member: Member) -> Iterator[str]:
+    if not _ACCOUNT.fullmatch(account):
+        yield "an account's id has 12 digits"
+    if not member.stack and member.regions is not None:
+        yield "regions are those of its stack, which it does not have"
+    yield from _account_problems(member)
+
+
+def _account_problems(content: Account) -> Iterator[str]:
+    for kind, members in (("group", content.groups), ("role", content.roles), ("user", content.users)):
         yield from _name_problems(kind, members)
         for member in members:
             for policy, document in [*member.inline.items(), *member.managed.items()]:
                 if isinstance(document, dict):
                     yield from _document_problems(f"{kind} {member.name}, policy {policy}", document)
-    groups = {group.name for group in world.groups}
-    for user in world.users:
+    groups = {group.name for group in content.groups}
+    for user in content.users:
         yield from (f"user {user.name}: no group {name}" for name in user.groups if name not in groups)
-    for index, document in enumerate(world.scps):
+    for index, document in enumerate(content.scps):
         yield from _document_problems(f"scps[{index}]", document)
-    yield from _managed_problems([*world.groups, *world.roles, *world.users])
-    for region, profiles in world.inference_profiles.items():
+    yield from _managed_problems([*content.groups, *content.roles, *content.users])
+    for region, profiles in content.inference_profiles.items():
         yield from _repeated(f"inference_profiles in {region}", (profile.id for profile in profiles))
 
 

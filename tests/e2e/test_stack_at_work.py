@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from sandbox.buses import ALL_MANAGEMENT_EVENTS
 from sandbox.demonstration import repeated
-from sandbox.events import ALL_MANAGEMENT_EVENTS
 from sandbox.intrinsics import TemplateError
 from sandbox.report import report
 from sandbox.running import Given, handle, read_events, time_after
