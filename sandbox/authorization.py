@@ -61,8 +61,15 @@ class Authorization:
         self.add(stack)
 
     def add(self, stack: Stack) -> None:
-        """Let the policies of another stack count as well."""
-        self._roles |= identity_policies(stack)
+        """Let the policies of another stack count as well.
+
+        Raises:
+            TemplateError: It makes a role that is already there: IAM knows no regions.
+        """
+        roles = identity_policies(stack)
+        for arn in sorted(roles.keys() & self._roles.keys()):
+            raise TemplateError(f"{stack.place.stack_name}: {arn} already exists")
+        self._roles |= roles
         self._resources |= resource_policies(stack)
 
     def check(self, call: Call) -> None:

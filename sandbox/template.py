@@ -120,10 +120,12 @@ def load(  # noqa: PLR0913 - a deployment has these coordinates, and callers nam
     return _Resolution(document, place, parameter_values(document.get("Parameters", {}), parameters)).stack()
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def transformed(text: str, region: str) -> Mapping[str, Any]:
     """The template's text as plain CloudFormation. The value is shared: read it, never change it."""
-    document = yaml.load(text, Loader=_TemplateReader)  # noqa: S506 - a SafeLoader, by its base class
+    document: Mapping[str, Any] = yaml.load(text, Loader=_TemplateReader)  # noqa: S506 - a SafeLoader, by its base
+    if "Transform" not in document:
+        return document
     for resource in document["Resources"].values():
         code = _CODE.get(resource["Type"])
         if code:

@@ -29,6 +29,31 @@ def test_a_principals_arn_has_its_path(tmp_path: Path) -> None:
     ]
 
 
+def test_every_account_has_its_principals(tmp_path: Path) -> None:
+    """The hub's principals come first, then each member's, under its own account."""
+    member = {"111122223333": {"roles": [{"name": "a"}]}}
+    world = read_world(written(tmp_path, users=[{"name": "u"}], accounts=member))
+    assert [arn for arn, _ in world.principals] == [
+        "arn:aws:iam::123456789012:user/u",
+        "arn:aws:iam::111122223333:role/a",
+    ]
+
+
+def test_who_belongs_to_the_organization(tmp_path: Path) -> None:
+    """Accounts are of one organization unless they say otherwise; a world of one account is of none."""
+    members = {"111122223333": {}, "444455556666": {"organization": "o-another12345"}}
+    world = read_world(written(tmp_path, accounts=members))
+    asked = ["123456789012", "111122223333", "444455556666", "777788889999"]
+    assert [world.organization_of(account) for account in asked] == [
+        "o-example12345",
+        "o-example12345",
+        "o-another12345",
+        None,
+    ]
+    assert read_world(written(tmp_path)).organization_of("123456789012") is None
+    assert read_world(written(tmp_path, organization="o-mine123456")).organization_of("123456789012") == "o-mine123456"
+
+
 def test_the_shipped_world_is_good() -> None:
     """The world that is taken when none is given can be read, and has a profile in more than one region."""
     assert len(read_world(DEFAULT_WORLD).inference_profiles) > 1
@@ -57,6 +82,15 @@ def test_the_shipped_world_is_good() -> None:
             {"inference_profiles": {"us-east-1": [{"id": "x", "type": "APPLICATION", "models": []}] * 2}},
             "x is there 2 times",
         ),
+        ({"accounts": {"111122223333": {"rols": []}}}, "unknown field `rols`"),
+        ({"accounts": {"1111": {}}}, "accounts, 1111: an account's id has 12 digits"),
+        ({"accounts": {"123456789012": {}}}, "123456789012 is the hub itself"),
+        (
+            {"accounts": {"111122223333": {"users": [{"name": "u", "groups": ["g"]}]}}},
+            "111122223333: user u: no group g",
+        ),
+        ({"accounts": {"111122223333": {"stack": False, "regions": []}}}, "regions are those of its stack"),
+        ({"accounts": {"111122223333": {"organization": "other"}}}, "organization is 'other'"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, parts: dict[str, Any], told: str) -> None:
