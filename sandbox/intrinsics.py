@@ -146,6 +146,9 @@ class Intrinsics:
                 return all(self._test(part) for part in argument)
             case "Fn::Or":
                 return any(self._test(part) for part in argument)
+            case "Fn::EachMemberEquals":
+                members, wanted = (self.resolve(value) for value in argument)
+                return all(member == wanted for member in members)
         raise TemplateError(f"{function} is no condition function")
 
     def _get_att(self, argument: Any) -> Any:

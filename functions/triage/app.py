@@ -14,6 +14,7 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.refusals import RefusedQueue
 from bedrock_remediator.clock import SystemClock
+from bedrock_remediator.core.enrolment import READ_ROLE
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import TriageSettings
@@ -25,7 +26,8 @@ settings = TriageSettings.read()
 
 @cache
 def _triage(home: str) -> Triage:
-    clients, clock, policy = Clients(home), SystemClock(), settings.policy
+    clock, policy = SystemClock(), settings.policy
+    clients = Clients(home, enrolled=policy.enrolled_accounts, role=READ_ROLE, clock=clock)
     iam = IamReader(clients.iam, clock)
     return Triage(
         ledger=Ledger(clients.dynamodb, policy.ledger_table, clock),
@@ -35,6 +37,7 @@ def _triage(home: str) -> Triage:
         refuse=RefusedQueue(lambda: clients.sqs, settings.refused_queue_url),
         settings=policy,
         clock=clock,
+        reaches=clients.reaches,
     )
 
 

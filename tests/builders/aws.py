@@ -49,16 +49,19 @@ class FakeIam:
         self.answers: Any = changes.get("answers", "allowed")
         self.tags: dict[str, str] = changes.get("tags", {})
         self.path = changes.get("path")
+        self.trouble: Exception | None = changes.get("trouble")
         self.asked: list[str] = []
 
     def principal(self, principal: Principal) -> tuple[Principal, str] | None:
         """The principal with its true path."""
         self.asked.append("principal")
+        self._may_fail()
         return (self._true(principal), "AROAEXAMPLEROLE000001") if self.exists else None
 
     def identity(self, principal: Principal) -> Identity | None:
         """The principal with its policies."""
         self.asked.append("identity")
+        self._may_fail()
         if not self.exists:
             return None
         return Identity(
@@ -68,6 +71,10 @@ class FakeIam:
             tags=self.tags,
             holdings=self.holdings,
         )
+
+    def _may_fail(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     def simulate(
         self,

@@ -33,6 +33,9 @@ class Service:
         self.probes = ProbeLimits()
         self.allowlist = Allowlist(rules=(), problems=())
         self.refused: list[tuple[str, str]] = []
+        self.home = make.ACCOUNT
+        self.enrolled: tuple[str, ...] = ()
+        self.reached: set[str] = set()
 
     def read(self) -> Allowlist:
         """The allowlist."""
@@ -55,15 +58,17 @@ class Service:
             grantable_principals=("arn:aws:iam::*:role/*",),
             default_grant_days=self.default_grant_days,
             probes=self.probes,
+            enrolled_accounts=self.enrolled,
         )
         return Triage(
             ledger=self.ledger,
-            investigation=Investigation(home=make.ACCOUNT, iam=self.iam, profiles=self.profiles, policy=settings),
+            investigation=Investigation(home=self.home, iam=self.iam, profiles=self.profiles, policy=settings),
             principals=self.iam,
             allowlists=self,
             refuse=lambda body, reason: self.refused.append((body, reason)),
             settings=settings,
             clock=self.clock,
+            reaches=self.reached.__contains__,
         )
 
     def handle(self, *events: dict[str, Any]) -> dict[str, int]:

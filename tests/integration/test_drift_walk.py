@@ -9,8 +9,7 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.clients import NotEnrolledError
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.arn import Principal

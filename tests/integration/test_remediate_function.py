@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "PAUSED": "false",
     "POLICY_STRATEGY": "managed",
     "ALLOWLIST_PATH": "/bedrock-access-remediator/allowlist",
+    "ENROLLED_ACCOUNTS": "",
     "EXTRA_ACTIONS": "bedrock:UseInferenceProfile",
     "GRANTABLE_PRINCIPALS": ALL_ROLES,
     "DEFAULT_GRANT_DAYS": "0",

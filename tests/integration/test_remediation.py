@@ -1,13 +1,13 @@
 """From an approved row to a policy that works, and back: on moto's IAM and DynamoDB, under the strategy `managed`."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError, Ledger
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
@@ -241,6 +241,21 @@ class TestRevoking:
         edited = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "bedrock:*", "Resource": "*"}]}'
         iam.create_policy_version(PolicyArn=row.written.policies[0], PolicyDocument=edited, SetAsDefault=True)
         with pytest.raises(RevocationError, match="edited"):
+            world.revoke(row)
+        assert world.stored(row).state is State.REVOKING
+
+    @pytest.mark.parametrize("trouble", [NotEnrolledError(ACCOUNT), RoleMissingError(ACCOUNT, "arn:of:role")])
+    def test_an_account_out_of_reach_is_not_called_revoked(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    ) -> None:
+        """What stands there cannot be seen from here: the row stays in revoking, and the message says why."""
+        row = world.grant(world.role())
+
+        def refuse(_: object) -> NoReturn:
+            raise trouble
+
+        monkeypatch.setattr(world.reader, "principal", refuse)
+        with pytest.raises(RevocationError, match=str(trouble)):
             world.revoke(row)
         assert world.stored(row).state is State.REVOKING
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError, Ledger
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
@@ -289,6 +289,30 @@ def test_a_role_known_by_its_session_alone_is_filed_under_its_true_path(service:
     service.handle(denial(userIdentity=make.role_identity(sessionContext=None)))
     assert service.row().principal == make.ROLE
     assert service.handle(denial()) == {"repeat": 1}
+
+
+@pytest.mark.parametrize("code", ["account_not_enrolled", "member_role_missing"])
+def test_an_account_out_of_reach_is_advice_though_the_roles_path_is_unknown(
+    service: Service, denial: Denials, code: str
+) -> None:
+    """The look for the path fails there too, and must not send the message round and round."""
+    service.home, missing = "444455556666", code == "member_role_missing"
+    service.enrolled = ("*",) if missing else ()
+    service.iam.trouble = RoleMissingError(make.ACCOUNT, "arn:of:role") if missing else NotEnrolledError(make.ACCOUNT)
+    summary = service.triage().handle({"1": json.dumps(denial(userIdentity=make.role_identity(sessionContext=None)))})
+    assert not summary.failed
+    assert [row.reason_code for row in summary.opened] == [code]
+
+
+def test_a_role_that_is_deployed_ends_the_rest(service: Service, denial: Denials) -> None:
+    """Denials are only counted while the role is missing; the first one after that is looked into."""
+    service.home, service.enrolled = "444455556666", ("*",)
+    service.iam.trouble = RoleMissingError(make.ACCOUNT, "arn:of:role")
+    assert service.handle(denial()) == {"reported": 1}
+    assert service.handle(denial()) == {"repeat": 1}
+    service.iam.trouble = None
+    service.reached.add(make.ACCOUNT)
+    assert service.handle(denial()) == {"pending": 1}
 
 
 def test_trouble_with_one_denial_fails_only_its_messages(service: Service, denial: Denials) -> None:

@@ -30,6 +30,8 @@ EVERYTHING = {
     "SlackApprovers": "U0123, S0456",
     "AmazonQTopic": "true",
     "DigestSchedule": "cron(0 7 ? * MON-FRI *)",
+    "OrganizationId": "o-exampleorgid",
+    "EnrolledAccounts": "444455556666,777788889999",
 }
 """What switches on everything that has a condition."""
 

@@ -110,11 +110,12 @@ def test_the_defaults_are_good_settings(stack: Stack, function: str) -> None:
 
 
 def check_environment(given: Mapping[str, str], function: str) -> None:
-    """What is set is what is read."""
+    """What is set is what is read; the SDK reads one itself, with which older ones ask STS in their own region too."""
     recorder = Recorder(given)
     READERS[function](recorder)
+    assert given.get("AWS_STS_REGIONAL_ENDPOINTS") == ("regional" if "ENROLLED_ACCOUNTS" in given else None)
     powertools = {name for name in given if name.startswith("POWERTOOLS_")}
-    assert recorder.read == set(given) - powertools
+    assert recorder.read == set(given) - powertools - {"AWS_STS_REGIONAL_ENDPOINTS"}
     # And not POWERTOOLS_LOGGER_LOG_EVENT: approve's events hold tokens and cookies.
     assert powertools == {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -143,6 +144,8 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
         ProbeProfiles="4",
         ProbeWindowMinutes="90",
         UnknownCallerAsks="false",
+        OrganizationId="o-exampleorgid",
+        EnrolledAccounts="444455556666,777788889999",
     )
     upkeep = UpkeepSettings.read(variables(stack, "UpkeepFunction"))
     triage = TriageSettings.read(variables(stack, "TriageFunction"))
@@ -165,6 +168,7 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
                 "PROBE_PROFILES": "4",
                 "PROBE_WINDOW_MINUTES": "90",
                 "UNKNOWN_CALLER_ASKS": "false",
+                "ENROLLED_ACCOUNTS": "444455556666,777788889999",
             }
         )
     )

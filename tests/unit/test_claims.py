@@ -8,8 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.clients import NotEnrolledError
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.core.allowlist import parse
 from bedrock_remediator.core.arn import Principal
@@ -156,6 +155,11 @@ Change = Callable[[Setup], object]
             lambda it: setattr(it.identities, "trouble", NotEnrolledError("444455556666")),
             State.FAILED,
             "account_not_enrolled",
+        ),
+        (
+            lambda it: setattr(it.identities, "trouble", RoleMissingError("444455556666", "arn:of:role")),
+            State.FAILED,
+            "member_role_missing",
         ),
     ],
 )

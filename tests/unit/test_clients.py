@@ -1,59 +1,223 @@
-"""Clients are made when they are first used, and kept."""
+"""Clients are made when they are first used, and kept; in member accounts they are a role's there."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
-from bedrock_remediator.aws.clients import Clients, NotEnrolledError
+from bedrock_remediator.aws.clients import Clients
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
+from bedrock_remediator.core.enrolment import READ_ROLE, WRITE_ROLE
+from tests.builders.clocks import StoppedClock
 
 HOME = "123456789012"
+MEMBER = "444455556666"
+OTHER = "777788889999"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class Client:
+    """A client: what it was made with, and STS's one operation."""
+
+    def __init__(self, aws: "Aws", service: str, region: str | None, keys: Mapping[str, str]) -> None:
+        self.service = service
+        self.region = region
+        self.keys = keys
+        self.meta = SimpleNamespace(events=self)
+        self._aws = aws
+
+    def register(self, event: str, watch: Any) -> None:
+        """Keep what wants to hear of answers."""
+        assert event == "after-call"
+        self.hear = watch
+
+    def assume_role(self, **asked: Any) -> Mapping[str, Any]:
+        """Credentials that say how often the role was asked for."""
+        self._aws.assumed.append(asked)
+        if self._aws.refusal:
+            raise ClientError({"Error": {"Code": self._aws.refusal, "Message": "no"}}, "AssumeRole")
+        lasting = timedelta(seconds=asked["DurationSeconds"])
+        return {
+            "Credentials": {
+                "AccessKeyId": f"ASIA{len(self._aws.assumed)}",
+                "SecretAccessKey": "secret",
+                "SessionToken": "token",
+                "Expiration": self._aws.clock.now() + lasting,
+            }
+        }
+
+
+class Aws:
+    """Takes boto3's place: remembers the clients that were made and the roles that were assumed."""
+
+    def __init__(self) -> None:
+        self.clock = StoppedClock(NOW)
+        self.made: list[Client] = []
+        self.assumed: list[Mapping[str, Any]] = []
+        self.refusal: str | None = None
+
+    def clients(self, *enrolled: str, role: str = READ_ROLE) -> Clients:
+        """The clients of a function whose service works in these accounts."""
+        return Clients(HOME, enrolled=enrolled, role=role, clock=self.clock)
+
+    @property
+    def services(self) -> list[tuple[str, str | None]]:
+        """(service, region) of every client made, in order."""
+        return [(client.service, client.region) for client in self.made]
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
-    """The (service, region) of every client made."""
-    made: list[tuple[str, str | None]] = []
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """AWS, as far as clients see it."""
+    aws = Aws()
 
     class Session:
-        def client(self, service: str, region_name: str | None = None, **_: object) -> object:
-            made.append((service, region_name))
-            return object()
+        region_name = "us-east-1"
+
+        def get_partition_for_region(self, region: str) -> str:
+            return "aws-cn" if region.startswith("cn-") else "aws"
+
+        def client(self, service: str, region_name: str | None = None, config: object = None, **keys: str) -> Client:
+            assert config is not None
+            client = Client(aws, service, region_name, keys)
+            aws.made.append(client)
+            return client
 
     monkeypatch.setattr(boto3.session, "Session", Session)
-    return made
+    return aws
 
 
-def test_nothing_is_made_before_it_is_used(made: list[tuple[str, str | None]]) -> None:
+def test_nothing_is_made_before_it_is_used(aws: Aws) -> None:
     """An environment that handles a refused denial never pays for IAM."""
-    clients = Clients(HOME)
-    assert made == []
+    clients = aws.clients()
+    assert aws.made == []
     assert clients.dynamodb is clients.dynamodb
-    assert made == [("dynamodb", None)]
+    assert aws.services == [("dynamodb", None)]
 
 
-def test_each_client_is_made_once(made: list[tuple[str, str | None]]) -> None:
-    """Every service has one client, Bedrock one a region."""
-    clients = Clients(HOME)
+def test_each_client_is_made_once(aws: Aws) -> None:
+    """Every service has one client, Bedrock one a region; in the home account none needs STS."""
+    clients = aws.clients(MEMBER)
     for _ in range(2):
         assert all((clients.sns, clients.sqs, clients.ssm, clients.kms, clients.secretsmanager, clients.iam(HOME)))
         assert clients.bedrock(HOME, "us-east-1") is not clients.bedrock(HOME, "eu-west-1")
     services = ["bedrock", "bedrock", "iam", "kms", "secretsmanager", "sns", "sqs", "ssm"]
-    assert sorted(service for service, _ in made) == services
-    assert ("bedrock", "eu-west-1") in made
+    assert sorted(service for service, _ in aws.services) == services
+    assert ("bedrock", "eu-west-1") in aws.services
+    assert not any(client.keys for client in aws.made)
 
 
-def test_clients_of_regions_are_bounded(made: list[tuple[str, str | None]]) -> None:
-    """The region comes from an event, so the number of clients that are kept has an end."""
-    clients = Clients(HOME)
-    for number in range(40):
+def test_clients_of_accounts_and_regions_are_bounded(aws: Aws) -> None:
+    """Both come from an event, so the number of clients that are kept has an end; the longest unused one goes."""
+    clients = aws.clients()
+    kept = clients.bedrock(HOME, "eu-west-1")
+    for number in range(100):
         clients.bedrock(HOME, f"us-east-{number}")
-    assert len(clients._bedrock) == 16
+        assert clients.bedrock(HOME, "eu-west-1") is kept
+    assert len(clients._kept) == 64
 
 
 @pytest.mark.parametrize("service", ["iam", "bedrock"])
-def test_other_accounts_are_refused(made: list[tuple[str, str | None]], service: str) -> None:
-    """There is a way into the home account only, and the error names the other one."""
-    clients = Clients(HOME)
+def test_accounts_that_are_not_enrolled_are_refused(aws: Aws, service: str) -> None:
+    """Nothing is asked of AWS, and the error names the account."""
+    clients = aws.clients(MEMBER)
     with pytest.raises(NotEnrolledError) as refusal:
-        clients.iam("111122223333") if service == "iam" else clients.bedrock("111122223333", "us-east-1")
-    assert refusal.value.account == "111122223333"
-    assert made == []
+        clients.iam(OTHER) if service == "iam" else clients.bedrock(OTHER, "us-east-1")
+    assert refusal.value.account == OTHER
+    assert aws.made == []
+
+
+@pytest.mark.parametrize("enrolled", [MEMBER, "*"])
+def test_a_member_accounts_clients_are_its_roles(aws: Aws, enrolled: str) -> None:
+    """One call of STS serves IAM and Bedrock in every region of the account."""
+    clients = aws.clients(enrolled, role=WRITE_ROLE)
+    made: list[Any] = [
+        clients.iam(MEMBER),
+        clients.bedrock(MEMBER, "eu-central-1"),
+        clients.bedrock(MEMBER, "eu-west-1"),
+    ]
+    assert [(client.service, client.region) for client in made] == [
+        ("iam", None),
+        ("bedrock", "eu-central-1"),
+        ("bedrock", "eu-west-1"),
+    ]
+    keys = {"aws_access_key_id": "ASIA1", "aws_secret_access_key": "secret", "aws_session_token": "token"}
+    assert all(client.keys == keys for client in made)
+    assert aws.assumed == [
+        {
+            "RoleArn": f"arn:aws:iam::{MEMBER}:role/bedrock-access-remediator-stack/bedrock-access-remediator-write",
+            "RoleSessionName": "bedrock-access-remediator",
+            "DurationSeconds": 3600,
+        }
+    ]
+
+
+def test_every_account_has_credentials_of_its_own(aws: Aws) -> None:
+    """What one account gave never signs a call in another."""
+    clients = aws.clients("*")
+    first: Any = clients.iam(MEMBER)
+    second: Any = clients.iam(OTHER)
+    assert first.keys["aws_access_key_id"] != second.keys["aws_access_key_id"]
+    assert clients.iam(MEMBER) is first
+
+
+def test_credentials_are_renewed_before_they_expire(aws: Aws) -> None:
+    """Ten minutes before, longer than any function runs."""
+    clients = aws.clients(MEMBER)
+    first = clients.iam(MEMBER)
+    aws.clock.time += timedelta(minutes=50) - timedelta(seconds=1)
+    assert clients.iam(MEMBER) is first
+    aws.clock.time += timedelta(seconds=1)
+    assert clients.iam(MEMBER) is not first
+    assert len(aws.assumed) == 2
+
+
+def test_a_missing_role_is_asked_for_once_a_minute(aws: Aws) -> None:
+    """A storm of denials in an account without the role does not become a storm at STS; other accounts are served."""
+    clients = aws.clients("*")
+    aws.refusal = "AccessDenied"
+    for _ in range(3):
+        with pytest.raises(RoleMissingError) as refusal:
+            clients.iam(MEMBER)
+        assert refusal.value.account == MEMBER
+        assert not clients.reaches(MEMBER)
+    assert len(aws.assumed) == 1
+    aws.refusal = None
+    assert clients.iam(OTHER) is not None
+    aws.clock.time += timedelta(minutes=1)
+    assert clients.reaches(MEMBER)
+
+
+def test_trouble_with_sts_passes(aws: Aws) -> None:
+    """Throttling is no missing role: the next try asks again."""
+    clients = aws.clients(MEMBER)
+    aws.refusal = "Throttling"
+    with pytest.raises(RetryableError):
+        clients.iam(MEMBER)
+    aws.refusal = None
+    assert clients.iam(MEMBER) is not None
+
+
+@pytest.mark.parametrize("code", ["InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken"])
+def test_credentials_that_aws_refuses_are_got_anew(aws: Aws, code: str) -> None:
+    """A role that is deployed anew makes void what its predecessor gave."""
+    clients = aws.clients(MEMBER)
+    first: Any = clients.iam(MEMBER)
+    first.hear(parsed={"Error": {"Code": "AccessDenied"}})
+    first.hear(parsed={"Role": {}})
+    again: Any = clients.iam(MEMBER)
+    assert again is first
+    first.hear(parsed={"Error": {"Code": code}})
+    assert clients.iam(MEMBER) is not first
+
+
+def test_the_number_of_accounts_remembered_has_an_end(aws: Aws) -> None:
+    """With every account of an organization enrolled, the oldest credentials make room."""
+    clients = aws.clients("*")
+    for number in range(300):
+        clients.iam(f"{number:012}")
+    assert len(clients._members._known) == 256

@@ -25,6 +25,7 @@ ENVIRONMENT: Final = {
     "PROBE_PROFILES": "8",
     "PROBE_WINDOW_MINUTES": "60",
     "UNKNOWN_CALLER_ASKS": "true",
+    "ENROLLED_ACCOUNTS": "",
     "EXTRA_ACTIONS": "",
     "GRANTABLE_PRINCIPALS": "arn:*",
     "LEDGER_TABLE": "ledger",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import SimulationRefusedError
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.denial import Layer
@@ -29,6 +29,7 @@ def investigate(
     *,
     grantable: tuple[str, ...] = ("arn:*:iam::*:role/*", "arn:*:iam::*:user/*"),
     home: str = make.ACCOUNT,
+    enrolled: tuple[str, ...] = (),
     event: dict[str, Any] | None = None,
     **record: Any,
 ) -> Findings:
@@ -42,6 +43,7 @@ def investigate(
         extra_actions=(),
         grantable_principals=grantable,
         default_grant_days=0,
+        enrolled_accounts=enrolled,
     )
     investigation = Investigation(
         home=home, iam=iam or FakeIam(), profiles=profiles or FakeProfiles(US, GLOBAL), policy=settings
@@ -126,6 +128,22 @@ def test_an_account_that_is_not_enrolled_is_not_looked_into() -> None:
     iam, profiles = FakeIam(), FakeProfiles(US)
     assert diagnose(iam, profiles, home="444455556666").code == "account_not_enrolled"
     assert iam.asked == profiles.asked == []
+
+
+@pytest.mark.parametrize("enrolled", [make.ACCOUNT, "*"])
+def test_an_enrolled_account_is_looked_into(enrolled: str) -> None:
+    """As the account that the service runs in is."""
+    assert diagnose(home="444455556666", enrolled=(enrolled,)).code == diagnose().code
+    assert diagnose(home="444455556666", enrolled=("777788889999",)).code == "account_not_enrolled"
+
+
+def test_a_missing_role_is_said_with_its_arn() -> None:
+    """Nothing is known of the principal then, and the advice says what is missing."""
+    iam = FakeIam(trouble=RoleMissingError(make.ACCOUNT, "arn:of:role"))
+    found = investigate(iam, home="444455556666", enrolled=("*",))
+    assert (found.diagnosis.code, found.diagnosis.grantable, found.identity) == ("member_role_missing", False, None)
+    assert "arn:of:role" in found.diagnosis.reason
+    assert make.ACCOUNT in found.diagnosis.reason
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ POLICY = {
     "PAUSED": "false",
     "POLICY_STRATEGY": "managed",
     "ALLOWLIST_PATH": "/allowlist",
+    "ENROLLED_ACCOUNTS": "",
     "EXTRA_ACTIONS": "bedrock:UseInferenceProfile",
     "GRANTABLE_PRINCIPALS": "arn:aws:iam::*:role/*",
     "DEFAULT_GRANT_DAYS": "0",
@@ -66,6 +67,21 @@ SLACK_FUNCTION = {
     "MAX_GRANT_DAYS": "0",
 }
 REMEDIATE = {**POLICY, "VERIFY_SECONDS": "60", "APPROVAL_KEY_ID": "alias/approvals"}
+
+
+@pytest.mark.parametrize(
+    ("text", "accounts"), [("", ()), ("*", ("*",)), ("111122223333, 444455556666", ("111122223333", "444455556666"))]
+)
+def test_enrolled_accounts(text: str, accounts: tuple[str, ...]) -> None:
+    """None, all, or those that are named."""
+    assert RemediateSettings.read({**REMEDIATE, "ENROLLED_ACCOUNTS": text}).policy.enrolled_accounts == accounts
+
+
+@pytest.mark.parametrize("text", ["1234", "11112222333*", "o-exampleorgid"])
+def test_other_words_enrol_nothing(text: str) -> None:
+    """A pattern that looks like an account would enrol none, or too many."""
+    with pytest.raises(SettingError, match=r"^ENROLLED_ACCOUNTS"):
+        RemediateSettings.read({**REMEDIATE, "ENROLLED_ACCOUNTS": text})
 
 
 def test_approve_with_links_alone() -> None:

@@ -14,6 +14,7 @@ VARIABLES = {
     "PAUSED": "false",
     "POLICY_STRATEGY": "managed",
     "ALLOWLIST_PATH": "/bedrock-access-remediator/allowlist",
+    "ENROLLED_ACCOUNTS": "",
     "EXTRA_ACTIONS": "",
     "GRANTABLE_PRINCIPALS": "arn:aws:iam::*:role/*",
     "DEFAULT_GRANT_DAYS": "0",

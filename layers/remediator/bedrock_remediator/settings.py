@@ -19,6 +19,7 @@ Value = TypeVar("Value")
 
 _ACTION = re.compile(r"bedrock:[A-Za-z]{1,64}")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9_-]+)*|http://127\.0\.0\.1(:\d+)?")
+_ACCOUNT = re.compile(r"\d{12}|\*")
 _PARAMETER_PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 
@@ -113,11 +114,12 @@ def path(value: str) -> str:
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True):
-    """What triage and remediate must agree on.
+    """What triage, remediate and upkeep must agree on.
 
     MODE, PAUSED (true|false), POLICY_STRATEGY (managed|inline|in-place), ALLOWLIST_PATH (Parameter Store path),
     EXTRA_ACTIONS and GRANTABLE_PRINCIPALS (lists with commas; IAM ARN patterns), DEFAULT_GRANT_DAYS (0 = no expiry),
-    LEDGER_TABLE. What rules may do by themselves for one principal: PROBE_PROFILES, PROBE_WINDOW_MINUTES,
+    ENROLLED_ACCOUNTS (ids with commas, or `*`; empty: the service's own account alone), LEDGER_TABLE.
+    What rules may do by themselves for one principal: PROBE_PROFILES, PROBE_WINDOW_MINUTES,
     PRINCIPAL_GRANTS_PER_DAY (each at least 1), UNKNOWN_CALLER_ASKS (true|false).
     """
 
@@ -130,6 +132,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     grantable_principals: tuple[str, ...]
     default_grant_days: int
     probes: ProbeLimits = ProbeLimits()
+    enrolled_accounts: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -147,6 +150,10 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         for pattern in grantable:
             if not pattern.startswith("arn:"):
                 raise SettingError(f"GRANTABLE_PRINCIPALS holds {pattern!r}: only ARN patterns")
+        enrolled = environment.items("ENROLLED_ACCOUNTS")
+        for account in enrolled:
+            if not _ACCOUNT.fullmatch(account):
+                raise SettingError(f"ENROLLED_ACCOUNTS holds {account!r}: only account ids, or *")
         return cls(
             ledger_table=environment.text("LEDGER_TABLE"),
             mode=environment.read("MODE", Mode),
@@ -162,6 +169,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
                 grants_a_day=environment.read("PRINCIPAL_GRANTS_PER_DAY", positive),
                 unknown_caller_asks=environment.read("UNKNOWN_CALLER_ASKS", truth),
             ),
+            enrolled_accounts=enrolled,
         )
 
 

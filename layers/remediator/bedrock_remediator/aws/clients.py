@@ -1,10 +1,16 @@
 """The boto3 clients, each made when it is first used: making one costs more than anything else in a cold start."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
+
+from bedrock_remediator.aws.errors import STALE_CREDENTIALS, NotEnrolledError, RetryableError, RoleMissingError
+from bedrock_remediator.aws.member_credentials import Credentials, MemberCredentials
+from bedrock_remediator.clock import Clock, SystemClock
+from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment, member_role_arn
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -15,9 +21,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
 _APP: Final = "bedrock-access-remediator"
-_REGIONS_KEPT: Final = 16
+_KEPT: Final = 64
+"""How many clients are kept whose account and region come from events. Each takes some hundred kilobytes."""
 
 _CONFIG: Final = Config(  # type: ignore[call-arg]  # the stubs do not know user_agent_appid
     connect_timeout=2,
@@ -30,24 +38,31 @@ _CONFIG: Final = Config(  # type: ignore[call-arg]  # the stubs do not know user
 _IAM_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 6}))
 
 
-class NotEnrolledError(Exception):
-    """The service has no way into that account."""
-
-    def __init__(self, account: str) -> None:
-        super().__init__(f"account {account} is not enrolled")
-        self.account = account
-
-
 class Clients:
     """The clients of one function's environment.
 
-    `home_account` is the account the function runs in, the only one enrolled (the handler takes it from the ARN in
-    its context). `iam` and `bedrock` are asked for by account, and Bedrock by region: a denial names both.
+    Those for the service's own resources are the home account's. `iam` and `bedrock` are asked for by account, and
+    Bedrock by region, since a denial names both: in another account than the home account they are a role's there.
+
+    Args:
+        home_account: The account that the function runs in (the handler takes it from the ARN in its context).
+        enrolled: The other accounts that it may work in; see `Enrolment`.
+        role: The name of the role that it assumes there.
+        clock: Tells when the role is to be assumed anew.
     """
 
-    def __init__(self, home_account: str) -> None:
-        self.home_account = home_account
-        self._bedrock: dict[tuple[str, str], BedrockClient] = {}
+    def __init__(
+        self,
+        home_account: str,
+        *,
+        enrolled: Sequence[str] = (),
+        role: str = READ_ROLE,
+        clock: Clock | None = None,
+    ) -> None:
+        self._enrolment = Enrolment(home_account, tuple(enrolled))
+        self._role = role
+        self._members = MemberCredentials(lambda: self._sts, self._role_arn, clock or SystemClock())
+        self._kept: dict[tuple[str, str, str | None], tuple[Credentials | None, Any]] = {}
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
@@ -83,33 +98,82 @@ class Clients:
         """IAM of an account.
 
         Raises:
-            NotEnrolledError: The account is another one than the home account.
+            NotEnrolledError: The service does not work in that account.
+            RoleMissingError: Its role there cannot be assumed.
+            RetryableError: STS does not answer at the moment.
         """
-        self._require_enrolled(account)
-        return self._iam
+        if account == self._enrolment.home:
+            return self._iam
+        client: IAMClient = self._client("iam", account, None, _IAM_CONFIG)
+        return client
 
     def bedrock(self, account: str, region: str) -> "BedrockClient":
         """Bedrock's control plane of an account, in a region.
 
         Raises:
-            NotEnrolledError: The account is another one than the home account.
+            NotEnrolledError: The service does not work in that account.
+            RoleMissingError: Its role there cannot be assumed.
+            RetryableError: STS does not answer at the moment.
         """
-        self._require_enrolled(account)
-        key = (account, region)
-        if key not in self._bedrock:
-            if len(self._bedrock) >= _REGIONS_KEPT:
-                del self._bedrock[next(iter(self._bedrock))]
-            self._bedrock[key] = self._session.client("bedrock", region_name=region, config=_CONFIG)
-        return self._bedrock[key]
+        client: BedrockClient = self._client("bedrock", account, region, _CONFIG)
+        return client
+
+    def reaches(self, account: str) -> bool:
+        """Whether the role in a member account can be assumed, as far as is known within a minute."""
+        try:
+            self._credentials(account)
+        except (NotEnrolledError, RoleMissingError, RetryableError):
+            return False
+        return True
+
+    def _client(self, service: str, account: str, region: str | None, config: Config) -> Any:
+        """A client that is kept for as long as its credentials are good; the one unused for longest makes room."""
+        credentials = self._credentials(account)
+        key = (service, account, region)
+        known = self._kept.pop(key, None)
+        if known is None or known[0] is not credentials:
+            known = (credentials, self._made(service, region, config, account, credentials))
+            if len(self._kept) >= _KEPT:
+                del self._kept[next(iter(self._kept))]
+        self._kept[key] = known
+        return known[1]
+
+    def _made(self, service: str, region: str | None, config: Config, account: str, of: Credentials | None) -> Any:
+        """A client; a member account's is watched, and credentials that AWS refuses are forgotten."""
+        make: Callable[..., Any] = self._session.client
+        if of is None:
+            return make(service, region_name=region, config=config)
+        client = make(service, region_name=region, config=config, **of.keys)
+
+        def watch(parsed: dict[str, Any], **_: Any) -> None:
+            if parsed.get("Error", {}).get("Code") in STALE_CREDENTIALS:
+                self._members.forget(account)
+
+        client.meta.events.register("after-call", watch)
+        return client
+
+    def _credentials(self, account: str) -> Credentials | None:
+        """A role's in a member account; None in the home account, where the function's own do."""
+        if account == self._enrolment.home:
+            return None
+        if not self._enrolment.covers(account):
+            raise NotEnrolledError(account)
+        return self._members.of(account)
+
+    def _role_arn(self, account: str) -> str:
+        # An organization lies in one partition, so the roles lie in the one that the function runs in.
+        partition = self._session.get_partition_for_region(self._session.region_name)
+        return member_role_arn(partition, account, self._role)
 
     @cached_property
     def _iam(self) -> "IAMClient":
         return self._session.client("iam", config=_IAM_CONFIG)
 
     @cached_property
+    def _sts(self) -> "STSClient":
+        """STS, at the endpoint of the function's own region, by AWS_STS_REGIONAL_ENDPOINTS in the template."""
+        return self._session.client("sts", config=_CONFIG)
+
+    @cached_property
     def _session(self) -> boto3.session.Session:
         return boto3.session.Session()
-
-    def _require_enrolled(self, account: str) -> None:
-        if account != self.home_account:
-            raise NotEnrolledError(account)

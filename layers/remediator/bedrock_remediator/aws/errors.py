@@ -7,6 +7,11 @@ from typing import Final
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
 
+STALE_CREDENTIALS: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+)
+"""What AWS says to the credentials of a role that was deleted, or made anew, since it was assumed."""
+
 _PASSING: Final = frozenset(
     {
         "InternalServerError",
@@ -33,6 +38,23 @@ class RetryableError(Exception):
     """A passing trouble (throttling, a busy item, no answer): let the queue deliver the work again."""
 
 
+class NotEnrolledError(Exception):
+    """The service does not work in that account."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"account {account} is not enrolled")
+        self.account = account
+
+
+class RoleMissingError(Exception):
+    """The account is enrolled, and its role cannot be assumed: it is not there, or does not trust this function."""
+
+    def __init__(self, account: str, role_arn: str) -> None:
+        super().__init__(f"{role_arn} cannot be assumed: deploy stacks/member.yaml in account {account}")
+        self.account = account
+        self.role_arn = role_arn
+
+
 class BusyError(RetryableError):
     """The item is part of another transaction at this moment: worth another try at once."""
 
@@ -54,7 +76,7 @@ def passing_trouble(doing: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if error_code(error) == "TransactionConflictException":
             raise BusyError(f"{doing}: {error}") from error
-        if error_code(error) in _PASSING or status >= _SERVER_ERROR:
+        if error_code(error) in _PASSING | STALE_CREDENTIALS or status >= _SERVER_ERROR:
             raise RetryableError(f"{doing}: {error}") from error
         raise
     except (HTTPClientError, UnreachableError) as error:

@@ -69,6 +69,7 @@ def _for_code(grant: Grant) -> Steps:
     """The text for the reason code, its blanks filled in."""
     blanks = {
         "model_id": grant.model_id or "the identifier of the inference profile",
+        "account": grant.account,
         "region": grant.region,
         "permission_set": permission_set(grant) or "the permission set",
         "candidates": ", ".join(grant.candidates[:_NAMED]) or "unknown",

@@ -176,8 +176,21 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     "account_not_enrolled": (
         (
             "Nothing in that account can be read or changed from here. Its administrators can grant the access by "
-            "hand, or enrol the account with this service."
+            "hand, or enrol the account with this service: deploy stacks/member.yaml in account {account} and name the "
+            "account in the parameter EnrolledAccounts of this service's own stack."
         ),
+    ),
+    "member_role_missing": (
+        (
+            "Deploy stacks/member.yaml in account {account}, or add the account to the StackSet that does it. The "
+            "parameters HubAccountId, HubReadRoleArns and HubWriteRoleArn have their values in the outputs of this "
+            "service's own stack."
+        ),
+        (
+            "If it is deployed there already: compare those parameters and OrganizationId, and see that the stack is "
+            "also deployed in the region that its PrimaryRegion names, since the roles are made in that one."
+        ),
+        "From a minute after that on, the next denial is looked at anew, and what failed can be approved again.",
     ),
     "other_action": (
         (

@@ -5,14 +5,21 @@ from typing import Final
 
 from bedrock_remediator.core.denial import Denial
 from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
+from bedrock_remediator.core.enrolment import Enrolment
 
 
-def from_account(denial: Denial, home: str) -> Diagnosis | None:
+def from_account(denial: Denial, enrolment: Enrolment) -> Diagnosis | None:
     """An account that is not enrolled is not looked into."""
-    if denial.account == home:
+    if enrolment.covers(denial.account):
         return None
     reason = f"Account {denial.account} is not enrolled with this service, so nothing can be read or granted there."
     return not_fixable(denial, "account_not_enrolled", reason)
+
+
+def from_missing_role(denial: Denial, role_arn: str) -> Diagnosis:
+    """An account that is enrolled, and whose role cannot be assumed: nothing is known of the principal."""
+    reason = f"The role {role_arn} cannot be assumed, so nothing can be read or granted in account {denial.account}."
+    return not_fixable(denial, "member_role_missing", reason)
 
 
 def from_caller(denial: Denial, grantable: Callable[[str], bool]) -> Diagnosis | None:

@@ -12,8 +12,7 @@ from typing import Any, Final, NoReturn, Protocol
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from bedrock_remediator.aws.clients import NotEnrolledError
-from bedrock_remediator.aws.errors import error_code
+from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
 from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import probing
@@ -138,6 +137,8 @@ class Claims:
 
         Raises:
             ClaimError: It is one that is never touched.
+            NotEnrolledError: The service does not work in its account.
+            RoleMissingError: The role in its account cannot be assumed.
             RetryableError: Passing trouble.
         """
         principal = self._principal(grant)
@@ -170,6 +171,9 @@ class Claims:
             raise _inconsistent(str(error)) from error
         except NotEnrolledError as error:
             raise ClaimError(State.FAILED, "account_not_enrolled", f"{error}, so nothing is changed there.") from error
+        except RoleMissingError as error:
+            reason = f"The role {error.role_arn} cannot be assumed, so nothing was changed in account {error.account}."
+            raise ClaimError(State.FAILED, "member_role_missing", reason) from error
         except ClientError as error:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error

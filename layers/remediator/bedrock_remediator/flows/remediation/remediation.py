@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
@@ -211,6 +211,8 @@ class Remediation:
             self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
         except (ClaimError, PlacementError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error.reason}") from error
+        except (NotEnrolledError, RoleMissingError) as error:
+            raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error}") from error
         return self._move(row, State.REVOKED, "Taken out of the principal's policies.")
 
     def _take_out(self, row: Grant, owner: Owner) -> None:

@@ -7,6 +7,7 @@ from bedrock_remediator.aws.keys import ApprovalKey
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.enrolment import WRITE_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
@@ -18,7 +19,7 @@ from bedrock_remediator.settings import RemediateSettings
 def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remediation:
     """The use case. `home` is the account that the function runs in."""
     policy = settings.policy
-    clients = Clients(home)
+    clients = Clients(home, enrolled=policy.enrolled_accounts, role=WRITE_ROLE, clock=clock)
     iam = IamReader(clients.iam, clock)
     witnesses = Witnesses(
         identities=iam,

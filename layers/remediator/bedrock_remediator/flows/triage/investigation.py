@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.denial import Denial, Unreadable
@@ -20,6 +20,7 @@ from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
@@ -77,7 +78,7 @@ class Investigation:
     """Finds out what a denial is about. `home` is the account that the service runs in."""
 
     def __init__(self, *, home: str, iam: Identities, profiles: Profiles, policy: PolicySettings) -> None:
-        self._home = home
+        self._enrolment = Enrolment(home, policy.enrolled_accounts)
         self._iam = iam
         self._profiles = profiles
         self._extra_actions = policy.extra_actions
@@ -91,13 +92,16 @@ class Investigation:
         """
         if isinstance(denial, Unreadable):
             return Findings(diagnosis=message.from_unreadable(denial))
-        settled = message.from_message(denial) or caller.from_account(denial, self._home)
+        settled = message.from_message(denial) or caller.from_account(denial, self._enrolment)
         if settled:
             return Findings(diagnosis=settled)
-        advice = caller.from_caller(denial, self._grantable.covers)
-        if advice:
-            return Findings(diagnosis=self._with_target(denial, advice))
-        return self._of_principal(denial, now)
+        try:
+            advice = caller.from_caller(denial, self._grantable.covers)
+            if advice:
+                return Findings(diagnosis=self._with_target(denial, advice))
+            return self._of_principal(denial, now)
+        except RoleMissingError as error:
+            return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
 
     def _with_target(self, denial: Denial, advice: Diagnosis) -> Diagnosis:
         """The advice with what the policy elsewhere would have to hold, where the denial names a profile."""

@@ -7,13 +7,14 @@ investigated, decided, and opened as a row; the ledger's stream carries it on fr
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError
 from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, HabitsChangedError, Ledger, Seen
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
@@ -76,7 +77,10 @@ class _Case(Struct):
 
 
 class Triage:
-    """Triages batches. Everything that it needs is given to it."""
+    """Triages batches. Everything that it needs is given to it.
+
+    `reaches` tells whether the role in a member account can be assumed now; asked only where it could not before.
+    """
 
     def __init__(  # noqa: PLR0913 - a use case is handed everything that it touches
         self,
@@ -88,6 +92,7 @@ class Triage:
         refuse: Refuse,
         settings: PolicySettings,
         clock: Clock,
+        reaches: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._ledger = ledger
         self._investigation = investigation
@@ -96,6 +101,7 @@ class Triage:
         self._refuse = refuse
         self._settings = settings
         self._clock = clock
+        self._reaches = reaches
 
     def handle(self, messages: Mapping[str, str]) -> Summary:
         """Triage the batch: message id -> body.
@@ -139,7 +145,11 @@ class Triage:
         caller = denial.caller
         if isinstance(denial, Unreadable) or caller.path_known or caller.principal is None or from_message(denial):
             return denial
-        found = self._principals.principal(caller.principal)
+        try:
+            found = self._principals.principal(caller.principal)
+        except (NotEnrolledError, RoleMissingError):
+            # The investigation says so, on a row of its own.
+            return denial
         return replace(denial, caller=replace(caller, principal=found[0], path_known=True)) if found else denial
 
     def _settle(self, group: Group, seen: Seen | None, row: Grant | None) -> tuple[str, Grant | None]:
@@ -284,6 +294,9 @@ class Triage:
     def _basis(self, row: Grant) -> str:
         """The digest of the configuration now; only a finished row asks for it."""
         if row.state not in FINISHED:
+            return ""
+        if row.reason_code == "member_role_missing" and self._reaches(row.account):
+            # The role was deployed since, which is a change of what the service can do there.
             return ""
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.

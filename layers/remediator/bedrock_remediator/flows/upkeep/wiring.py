@@ -11,6 +11,7 @@ from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.enrolment import READ_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
@@ -36,7 +37,8 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     """
     if task not in get_args(Task):
         raise ValueError(f"there is no task {task!r}")
-    clients, policy, lasting = Clients(home), settings.policy, timedelta(hours=settings.lapse_hours)
+    policy, lasting = settings.policy, timedelta(hours=settings.lapse_hours)
+    clients = Clients(home, enrolled=policy.enrolled_accounts, role=READ_ROLE, clock=clock)
     ledger = UpkeepLedger(clients.dynamodb, policy.ledger_table, clock)
     orphans = Orphans(ledger, ManagedPolicies(clients.iam(home)), policy.ledger_table)
     if task == "digest":

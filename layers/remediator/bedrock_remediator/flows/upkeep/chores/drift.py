@@ -12,8 +12,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.clients import NotEnrolledError
-from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.drift import Leave, Remedy, Renew, Repair, Report, Revoke

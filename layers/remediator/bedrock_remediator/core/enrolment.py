@@ -1,0 +1,41 @@
+"""Which accounts the service works in: the one it runs in, and those of its organization that are enrolled.
+
+In an enrolled account `stacks/member.yaml` makes two roles that the service's functions assume: one to read with
+(triage, upkeep), one to write with (remediate).
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from bedrock_remediator.core.grantable import STACK_PATH
+
+EVERY_ACCOUNT: Final = "*"
+"""Enrols every account whose events arrive: the hub's bus takes those of the organization and no others."""
+
+READ_ROLE: Final = "bedrock-access-remediator-read"
+"""The name of the role that triage and upkeep assume in a member account."""
+
+WRITE_ROLE: Final = "bedrock-access-remediator-write"
+"""The name of the role that remediate assumes in a member account."""
+
+
+class Enrolment(Struct, frozen=True):
+    """The accounts that the service works in.
+
+    Attributes:
+        home: The account that it runs in, which is always one of them.
+        accounts: Ids of member accounts, or `*` among them for all.
+    """
+
+    home: str
+    accounts: tuple[str, ...] = ()
+
+    def covers(self, account: str) -> bool:
+        """Whether the service works in an account."""
+        return account == self.home or account in self.accounts or EVERY_ACCOUNT in self.accounts
+
+
+def member_role_arn(partition: str, account: str, name: str) -> str:
+    """The ARN of one of the two roles in a member account."""
+    return f"arn:{partition}:iam::{account}:role{STACK_PATH}{name}"
