@@ -109,6 +109,7 @@ def _services(
             principal=directory.described,
             profile=bedrock.profile_arn,
             partition_key=partition_key,
+            organization=world.organization_of(account),
         ),
         scps=tuple(
             Source(id=f"scp-{index}", type="Service Control Policy", document=document)

@@ -20,8 +20,8 @@ from sandbox.world import Account, Member, World
 _NOWHERE: Final = Account(regions=())
 
 
-class Organization:
-    """The other stacks of a world, and the way of an event.
+class OtherStacks:
+    """The stacks of a world beside the hub's, and the way of an event.
 
     Args:
         world: The world.

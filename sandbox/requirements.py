@@ -25,7 +25,7 @@ class Requirement(Struct, frozen=True):
 class Names:
     """Tells the ARNs that an operation's parameters stand for."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that an ARN is made of
         self,
         *,
         account: str,
@@ -33,6 +33,7 @@ class Names:
         principal: Callable[[str, str], tuple[str, Mapping[str, str], str | None]],
         profile: Callable[[str, str], str],
         partition_key: Callable[[str], str],
+        organization: str | None = None,
     ) -> None:
         """Take what turns names into ARNs.
 
@@ -42,12 +43,14 @@ class Names:
             principal: Kind (`role`, `user`, `group`) and name -> ARN, tags, and the boundary's ARN.
             profile: An inference profile's identifier and region -> ARN.
             partition_key: A table's name -> its partition key's attribute.
+            organization: The organization that the account belongs to.
         """
         self.account = account
         self.partition = partition
         self.principal = principal
         self.profile = profile
         self.partition_key = partition_key
+        self.organization = organization
 
     def arn(self, service: str, region: str, resource: str, *, account: str | None = None) -> str:
         """An ARN of this account, or of the one given."""
@@ -230,6 +233,12 @@ def _assume(call: Call, _: Names) -> Iterator[Requirement]:
     yield Requirement("sts:AssumeRole", given["RoleArn"], context)
 
 
+def _account(call: Call, names: Names) -> Iterator[Requirement]:
+    yield Requirement(
+        call.name, names.arn("organizations", "", f"account/{names.organization}/{call.parameters['AccountId']}")
+    )
+
+
 def _free(_: Call, __: Names) -> Iterator[Requirement]:
     yield from ()
 
@@ -269,6 +278,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "ssm:GetParametersByPath": _parameters,
     "kms:*": _key,
     "secretsmanager:*": _secret,
+    "organizations:DescribeAccount": _account,
     "sts:AssumeRole": _assume,
     "sts:GetCallerIdentity": _free,
 }

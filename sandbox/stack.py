@@ -32,7 +32,8 @@ from sandbox.kms import MacKeys
 from sandbox.lambdas import Function
 from sandbox.ledger import Ledger
 from sandbox.mappings import QueueMapping, StreamMapping
-from sandbox.organization import Organization
+from sandbox.organizations import Directory
+from sandbox.other_stacks import OtherStacks
 from sandbox.output import FUNCTION_OUTPUT
 from sandbox.pipes import Pipe
 from sandbox.queues import DeadLetter, Queues
@@ -173,7 +174,7 @@ class Sandbox:
         self.authorization = Authorization(
             self.stack, self.accounts.names, self.clock.now, self.world.organization_of, self.accounts.scps
         )
-        tokens = SecurityTokens(lambda role: self.organization.roles.get(role, {}), self.clock.now)
+        tokens = SecurityTokens(lambda role: self.other_stacks.roles.get(role, {}), self.clock.now)
         self.endpoint.roles = tokens.sessions
         self.endpoint.refusals += [tokens.check, self.authorization.check]
         self.endpoint.checks = {"iam": self.accounts.check, "sns": self.outbox.check}
@@ -184,6 +185,7 @@ class Sandbox:
             "secretsmanager": self.secrets.answers,
             "ssm": self.parameters.answers,
             "sqs": self._queues.answers,
+            "organizations": Directory(self.world).answers,
             "sts": tokens.answers,
             "kms": MacKeys(self.stack).answers,
         }
@@ -208,7 +210,7 @@ class Sandbox:
         self._buses = Buses(self.authorization)
         self._buses.add(self.stack, self.queues)
         folder = self.options.template.resolve().parent / "stacks"
-        self.organization = Organization(
+        self.other_stacks = OtherStacks(
             self.world, self.stack, folder, self._buses, self.authorization, self.clock.seconds
         )
         self._queue_mappings: list[QueueMapping] = []
@@ -262,7 +264,7 @@ class Sandbox:
 
     def put(self, event: Mapping[str, Any]) -> bool:
         """Hand an event to EventBridge, in its account and region; whether a rule matched it."""
-        matched = self.organization.put(event)
+        matched = self.other_stacks.put(event)
         self.matched += matched
         return matched
 
@@ -293,7 +295,7 @@ class Sandbox:
         read = {mapping.queue.arn for mapping in self._queue_mappings}
         aside = self._queues.without_reader(read)
         letters = [letter for queue in aside for letter in queue.dead_letters()]
-        return [*letters, *self.organization.failures, *self._buses.lost]
+        return [*letters, *self.other_stacks.failures, *self._buses.lost]
 
 
 def _chosen(options: Options, world: World) -> dict[str, str]:

@@ -179,6 +179,28 @@ def test_bedrock_answers_by_account_and_region(tmp_path: Path) -> None:
         assert code == "ResourceNotFoundException"
 
 
+@pytest.mark.parametrize(
+    ("member", "answer"),
+    [
+        ({"name": "research"}, "research"),
+        ({}, "AccessDeniedException"),
+        ({"name": "theirs", "organization": "o-another12345"}, "AccountNotFoundException"),
+    ],
+)
+def test_what_an_account_is_called(tmp_path: Path, member: dict[str, Any], answer: str) -> None:
+    """Organizations tells an account's name to the hub where the world gives it one, and where it is one of its own."""
+    given = make.stacks()
+    account = f"arn:aws:organizations::{ACCOUNT}:account/o-*/{MEMBER}"
+    document = given["hub"]["WorkRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    document["Statement"].append(statement(action="organizations:DescribeAccount", resource=account))
+    with make.started(tmp_path, given, make.world(**member)) as sandbox:
+        client = session(sandbox.functions["Worker"].access_key, REGION).client("organizations")
+        if answer.endswith("Exception"):
+            assert refused(client.describe_account, AccountId=MEMBER)[0] == answer
+        else:
+            assert client.describe_account(AccountId=MEMBER)["Account"]["Name"] == answer
+
+
 def test_simulation_knows_the_accounts_policies(tmp_path: Path) -> None:
     """The simulator weighs what the principal holds in its account, and the policies over that account."""
     scp = document(statement("Deny", "s3:PutObject"))
