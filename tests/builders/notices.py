@@ -8,7 +8,7 @@ import msgspec
 
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Remark, Sighting, State, Verification, Written
-from bedrock_remediator.notices.notice import Denials, Notice, occasion
+from bedrock_remediator.notices.notice import Denials, Notice, occasions
 from bedrock_remediator.notices.plan import plan
 from tests.builders.grants import ACCOUNT, NOON, PROFILE, ROLE, pending_grant
 
@@ -37,8 +37,7 @@ SIGHTING = Sighting(
 
 def notice_of(grant: Grant, rows: Iterable[Grant] = (), *, denials: int = 37, **changes: Any) -> Notice:
     """The notice of a row, denied `denials` times in a day, `rows` being the principal's others."""
-    about = occasion(grant)
-    assert about is not None
+    about = occasions(grant)[-1]
     seen = Denials(count=denials, first_at=NOON - timedelta(days=1), last_at=NOON) if denials else None
     made = plan(grant, lambda: rows, EXTRA_ACTIONS)
     return msgspec.structs.replace(Notice(grant=grant, occasion=about, denials=seen, plan=made), **changes)
@@ -173,6 +172,7 @@ ALL: dict[str, Callable[[], Grant]] = {
     "revoked": lambda: granted(state=State.REVOKED, version=5, reason_code="revoked"),
     "reminded": lambda: requested(reminded_at=NOON + timedelta(hours=36)),
     "drifted": lambda: granted(remark=REMARK),
+    "link": lambda: granted(link_asked_at=NOON + timedelta(days=9)),
 }
 """One row of each kind of notice, by the word that the attribute `event` holds."""
 

@@ -10,7 +10,7 @@ from bedrock_remediator.core.approval import possible
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import offered
 from bedrock_remediator.core.risk import risks
-from bedrock_remediator.flows.approval.pages import Form
+from bedrock_remediator.flows.approval.forms import Form
 from bedrock_remediator.notices.notice import Denials, request_id
 from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.web.page import Shown, page

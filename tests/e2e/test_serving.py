@@ -119,6 +119,26 @@ def test_a_request_lapses_after_one_reminder(stack: Served) -> None:
     assert stack.ask(link).status == 410
 
 
+def test_a_grant_is_taken_back_long_after_its_link_has_expired(stack: Served) -> None:
+    """Who has the old link lets the approvers be sent a new one, which revokes; all by the template's own roles."""
+    link = stack.link
+    stack.press(link, "approve", stack.ask(link), length="none")
+    stack.forward("200h")
+    old = stack.ask(link)
+    assert (old.status, old.buttons) == (410, {"new_link"})
+    asked = stack.press(link, "new_link", old)
+    assert (asked.status, USER.rpartition("/")[2] in asked.text) == (202, False)
+    assert stack.subjects[-1].startswith("New link, Bedrock access")
+    fresh = stack.link
+    assert fresh != link
+    page = stack.ask(fresh)
+    assert page.buttons == {"revoke", "extend"}
+    assert stack.press(fresh, "revoke", page).status == 303
+    assert stack.states == ["revoked"]
+    assert len(stack.ask("/policies").json[USER]) == 1
+    assert (stack.ask("/failures").json, stack.sandbox.authorization.refusals) == ([], [])
+
+
 def test_upkeep_can_be_asked_for(stack: Served) -> None:
     """POST /upkeep makes a round at once and says what it did; without a schedule for it there is no digest."""
     page = stack.ask("/upkeep", b"")

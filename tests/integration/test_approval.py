@@ -14,9 +14,9 @@ from bedrock_remediator.core.approval import Answer, Refusal, Terms, Verb
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.risk import RiskKind
-from bedrock_remediator.flows.approval.approval import (
+from bedrock_remediator.flows.approval.approval import Approval
+from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
-    Approval,
     Decided,
     LostRace,
     NotAllowed,

@@ -9,7 +9,8 @@ import pytest
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.approval import Answer, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Via
-from bedrock_remediator.flows.approval.approval import Approval, NotFound
+from bedrock_remediator.flows.approval.approval import Approval
+from bedrock_remediator.flows.approval.results import NotFound, Result, Stale
 from bedrock_remediator.notices.notice import request_id
 from tests.builders.approve import APPROVER, ApproveStack
 from tests.builders.clocks import StoppedClock
@@ -114,6 +115,38 @@ class TestDeciding:
         stack.put(row)
         assert decide(stack, row, {"decision": decision, "version": row.version})[0] == 200
         assert stack.row(row).state is state
+
+    def test_all_grants_of_a_principal_are_taken_back_together(self, stack: ApproveStack) -> None:
+        """By the id of any of its requests; what is about to stand is left, and told."""
+        steps = (State.APPROVED, State.APPLYING, State.ACTIVE)
+        rows = [stack.put(stepped(waiting(sk=f"profile#{number}"), *steps)) for number in range(2)]
+        moving = stack.put(stepped(waiting(sk="profile#moving"), State.APPROVED))
+        others = stack.put(stepped(waiting(pk="arn:aws:iam::123456789012:role/other"), *steps))
+        waits = stack.put(waiting(sk="profile#waits"))
+        status, content = decide(stack, waits, {"decision": "revoke_all", "reason": "The project is over."})
+        assert status == 200
+        assert [(each["state"], each["decision_reason"]) for each in content["revoked"]] == [
+            ("revoking", "The project is over.")
+        ] * 2
+        assert content["left"] == [{"id": request_id(moving), "state": "approved", "error": "not_possible"}]
+        assert [stack.row(row).decided_by for row in rows] == [APPROVER, APPROVER]
+        assert [stack.row(row) for row in (others, waits)] == [others, waits]
+        assert decide(stack, waits, {"decision": "revoke_all"})[1]["revoked"] == []
+
+    @pytest.mark.parametrize(("result", "left"), [(NotFound(), []), (Stale(waiting()), ["stale"])])
+    def test_what_moves_meanwhile_is_not_taken_back(
+        self, stack: ApproveStack, row: Grant, monkeypatch: pytest.MonkeyPatch, result: Result, left: list[str]
+    ) -> None:
+        """It is gone, or as somebody else has made it."""
+        monkeypatch.setattr(Approval, "revoke_all", lambda *_: [result])
+        status, content = decide(stack, row, {"decision": "revoke_all"})
+        assert (status, content["revoked"], [each["error"] for each in content["left"]]) == (200, [], left)
+
+    @pytest.mark.parametrize("more", [{"version": 1}, {"length": "1d"}, {"reason": 3}])
+    def test_taking_all_back_asks_for_no_version(self, stack: ApproveStack, row: Grant, more: dict[str, Any]) -> None:
+        """It is about no single one."""
+        status, content = decide(stack, row, {"decision": "revoke_all", **more})
+        assert (status, content["error"]) == (400, "bad_request")
 
     def test_a_second_decision_is_told_of_the_first(self, stack: ApproveStack, row: Grant) -> None:
         """Who, when and what."""

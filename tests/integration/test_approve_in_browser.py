@@ -124,6 +124,13 @@ def two_active(stack: ApproveStack) -> Grant:
     return stack.put(active())
 
 
+def expired(stack: ApproveStack) -> str:
+    """A link to a grant that stands, from long ago."""
+    path = stack.link(stack.put(active()), 1)
+    stack.clock.time += timedelta(days=9)
+    return path
+
+
 PAGES: dict[str, Callable[[ApproveStack], str]] = {
     "request": lambda stack: stack.link(opened(stack)),
     "conditional": lambda stack: stack.link(conditional(stack)),
@@ -135,6 +142,7 @@ PAGES: dict[str, Callable[[ApproveStack], str]] = {
     "rejected": lambda stack: stack.link(stack.put(rejected()), 1),
     "lapsed": lambda stack: stack.link(stack.put(stepped(waiting(), State.LAPSED)), 1),
     "superseded": lambda stack: stack.link(stack.put(stepped(waiting(), State.APPROVED, State.PENDING)), 1),
+    "expired": expired,
     "no link": lambda _: "/request/nonsense",
 }
 
@@ -172,6 +180,13 @@ class TestDeciding:
         page.get_by_role("button", name="Take it back").click()
         page.get_by_text("Being taken back").wait_for()
         assert stack.row(row).state is State.REVOKING
+
+    def test_a_new_link_is_asked_for_by_an_old_one(self, stack: ApproveStack, visit: Visit) -> None:
+        """One button, without script."""
+        page = visit(expired(stack))
+        page.get_by_role("button", name="Send the approvers a new link").click()
+        page.get_by_role("heading", name="A new link is asked for").wait_for()
+        assert stack.row(active()).link_asked_at == stack.clock.now()
 
     def test_enter_in_a_field_decides_nothing(self, stack: ApproveStack, visit: Visit) -> None:
         """A decision is a button that somebody meant to press."""

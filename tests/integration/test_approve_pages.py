@@ -5,14 +5,17 @@ from typing import Any
 
 import boto3
 import pytest
+from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger import ConflictError, Ledger
+from bedrock_remediator.aws.ledger_decisions import DecisionLedger
 from bedrock_remediator.core.approval import Answer, Approver, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.flows.approval.approval import Approval, Decided, NotFound, Stale
+from bedrock_remediator.flows.approval.approval import Approval
+from bedrock_remediator.flows.approval.results import Decided, NotFound, Stale
 from bedrock_remediator.flows.links.links import Ticket
-from tests.builders.approve import ORIGIN, ApproveStack
+from tests.builders.approve import ORIGIN, ApproveStack, Page
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import BOB, stepped, waiting
 from tests.builders.grants import NOON, PROFILE, first_seen, seen_again
@@ -300,6 +303,20 @@ class TestTakingBack:
         assert "2 grants are being taken back" in done.text
         assert {stack.row(each).state for each in (row, other)} == {State.REVOKING}
 
+    def test_a_grant_that_is_about_to_stand_is_not_passed_over_in_silence(self, stack: ApproveStack) -> None:
+        """It cannot be taken back before it stands: the page says that one is left, and it is."""
+        row = stack.put(active())
+        other = stack.put(active(sk=f"profile#{OTHER}", profile=OTHER, resources=(OTHER,)))
+        third = stack.put(stepped(waiting(sk="profile#third"), State.APPROVED))
+        page = stack.decide(stack.link(row, version=1), "revoke_all")
+        assert "2 grants are being taken back" in page.text
+        assert "1 is being changed at this moment" in page.text
+        assert [stack.row(each).state for each in (row, other, third)] == [
+            State.REVOKING,
+            State.REVOKING,
+            State.APPROVED,
+        ]
+
     def test_what_somebody_changed_meanwhile_stays_as_it_is(
         self, stack: ApproveStack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -310,7 +327,7 @@ class TestTakingBack:
         monkeypatch.setattr(Approval, "revoke_all", lambda *_: [Decided(row), Stale(row)])
         page = stack.post(path, {"csrf": csrf, "name": "Alice", "decision": "revoke_all"})
         assert "1 grant is being taken back" in page.text
-        assert "1 had just been changed by somebody else" in page.text
+        assert "1 is being changed at this moment" in page.text
 
     def test_a_row_that_goes_away_while_it_is_decided_is_gone(
         self, stack: ApproveStack, row: Grant, monkeypatch: pytest.MonkeyPatch
@@ -375,6 +392,13 @@ class TestLinks:
             assert (page.status, page.title) == (410, "This link has expired")
         assert stack.row(row).state is State.PENDING
 
+    def test_a_link_that_is_too_old_and_tampered_with_is_none(self, stack: ApproveStack, row: Grant) -> None:
+        """It gets no page of its own, and nothing can be asked by it."""
+        path = stack.link(row)
+        stack.clock.time += timedelta(days=4)
+        assert stack.get(path[:-2] + "xx").status == 404
+        assert stack.post(path[:-2] + "xx", {"decision": "new_link"}).status == 404
+
     def test_a_link_for_a_version_that_has_passed_only_shows(self, stack: ApproveStack, ledger: Ledger) -> None:
         """The row asks again since: the old link shows it without a form, and decides nothing."""
         again = stack.put(stepped(waiting(), State.APPROVED, State.PENDING))
@@ -411,6 +435,121 @@ class TestLinks:
     def test_a_link_whose_row_is_gone_does_not_work(self, stack: ApproveStack) -> None:
         """The ledger has no such row."""
         assert stack.get(stack.link(waiting())).status == 404
+
+
+class TestExpiredLinks:
+    """The approvers are sent a new one, for whoever asks; who asks learns nothing."""
+
+    @staticmethod
+    def ask(stack: ApproveStack, path: str, **changes: str) -> Page:
+        """Open the link, and press its button."""
+        return stack.post(path, {"csrf": stack.get(path).csrf, "decision": "new_link", **changes})
+
+    def test_a_grant_can_be_taken_back_after_all(self, stack: ApproveStack) -> None:
+        """A note on the row makes notify send a new link; nothing else of the row changes."""
+        row = stack.put(active())
+        path = stack.link(row, version=1)
+        stack.clock.time += timedelta(days=9)
+        page = self.ask(stack, path)
+        assert (page.status, page.title, page.buttons) == (202, "A new link is asked for", set())
+        assert stack.row(row) == replace(row, link_asked_at=stack.clock.now())
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            waiting(),
+            active(),
+            stepped(waiting(), State.APPROVED, State.FAILED),
+            stepped(waiting(), State.REJECTED),
+            stepped(active(), State.REVOKING, State.REVOKED),
+            waiting(version=5),
+            waiting(pk="gone"),
+        ],
+    )
+    def test_who_asks_is_told_the_same_whatever_the_row_says(self, stack: ApproveStack, row: Grant) -> None:
+        """That it waits, stands, is over, was opened anew or is not there."""
+        other = stack.put(active(sk=f"profile#{OTHER}"))
+        if row.pk != "gone":
+            stack.put(row)
+        paths = [stack.link(row, version=1), stack.link(other, version=1)]
+        stack.clock.time += timedelta(days=9)
+        shown = [stack.get(path).text for path in paths]
+        answers = [(page.status, page.source) for page in (self.ask(stack, path) for path in paths)]
+        assert shown[0] == shown[1]
+        assert answers[0] == answers[1]
+        assert "llm-app" not in shown[0] + answers[0][1]
+
+    def test_only_what_something_can_be_done_about_gets_a_link(self, stack: ApproveStack) -> None:
+        """A request that was rejected, or opened anew, is not written to."""
+        rows = [stack.put(stepped(waiting(), State.REJECTED)), stack.put(waiting(sk="profile#new", version=5))]
+        paths = [stack.link(row, version=1) for row in rows]
+        stack.clock.time += timedelta(days=9)
+        assert [self.ask(stack, path).status for path in paths] == [202, 202]
+        assert [stack.row(row) for row in rows] == rows
+
+    def test_a_link_is_sent_once_an_hour(self, stack: ApproveStack) -> None:
+        """However many ask, with whichever of its links."""
+        row = stack.put(active())
+        paths = [stack.link(row, version=version) for version in (1, 4)]
+        stack.clock.time += timedelta(days=9)
+        first = stack.clock.now()
+        for path in (*paths, *paths):
+            assert self.ask(stack, path).status == 202
+            stack.clock.time += timedelta(minutes=14)
+        assert stack.row(row).link_asked_at == first
+        stack.clock.time += timedelta(minutes=14)
+        self.ask(stack, paths[0])
+        assert stack.row(row).link_asked_at == stack.clock.now()
+
+    def test_a_row_that_moves_in_the_same_moment_is_left(
+        self, stack: ApproveStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And the answer is the same."""
+        row = stack.put(active())
+        path = stack.link(row, version=1)
+        stack.clock.time += timedelta(days=9)
+
+        def busy(*_: object) -> None:
+            raise ConflictError(*row.key)
+
+        monkeypatch.setattr(DecisionLedger, "ask_for_link", busy)
+        assert self.ask(stack, path).status == 202
+
+    def test_a_link_for_reading_lets_ask_too(self, stack: ApproveStack) -> None:
+        """The new one goes to the approvers, not to the reader."""
+        row = stack.put(active())
+        path = f"/request/{stack.links.token(Ticket(row.pk, row.sk, 1, look_only=True))}"
+        stack.clock.time += timedelta(days=9)
+        assert self.ask(stack, path).status == 202
+        assert stack.row(row).link_asked_at is not None
+
+    def test_only_the_pages_own_form_asks(self, stack: ApproveStack) -> None:
+        """One from elsewhere, without a seal or with one of another link writes nothing."""
+        row, other = stack.put(active()), stack.put(active(sk="profile#other"))
+        path, foreign = (stack.link(each, version=1) for each in (row, other))
+        stack.clock.time += timedelta(days=9)
+        form = {"csrf": stack.get(path).csrf, "decision": "new_link"}
+        refused = [
+            stack.post(path, form, headers={"origin": "https://evil.example", "sec-fetch-site": "cross-site"}),
+            stack.post(path, {"decision": "new_link"}),
+            stack.post(path, form | {"csrf": stack.get(foreign).csrf}),
+        ]
+        assert [page.status for page in refused] == [403, 403, 403]
+        assert stack.post(path, form, headers={"content-type": "application/json"}).status == 415
+        assert stack.row(row) == row
+
+    def test_what_was_asked_is_in_the_log_without_the_link(
+        self, stack: ApproveStack, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who administers the stack sees which row it was about, and whether a link went out."""
+        row = stack.put(active())
+        path = stack.link(row, version=1)
+        stack.clock.time += timedelta(days=9)
+        with caplog.at_level("INFO"):
+            self.ask(stack, path)
+        (line,) = [record for record in caplog.records if record.message == "a new link was asked for"]
+        assert (line.__dict__["sent"], line.__dict__["sk"]) == (True, row.sk)
+        assert path.removeprefix("/request/") not in caplog.text
 
 
 class TestForms:

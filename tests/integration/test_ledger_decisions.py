@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.aws.ledger_decisions import DECISION_ATTRIBUTES
+from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES, DECISION_ATTRIBUTES
 from bedrock_remediator.aws.ledger_items import NEVER, grant_item
 from bedrock_remediator.core.approval import Verb, decide
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
@@ -61,7 +61,7 @@ class TestDeciding:
     @pytest.mark.parametrize("changes", [{"resources": ()}, {"principal_id": "AROAX"}, {"blocked_by": "x"}])
     def test_changes_nothing_else(self, ledger: Ledger, changes: dict[str, Any]) -> None:
         """Not even what the role of approve would let through."""
-        with pytest.raises(ValueError, match=f"does not change .*{next(iter(changes))}"):
+        with pytest.raises(ValueError, match=f"may not change .*{next(iter(changes))}"):
             ledger.decide(kept(ledger), replace(APPROVED, **changes))
         assert ledger.grant(*ROW.key) == ROW
 
@@ -71,6 +71,33 @@ class TestDeciding:
             ledger.decide(ROW, replace(APPROVED, state=State.ACTIVE))
         with pytest.raises(ValueError, match="one version"):
             ledger.decide(ROW, replace(APPROVED, version=5))
+
+
+class TestAskingForALink:
+    """A note on the row, and nothing else."""
+
+    def test_writes_when(self, ledger: Ledger) -> None:
+        """State and version stay."""
+        row = kept(ledger)
+        ledger.ask_for_link(row, replace(row, link_asked_at=NOON))
+        assert ledger.grant(*ROW.key) == replace(row, link_asked_at=NOON)
+
+    def test_comes_once(self, ledger: Ledger) -> None:
+        """Of two at once, and not about a row that has moved."""
+        row = kept(ledger)
+        ledger.ask_for_link(row, replace(row, link_asked_at=NOON))
+        with pytest.raises(ConflictError):
+            ledger.ask_for_link(row, replace(row, link_asked_at=NOON + timedelta(seconds=1)))
+        ledger.decide(row, APPROVED)
+        with pytest.raises(ConflictError):
+            ledger.ask_for_link(row, replace(row, link_asked_at=NOON + timedelta(hours=2)))
+
+    def test_changes_nothing_else(self, ledger: Ledger) -> None:
+        """It is no decision."""
+        row = kept(ledger)
+        with pytest.raises(ValueError, match="may not change"):
+            ledger.ask_for_link(row, replace(row, link_asked_at=NOON, expires_at=NOON))
+        assert ledger.grant(*ROW.key) == ROW
 
 
 class TestTheRequest:
@@ -101,11 +128,15 @@ class TestTheRequest:
         client.meta.events.register(
             "provide-client-params.dynamodb.UpdateItem", lambda params, **_: asked.update(params)
         )
-        stubber.add_response("update_item", {})
-        stubbed.decide(ROW, APPROVED)
-        names = set(asked["ExpressionAttributeNames"].values()) | set(asked["Key"])
-        assert names <= DECISION_ATTRIBUTES
-        assert not {name for name in asked if name.startswith("ReturnValues")}
+        for write, after, allowed in (
+            (stubbed.decide, APPROVED, DECISION_ATTRIBUTES),
+            (stubbed.ask_for_link, replace(ROW, link_asked_at=NOON), APPROVE_ATTRIBUTES),
+        ):
+            stubber.add_response("update_item", {})
+            write(ROW, after)
+            names = set(asked["ExpressionAttributeNames"].values()) | set(asked["Key"])
+            assert names <= allowed
+            assert not {name for name in asked if name.startswith("ReturnValues")}
 
     def test_is_repeated_while_the_row_is_busy(self, stubbed: Ledger, stubber: Stubber, clock: StoppedClock) -> None:
         """Triage's transactions touch the same item."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -125,7 +126,7 @@ def put(dynamodb: "DynamoDBClient") -> Callable[[Grant], Grant]:
 Put = Callable[[Grant], Grant]
 
 
-@pytest.mark.parametrize("event", ALL)
+@pytest.mark.parametrize("event", [event for event in ALL if event != "link"])
 def test_each_change_goes_to_its_topic_once(event: str, handle: Handle, put: Put, topics: Topics) -> None:
     """Requests and reminders go to the approvers, all else to the notices; the second delivery sends nothing."""
     row = put(ALL[event]())
@@ -167,6 +168,31 @@ def test_a_reminder_says_until_when_and_links_to_the_page(handle: Handle, put: P
     assert "Lapses       2026-11-23 12:00 UTC" in texts["email"]
     assert "/request/" in texts["email"]
     assert json.loads(texts["default"])["lapses_at"] == "2026-11-23T12:00:00Z"
+
+
+def test_a_link_that_was_asked_for_goes_to_the_approvers_alone(handle: Handle, put: Put, topics: Topics) -> None:
+    """Once each time that it is asked for; the grant is not announced again, and the link decides nowhere but there."""
+    grant = put(granted())
+    asked = replace(grant, link_asked_at=NOON + timedelta(days=9))
+    assert handle(grant) == []
+    assert handle(put(asked), put(asked)) == []
+    assert handle(put(replace(asked, link_asked_at=NOON + timedelta(days=10)))) == []
+    assert len(topics.sent(topics.notices)) == 1
+    (texts, subject, attributes), _ = topics.sent(topics.approvals)
+    assert subject.startswith("New link, Bedrock access: role llm-app")
+    assert attributes["event"]["Value"] == "link"
+    (link,) = re.findall(r"(?m)^https://\S+/request/\S+$", texts["email"])
+    assert not any(link in text for name, text in texts.items() if name != "email")
+
+
+def test_the_chat_is_not_told_of_a_link(
+    app: ModuleType, handle: Handle, put: Put, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has happened that it should hear of; of the grant itself it is told."""
+    chat = boto3.client("sns").create_topic(Name="chat")["TopicArn"]
+    monkeypatch.setattr(app, "settings", replace(app.settings, amazon_q_topic_arn=chat))
+    assert handle(put(ALL["link"]())) == []
+    assert [len(topics.sent(topic)) for topic in (topics.approvals, topics.notices, chat)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("state", [State.APPROVED, State.APPLYING, State.REVOKING])

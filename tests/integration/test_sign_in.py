@@ -1,6 +1,7 @@
 """Signing in, through approve's real handler and a provider on this machine that is as strict as a real one."""
 
 import http.client
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -143,6 +144,28 @@ class TestRound:
         assert answer.status == 303
         after = browser.stack.row(row)
         assert (after.state, after.decided_by, after.decided_via) == (State.APPROVED, "alice@example.com", Via.OIDC)
+
+    def test_with_an_expired_link_who_is_signed_in_gets_a_fresh_one(self, browser: Browser, row: Grant) -> None:
+        """It is the person who may decide, and the link only says about what: the fresh one takes a grant back."""
+        path = browser.stack.link(row)
+        browser.stack.clock.time += timedelta(days=9)
+        back = browser.sign_in(path)
+        assert (back.status, back.headers.get("location")) == (303, path)
+        page = browser.get(path)
+        assert (page.status, page.title, page.buttons) == (410, "This link has expired", set())
+        (fresh,) = re.findall(r'href="(/request/[^"]+)"', page.source)
+        assert browser.get(fresh).buttons == {"approve", "reject"}
+        for form in ({"decision": "new_link"}, {"decision": "approve", "length": "none"}):
+            assert browser.post(path, form).status == 410
+        assert browser.stack.row(row) == row
+
+    def test_with_an_expired_link_nobody_else_gets_one(self, browser: Browser, row: Grant) -> None:
+        """They are sent to sign in first; a form without a session is refused."""
+        path = browser.stack.link(row)
+        browser.stack.clock.time += timedelta(days=9)
+        assert browser.get(path).status == 303
+        assert browser.post(path, {"decision": "new_link"}).status == 403
+        assert browser.stack.row(row) == row
 
     def test_the_provider_is_asked_as_it_should_be(self, browser: Browser, row: Grant) -> None:
         """Code flow, PKCE with S256, state and nonce that are new each time; the secret is nowhere in the address."""

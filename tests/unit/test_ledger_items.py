@@ -57,6 +57,7 @@ def full_grant() -> Grant:
         approval="bWFj",
         reminded_at=NOON,
         driven_at=NOON,
+        link_asked_at=NOON,
         remark=Remark(version=1, at=NOON, code="drifted", reason="It was edited."),
         history=(Event(at=NOON, state=State.PENDING, by="triage", reason="no rule — «ask»"),),
     )
@@ -140,7 +141,11 @@ def test_a_counter_comes_back_as_it_was() -> None:
 
 def test_a_notice_has_a_marker_of_its_own() -> None:
     """The marker's key tells the row, its version and its state."""
-    assert notice_key(pending_grant()) == {"pk": {"S": ROLE}, "sk": {"S": f"notice#profile#{PROFILE}#1#pending"}}
+    marker = f"notice#profile#{PROFILE}#1#pending"
+    assert notice_key(pending_grant()) == {"pk": {"S": ROLE}, "sk": {"S": marker}}
+    asked = pending_grant(link_asked_at=NOON)
+    assert notice_key(asked) == notice_key(asked) | {"sk": {"S": marker}}
+    assert notice_key(asked, link=True)["sk"] == {"S": f"{marker}#link#2026-11-20T12:00:00Z"}
 
 
 def test_a_cap_outlives_its_day() -> None:

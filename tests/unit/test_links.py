@@ -132,3 +132,19 @@ def test_an_expired_link_is_no_reason_to_look_for_keys() -> None:
     with pytest.raises(SealError, match="expired"):
         made.open(sealed)
     assert keys.asked_again == 0
+
+
+def test_what_an_expired_link_was_for_can_still_be_told() -> None:
+    """Of a link of either kind that this stack has made, and of nothing else."""
+    clock = StoppedClock(NOON)
+    made = links(clock=clock)
+    for ticket in (Ticket("a", "b", 1), Ticket("a", "b", 1, look_only=True)):
+        token = made.token(ticket)
+        clock.time += 2 * LASTING
+        with pytest.raises(LinkError, match="expired"):
+            made.read(token)
+        assert made.read_expired(token) == ticket
+        with pytest.raises(LinkError):
+            made.read_expired(token[:-2] + "xx")
+        with pytest.raises(LinkError):
+            links(FakeKeys(NEW), clock=clock).read_expired(token)

@@ -1,8 +1,10 @@
+from datetime import timedelta
+
 import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State, kept_copy
-from bedrock_remediator.notices.notice import Audience, Occasion, Severity, occasion, request_id, target, who
+from bedrock_remediator.notices.notice import Audience, Occasion, Severity, occasion, occasions, request_id, target, who
 from bedrock_remediator.notices.subject import SUBJECT_LENGTH, attributes, subject
 from tests.builders.grants import ACCOUNT, MODELS, NOON
 from tests.builders.notices import ALL, advice, blocked_by_scp, conditional, granted, leaked_key, notice_of, requested
@@ -41,6 +43,17 @@ def test_a_remark_on_a_standing_grant_is_told_and_one_about_the_past_is_not() ->
     assert occasion(requested(state=State.REJECTED, reminded_at=reminded.reminded_at)) is Occasion.REJECTED
 
 
+def test_a_link_that_was_asked_for_is_told_beside_all_else() -> None:
+    """So that neither a remark nor the state's own notice is lost for it; and no more once the row has moved."""
+    later = NOON + timedelta(hours=1)
+    assert occasions(granted()) == (Occasion.GRANTED,)
+    assert occasions(granted(link_asked_at=later)) == (Occasion.GRANTED, Occasion.LINK)
+    assert occasions(replace(ALL["drifted"](), link_asked_at=later)) == (Occasion.DRIFTED, Occasion.LINK)
+    assert occasions(granted(link_asked_at=later, updated_at=later + timedelta(1))) == (Occasion.GRANTED,)
+    assert occasions(replace(kept_copy(granted()), link_asked_at=later)) == (Occasion.LINK,)
+    assert occasions(requested(state=State.APPLYING)) == ()
+
+
 def test_nobody_is_told_of_what_is_kept_until_it_ends() -> None:
     """It stood before; that another grant stands in its place is told of that one."""
     kept = kept_copy(granted())
@@ -64,8 +77,8 @@ def _failing() -> tuple[Event]:
 
 @pytest.mark.parametrize("event", ALL)
 def test_only_requests_go_to_the_approvers(event: str) -> None:
-    """Requests and reminders go to the approvals topic, all other notices to the other one."""
-    expected = Audience.APPROVALS if event in ("requested", "reminded") else Audience.NOTICES
+    """Requests, reminders and links go to the approvals topic, all other notices to the other one."""
+    expected = Audience.APPROVALS if event in ("requested", "reminded", "link") else Audience.NOTICES
     assert notice_of(ALL[event]()).audience is expected
 
 

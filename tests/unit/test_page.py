@@ -270,7 +270,7 @@ class TestForm:
 
     def test_who_is_signed_in_types_no_name(self) -> None:
         """The name is at the top of the page instead."""
-        from bedrock_remediator.flows.approval.pages import Form  # noqa: PLC0415 - only here
+        from bedrock_remediator.flows.approval.forms import Form  # noqa: PLC0415 - only here
 
         source = written(shown(requested()), form=Form(csrf="s", asks_name=False), visitor="bob@example.com")
         assert 'name="name"' not in source

@@ -15,6 +15,8 @@ from bedrock_remediator.core.waiting import (
     failed_again,
     hopeless,
     lapse_due,
+    link_asked,
+    link_due,
     pause,
     remark_of,
     reminded,
@@ -179,3 +181,14 @@ def test_a_remark_is_about_one_version() -> None:
     assert remark_of(row) is None
     assert remark_of(replace(row, remark=remark)) == remark
     assert remark_of(replace(row, remark=remark, version=4)) is None
+
+
+def test_a_new_link_is_sent_once_an_hour() -> None:
+    """Whatever becomes of the row meanwhile; what was asked in an earlier state asks for nothing any more."""
+    row = pending_grant()
+    assert (link_due(row, NOON), link_asked(row)) == (True, False)
+    asked = replace(row, link_asked_at=NOON + minutes(1))
+    assert (link_due(asked, NOON + minutes(60)), link_asked(asked)) == (False, True)
+    assert link_due(asked, NOON + minutes(61))
+    moved = asked.moved(State.REJECTED, at=NOON + minutes(2), by="alice", reason="no")
+    assert (link_due(moved, NOON + minutes(60)), link_asked(moved)) == (False, False)

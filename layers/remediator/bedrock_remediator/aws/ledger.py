@@ -249,17 +249,21 @@ class Ledger(DecisionLedger):
     #   no marker --> claimed --publish--> sent
     #
     # Who finds `claimed` cannot know whether its notice went out: the function before may have died on either side.
-    def claim_notice(self, grant: Grant) -> NoticeClaim:
+    def claim_notice(self, grant: Grant, *, link: bool = False) -> NoticeClaim:
         """Ask, before publishing, whether the notice of this state of the row is still to be sent.
+
+        Args:
+            grant: The row.
+            link: Whether it is about the new link that was asked for.
 
         Returns:
             `new`: it was not sent; `maybe_sent`: somebody began to, send it and say so; `sent`: send nothing.
         """
-        return self._claim(notice_key(grant))
+        return self._claim(notice_key(grant, link=link))
 
-    def notice_sent(self, grant: Grant) -> None:
-        """Say that the notice went out."""
-        self._sent(notice_key(grant))
+    def notice_sent(self, grant: Grant, *, link: bool = False) -> None:
+        """Say that the notice went out; as `claim_notice`."""
+        self._sent(notice_key(grant, link=link))
 
     def _claim(self, marker: Item) -> NoticeClaim:
         found = self._conditional(

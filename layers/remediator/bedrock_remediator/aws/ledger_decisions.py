@@ -1,4 +1,4 @@
-"""The one write by which a person's decision changes the ledger: all that the approve function can do to it."""
+"""The two writes by which people change the ledger, with a decision or to ask for a link: all that approve can do."""
 
 from typing import Final
 
@@ -34,7 +34,10 @@ DECISION_ATTRIBUTES: Final = frozenset(
         "version",
     }
 )
-"""All that a person's decision names of a row in its UpdateItem; IAM holds approve to these (dynamodb:Attributes)."""
+"""All that a person's decision names of a row in its UpdateItem."""
+
+APPROVE_ATTRIBUTES: Final = DECISION_ATTRIBUTES | {"link_asked_at"}
+"""All that approve names of a row; IAM holds it to these (dynamodb:Attributes)."""
 
 
 class DecisionLedger(LedgerWriter):
@@ -51,11 +54,23 @@ class DecisionLedger(LedgerWriter):
             ValueError: The key or something that a decision does not change changes, or the version not by one.
         """
         check_step(before, after)
+        self._write(before, after, DECISION_ATTRIBUTES, ("state", "version"))
+
+    # What the write enforces: the row is in the state and at the version that was read, and nobody has asked meanwhile.
+    def ask_for_link(self, before: Grant, after: Grant) -> None:
+        """Note on a row that somebody asked for a new link to it (`link_asked_at`), and change nothing else of it.
+
+        Raises:
+            ConflictError: The row is not as it was read any more.
+            ValueError: Something else changes.
+        """
+        self._write(before, after, frozenset({"link_asked_at"}), ("state", "version", "link_asked_at"))
+
+    def _write(self, before: Grant, after: Grant, allowed: frozenset[str], guard: tuple[str, ...]) -> None:
         was, becomes = grant_item(before), grant_item(after)
         changed = expressions.changed_names(was, becomes)
-        if not DECISION_ATTRIBUTES.issuperset(changed):
-            raise ValueError(f"a decision does not change {sorted({*changed} - DECISION_ATTRIBUTES)}")
-        guard = ("state", "version")
+        if not allowed.issuperset(changed):
+            raise ValueError(f"this may not change {sorted({*changed} - allowed)}")
         try:
             self._patiently(
                 lambda: self._client.update_item(

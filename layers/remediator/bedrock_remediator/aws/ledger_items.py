@@ -177,12 +177,15 @@ def key(pk: str, sk: str) -> Item:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def notice_key(grant: Grant) -> Item:
+def notice_key(grant: Grant, *, link: bool = False) -> Item:
     """The key of the marker that says whether the notice of this state of the row went out.
 
-    A reminder, and a remark on a row, are notices of their own beside that of the state.
+    A reminder, and a remark on a row, are notices of their own beside that of the state. So is a new link that was
+    asked for, of which a row may have one beside any of these: `link` is for its marker.
     """
     sk = f"notice#{grant.sk}#{grant.version}#{grant.state}"
+    if link and grant.link_asked_at:
+        return key(grant.pk, f"{sk}#link#{instant(grant.link_asked_at)}")
     remark = remark_of(grant)
     if reminded(grant):
         sk += "#reminded"

@@ -177,6 +177,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
     digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
 
+    `link_asked_at` says when somebody with an expired link asked for a new one: see core/waiting.py.
+
     `cause` is the diagnosis behind `reason`, which also says what was decided.
 
     `decided_by` and its neighbours tell of the last decision that a person made; `decided_version` is the version
@@ -232,6 +234,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     approval: str | None = None
     reminded_at: datetime | None = None
     driven_at: datetime | None = None
+    link_asked_at: datetime | None = None
     remark: Remark | None = None
     history: tuple[Event, ...] = ()
 

@@ -4,8 +4,8 @@
     pending, for all of it -------> lapsed                  failed for a passing reason --> approved, five times
     approved | applying | revoking, for a while --> driven again, five times; then failed, or once a day
 
-What upkeep notes on a row without a new version (`reminded_at`, `driven_at`, `remark`) holds for the stay in the state
-that the row was in then. So nothing has to be cleared when a row moves, by whomever.
+What is noted on a row without a new version (`reminded_at`, `driven_at`, `remark`, `link_asked_at`) holds for the stay
+in the state that the row was in then. So nothing has to be cleared when a row moves, by whomever.
 """
 
 import itertools
@@ -26,6 +26,9 @@ call, as it does while roles and organization policies are being deployed, or un
 
 RETRIED_FOR: Final = timedelta(hours=24)
 """How old a failure may be to be tried again: after that, what was approved may no longer be meant."""
+
+LINK_PAUSE: Final = timedelta(hours=1)
+"""Between two new links about one row: whoever has an old link could else fill the approvers' mailbox."""
 
 _FIRST_PAUSE: Final = timedelta(minutes=15)
 _LONGEST_PAUSE: Final = timedelta(hours=4)
@@ -96,6 +99,16 @@ def retries(row: Grant) -> int:
 def failed_again(row: Grant) -> bool:
     """Whether a grant failed, and is again one that upkeep has tried anew: people know of it already."""
     return row.state is State.FAILED and row.reason_code in PASSING and retries(row) > 0
+
+
+def link_due(row: Grant, now: datetime) -> bool:
+    """Whether the approvers may be sent a new link, since somebody asks for one: once an hour for each row."""
+    return row.link_asked_at is None or now - row.link_asked_at >= LINK_PAUSE
+
+
+def link_asked(row: Grant) -> bool:
+    """Whether a new link was asked for since the row came into its state."""
+    return row.link_asked_at is not None and row.link_asked_at >= row.updated_at
 
 
 def remark_of(row: Grant) -> Remark | None:

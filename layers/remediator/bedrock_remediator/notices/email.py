@@ -32,6 +32,10 @@ Row = tuple[str, str | Sequence[str]]
 _REASON_LENGTH: Final = 1000
 _KEY_LENGTH: Final = 512
 _LISTED: Final = 40
+_NEW_LINK: Final = (
+    "Its page says what became of the request, and what can be done about it now. Whoever asked has not seen it: if it "
+    "was none of you, ignore it."
+)
 
 
 def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
@@ -41,7 +45,9 @@ def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
         notice: What to tell.
         leave_out: Names of parts (`policy`, `snippets`, `statement`) to leave out for their size; a line says so.
     """
-    parts = (
+    if notice.occasion is Occasion.LINK:
+        return _joined(_opening(notice), _summary(notice), _decide(notice), _granted(notice), _footer(notice))
+    return _joined(
         _opening(notice),
         _summary(notice),
         _decide(notice),
@@ -55,6 +61,9 @@ def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
         _by_hand(notice),
         _footer(notice),
     )
+
+
+def _joined(*parts: list[str]) -> str:
     return "\n".join(line.rstrip() for part in parts for line in part) + "\n"
 
 
@@ -103,8 +112,10 @@ def _decide(notice: Notice) -> list[str]:
     """The way to the page. The address stays on one line, however long it is, or it could not be opened."""
     if not notice.link:
         return []
-    told = "Look at the request, and approve or reject it, on this page. Keep the address to yourself:"
-    return [*section("Decide", wrapped(told)), "", notice.link]
+    title, told = "Decide", "Look at the request, and approve or reject it, on this page."
+    if notice.occasion is Occasion.LINK:
+        title, told = "The new link", _NEW_LINK
+    return [*section(title, wrapped(f"{told} Keep the address to yourself:")), "", notice.link]
 
 
 def _denied(notice: Notice) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.core.waiting import failed_again, remark_of, reminded
+from bedrock_remediator.core.waiting import failed_again, link_asked, remark_of, reminded
 from bedrock_remediator.notices.snippets import Snippets
 
 
@@ -30,6 +30,7 @@ class Occasion(enum.StrEnum):
     LAPSED = "lapsed"
     REVOKED = "revoked"
     DRIFTED = "drifted"
+    LINK = "link"
 
 
 class Severity(enum.StrEnum):
@@ -61,6 +62,9 @@ OCCASIONS: Final[Mapping[State, Occasion]] = {
 
 ASKING: Final = frozenset({Occasion.REQUESTED, Occasion.REMINDED})
 """A person is to decide."""
+
+FOR_APPROVERS: Final = ASKING | {Occasion.LINK}
+"""What goes to the people who may approve, with a link by which they can act."""
 
 ALERTING: Final = frozenset(
     {"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete", "probing"}
@@ -133,7 +137,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     @property
     def audience(self) -> Audience:
         """Which topic it goes to."""
-        return Audience.APPROVALS if self.occasion in ASKING else Audience.NOTICES
+        return Audience.APPROVALS if self.occasion in FOR_APPROVERS else Audience.NOTICES
 
     @property
     def severity(self) -> Severity:
@@ -168,6 +172,12 @@ def occasion(grant: Grant) -> Occasion | None:
     ):
         return Occasion.ALERT
     return OCCASIONS.get(grant.state)
+
+
+def occasions(grant: Grant) -> tuple[Occasion, ...]:
+    """All that people are told of a row as it stands: what it is an occasion for, and the link that was asked for."""
+    stands = occasion(grant)
+    return (*((stands,) if stands else ()), *((Occasion.LINK,) if link_asked(grant) else ()))
 
 
 def request_id(grant: Grant) -> str:

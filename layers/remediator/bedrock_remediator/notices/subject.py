@@ -24,6 +24,7 @@ _OPENINGS: Final[Mapping[Occasion, str]] = {
     Occasion.LAPSED: "Bedrock access request lapsed",
     Occasion.REVOKED: "Bedrock access revoked",
     Occasion.DRIFTED: "Bedrock access not as granted",
+    Occasion.LINK: "New link, Bedrock access",
 }
 
 _ADVICE_OPENINGS: Final[Mapping[DiagnosisKind, str]] = {

@@ -18,6 +18,7 @@ OUTCOMES: Final[Mapping[Occasion, str]] = {
     Occasion.LAPSED: "The request has lapsed; nothing was granted.",
     Occasion.REVOKED: "The permissions that were added have been taken away again.",
     Occasion.REMINDED: "A grant would repair it, and still waits for a person's decision.",
+    Occasion.LINK: "Somebody who has an expired link to it has asked for a new one, which is below.",
     Occasion.DRIFTED: "It was granted, AWS no longer shows it as it was granted, and nothing was changed.",
 }
 

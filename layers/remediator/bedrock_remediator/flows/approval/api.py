@@ -5,6 +5,7 @@
 | `GET /api/requests?state=pending` | | `{"requests": [request, …]}`, the oldest first |
 | `GET /api/requests/{id}` | | request |
 | `POST /api/requests/{id}` | `{"decision", "version", "reason", "length"}` | request, as it is after the decision |
+| the same | `{"decision": "revoke_all", "reason"}` | `{"revoked": [request], "left": [{"id", "state", "error"}]}` |
 
 `id` is the request's id that notices carry. Every refusal is `{"error": code, "message": sentence}`; one because
 somebody was first also tells `by`, `at` and `state`.
@@ -19,18 +20,14 @@ from bedrock_remediator.core.approval import Answer, Approver, Refusal, Verb, ma
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import parse_length
-from bedrock_remediator.flows.approval.approval import (
-    AlreadyDecided,
-    Approval,
-    Decided,
-    LostRace,
-    NotAllowed,
-    NotFound,
-)
+from bedrock_remediator.flows.approval.approval import Approval
 from bedrock_remediator.flows.approval.decision_log import log_decision
+from bedrock_remediator.flows.approval.results import AlreadyDecided, Decided, LostRace, NotAllowed, NotFound, Stale
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.http import BadRequestError, Request, Response
 from bedrock_remediator.notices.notice import request_id
+
+REVOKE_ALL: Final = "revoke_all"
 
 _LONGEST_ID: Final = 64
 _GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
@@ -117,7 +114,10 @@ class ApprovalApi:
 
     def _decide(self, request: Request) -> Response:
         approver = self._approver(request)
-        answer = _answer(request.json(), approver)
+        body = request.json()
+        if body.get("decision") == REVOKE_ALL:
+            return self._revoke_all(request, body, approver)
+        answer = _answer(body, approver)
         result = self._approval.decide(self._ticket(request), answer)
         log_decision(answer.verb, approver, result)
         match result:
@@ -140,6 +140,24 @@ class ApprovalApi:
                 return refusal(HTTPStatus.NOT_FOUND, "not_found", _NOT_FOUND)
             case _:
                 return refusal(HTTPStatus.CONFLICT, "stale", _STALE)
+
+    def _revoke_all(self, request: Request, body: Mapping[str, Any], approver: Approver) -> Response:
+        """Take back all that the request's principal has been granted."""
+        reason = _reason(body, {"decision", "reason"})
+        results = self._approval.revoke_all(self._ticket(request), approver, reason)
+        revoked, left = [], []
+        for result in results:
+            log_decision(Verb.REVOKE, approver, result)
+            match result:
+                case Decided():
+                    revoked.append(_content(result.grant))
+                case NotAllowed():
+                    left.append(_left(result.grant, result.why))
+                case AlreadyDecided() | LostRace() | Stale():
+                    left.append(_left(result.grant, "stale"))
+                case NotFound():
+                    pass
+        return Response.json({"revoked": revoked, "left": left})
 
     def _approver(self, request: Request) -> Approver:
         caller = request.caller or ""
@@ -175,14 +193,10 @@ def _answered(answer: Callable[[Request], Response], request: Request) -> Respon
 
 def _answer(body: Mapping[str, Any], approver: Approver) -> Answer:
     """The decision in a body, which names the version that the person looked at."""
-    unknown = sorted(set(body) - {"decision", "version", "reason", "length"})
-    version, reason = body.get("version"), body.get("reason")
-    if unknown:
-        raise BadRequestError(400, f"The body has unknown fields: {', '.join(unknown)[:200]}.")
+    reason = _reason(body, {"decision", "version", "reason", "length"})
+    version = body.get("version")
     if isinstance(version, bool) or not isinstance(version, int):
         raise BadRequestError(400, "version must be the number of the version that the decision is about.")
-    if reason is not None and not isinstance(reason, str):
-        raise BadRequestError(400, "reason must be text.")
     try:
         verb = Verb(str(body.get("decision")))
     except ValueError:
@@ -192,6 +206,22 @@ def _answer(body: Mapping[str, Any], approver: Approver) -> Answer:
     except ValueError as error:
         raise BadRequestError(400, f"length: {error}.") from None
     return Answer(verb=verb, version=version, approver=approver, reason=reason, length=length)
+
+
+def _reason(body: Mapping[str, Any], fields: set[str]) -> str | None:
+    """The reason in a body, which may have these fields and no others."""
+    unknown = sorted(set(body) - fields)
+    if unknown:
+        raise BadRequestError(400, f"The body has unknown fields: {', '.join(unknown)[:200]}.")
+    reason = body.get("reason")
+    if reason is not None and not isinstance(reason, str):
+        raise BadRequestError(400, "reason must be text.")
+    return reason
+
+
+def _left(grant: Grant, error: str) -> dict[str, str]:
+    """A grant that could not be taken back now, and why."""
+    return {"id": request_id(grant), "state": grant.state, "error": error}
 
 
 def _content(grant: Grant) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from datetime import datetime
 from itertools import islice
 from typing import Final, Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger_items import Due, Sightings
@@ -23,7 +22,6 @@ from bedrock_remediator.core.approval import (
     Answer,
     Approver,
     NotAllowedError,
-    Refusal,
     Terms,
     Verb,
     decide,
@@ -31,14 +29,26 @@ from bedrock_remediator.core.approval import (
     signable,
     signed,
 )
-from bedrock_remediator.core.grant import Event, Grant, State
-from bedrock_remediator.core.lengths import Length, offered
-from bedrock_remediator.core.risk import Risk, risks
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.lengths import offered
+from bedrock_remediator.core.risk import risks
+from bedrock_remediator.core.waiting import link_due
+from bedrock_remediator.flows.approval.results import (
+    AlreadyDecided,
+    Decided,
+    LostRace,
+    NotAllowed,
+    NotFound,
+    Result,
+    Stale,
+    View,
+)
 from bedrock_remediator.flows.links.links import Ticket
-from bedrock_remediator.notices.notice import Denials, Plan, request_id
+from bedrock_remediator.notices.notice import Denials, request_id
 from bedrock_remediator.notices.plan import plan
 
 _DECIDED: Final = frozenset({State.APPROVED, State.REJECTED, State.REVOKING})
+_GRANTED: Final = frozenset({State.APPROVED, State.APPLYING, State.ACTIVE})
 _LISTED: Final = 500
 _BATCH: Final = 100
 _LIKELY: Final = (State.PENDING, State.FAILED, State.ACTIVE, State.APPROVED, State.APPLYING, State.REVOKING)
@@ -72,6 +82,10 @@ class Rows(Protocol):
         """Take a row where a decision takes it."""
         ...
 
+    def ask_for_link(self, before: Grant, after: Grant) -> None:
+        """Note that a new link is asked for."""
+        ...
+
 
 class Signer(Protocol):
     """The key that approvals are signed with."""
@@ -79,86 +93,6 @@ class Signer(Protocol):
     def sign(self, message: bytes) -> bytes:
         """The MAC of a message."""
         ...
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """What a person sees of a request.
-
-    Attributes:
-        ticket: What they came with.
-        grant: The row as it is now.
-        open: Whether the very version that the ticket names still waits to be decided.
-        step: What became of that version; None while nothing has, or where the row no longer tells.
-        replaced: Whether the row was opened anew since, so that the ticket says nothing about it.
-        verbs: What may be done now with this ticket, each for the version of `grant`.
-        denials: How often, and since when; None where nothing was counted.
-        plan: The policy before and after, and the snippets.
-        risks: What is unusual.
-        lengths: How long the grant may last.
-        standing: The principal's active grants, this one included: what could be revoked together.
-    """
-
-    ticket: Ticket
-    grant: Grant
-    open: bool
-    step: Event | None
-    replaced: bool
-    verbs: frozenset[Verb]
-    denials: Denials | None
-    plan: Plan
-    risks: tuple[Risk, ...]
-    lengths: tuple[Length, ...]
-    standing: tuple[Grant, ...]
-
-    @property
-    def request_id(self) -> str:
-        """The name that the notice of the ticket's version carries."""
-        return request_id(replace(self.grant, version=self.ticket.version))
-
-
-class Decided(Struct, frozen=True):
-    """It is done; the row as it is now."""
-
-    grant: Grant
-
-
-class AlreadyDecided(Struct, frozen=True):
-    """Somebody had decided before: who, when, and where it took the row. `grant` is the row as it is now."""
-
-    grant: Grant
-    by: str
-    at: datetime
-    state: State
-
-
-class LostRace(Struct, frozen=True):
-    """Somebody else decided in the same moment, and was first. As `AlreadyDecided`."""
-
-    grant: Grant
-    by: str
-    at: datetime
-    state: State
-
-
-class Stale(Struct, frozen=True):
-    """The row is not as the person saw it, and nobody has decided: it lapsed, or was opened anew, or asks again."""
-
-    grant: Grant
-
-
-class NotFound(Struct, frozen=True):
-    """There is no such request."""
-
-
-class NotAllowed(Struct, frozen=True):
-    """The decision is not accepted: why, in a word and in a sentence."""
-
-    grant: Grant
-    why: Refusal
-    reason: str
-
-
-Result = Decided | AlreadyDecided | LostRace | Stale | NotFound | NotAllowed
 
 
 class Approval:
@@ -226,7 +160,11 @@ class Approval:
         return self._take(row, answer)
 
     def revoke_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:
-        """Revoke every active grant of the principal that a ticket is about; a result each, none without its row.
+        """Revoke every grant of the principal that a ticket is about.
+
+        Returns:
+            A result for each grant that stands, or is about to: one that is being applied cannot be revoked before it
+            stands, and is not allowed. None without the ticket's row.
 
         Raises:
             RetryableError: The ledger does not answer at the moment; some may be revoked already.
@@ -237,8 +175,29 @@ class Approval:
         return [
             self._take(row, Answer(verb=Verb.REVOKE, version=row.version, approver=approver, reason=reason))
             for row in self._ledger.grants(ticket.pk)
-            if row.state is State.ACTIVE
+            if row.state in _GRANTED
         ]
+
+    def ask_for_link(self, ticket: Ticket) -> bool:
+        """Let the approvers be sent a new link, for somebody who has an expired one.
+
+        A note on the row, which the ledger's stream carries to notify: the link goes where every link goes, and to
+        nobody else. Whoever asked must not be told the answer, since it says something about the row.
+
+        Returns:
+            Whether one is sent: something can still be done about the row, and nobody asked within the last hour.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment.
+        """
+        row, now = self._ledger.grant(*ticket.key), self._clock.now()
+        if row is None or not _covers(row, ticket) or not possible(row) or not link_due(row, now):
+            return False
+        try:
+            self._ledger.ask_for_link(row, replace(row, link_asked_at=now))
+        except ConflictError:
+            return False
+        return True
 
     def requests(self, state: State, most: int = _LISTED) -> list[Grant]:
         """The rows in a state, those first that came into it first, and `most` of them.

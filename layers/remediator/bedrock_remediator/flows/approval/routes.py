@@ -9,7 +9,8 @@ from bedrock_remediator.aws.secrets import Keyring, Secrets
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.approval.api import ApprovalApi, refusal
 from bedrock_remediator.flows.approval.approval import Approval
-from bedrock_remediator.flows.approval.pages import FORM_LASTS, FORM_SALT, ApprovalPages, PageTerms
+from bedrock_remediator.flows.approval.forms import FORM_LASTS, FORM_SALT, Forms
+from bedrock_remediator.flows.approval.pages import ApprovalPages, PageTerms
 from bedrock_remediator.flows.approval.wiring import approval
 from bedrock_remediator.flows.links.links import Sealer
 from bedrock_remediator.flows.links.wiring import keyring, links
@@ -42,7 +43,7 @@ def routes(settings: ApproveSettings, clients: Clients, clock: Clock) -> Mapping
         lapses_after=timedelta(hours=settings.links.lapse_hours),
         by_link=settings.auth is ApproverAuth.LINK,
     )
-    reader, forms = links(settings.links, keys, clock), Sealer(keys, FORM_SALT, FORM_LASTS, clock)
+    reader, forms = links(settings.links, keys, clock), Forms(Sealer(keys, FORM_SALT, FORM_LASTS, clock))
     pages = ApprovalPages(use_case, reader, gate, forms, terms, clock)
     table |= {"GET /request/{token}": pages.show, "POST /request/{token}": pages.decide}
     if settings.approver_roles:

@@ -80,15 +80,20 @@ class Sealer:
     Args:
         keys: The stack's keys.
         salt: What the text is for; a text sealed under another salt is refused.
-        lasting: How long it is good for.
+        lasting: How long it is good for; None for ever.
         clock: Tells the time.
     """
 
-    def __init__(self, keys: Keys, salt: str, lasting: timedelta, clock: Clock) -> None:
+    def __init__(self, keys: Keys, salt: str, lasting: timedelta | None, clock: Clock) -> None:
         self._keys = keys
         self._salt = salt
         self._lasting = lasting
         self._clock = clock
+
+    @property
+    def ageless(self) -> "Sealer":
+        """The same, for which nothing is too old."""
+        return Sealer(self._keys, self._salt, None, self._clock)
 
     def seal(self, value: Any) -> str:
         """The value (anything that JSON holds) as text for a URL or a cookie.
@@ -114,7 +119,8 @@ class Sealer:
             SealError: It was not sealed so, or too long ago.
         """
         try:
-            return self._serializer(keys).loads(text, max_age=int(self._lasting.total_seconds()))
+            most = None if self._lasting is None else int(self._lasting.total_seconds())
+            return self._serializer(keys).loads(text, max_age=most)
         except BadData as error:
             raise SealError(expired=isinstance(error, SignatureExpired)) from None
 
@@ -172,14 +178,26 @@ class Links:
             LinkError: This stack has made no such link, or too long ago.
             RetryableError: The keys cannot be had at the moment.
         """
+        return self._read(token, (self._deciding, self._looking))
+
+    def read_expired(self, token: str) -> Ticket:
+        """What a link stands for, or stood for as long as it was good: for asking for a new one, and nothing else.
+
+        Raises:
+            LinkError: This stack has made no such link.
+            RetryableError: The keys cannot be had at the moment.
+        """
+        return self._read(token, (self._deciding.ageless, self._looking.ageless))
+
+    def _read(self, token: str, sealers: "tuple[Sealer, Sealer]") -> Ticket:
         try:
-            sealer, value = _opened(token, (self._deciding, self._looking), self._keys)
+            sealer, value = _opened(token, sealers, self._keys)
             pk, sk, version = msgspec.convert(value, tuple[str, str, int])
         except SealError as error:
             raise LinkError(expired=error.expired) from None
         except msgspec.ValidationError:
             raise LinkError(expired=False) from None
-        return Ticket(pk, sk, version, look_only=sealer is self._looking)
+        return Ticket(pk, sk, version, look_only=sealer is sealers[1])
 
     def _url(self, ticket: Ticket) -> str:
         return f"{self._base_url}/request/{self.token(ticket)}"

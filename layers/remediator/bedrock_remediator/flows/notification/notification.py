@@ -20,7 +20,7 @@ from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.notices.amazon_q import custom_notification
 from bedrock_remediator.notices.message import message
-from bedrock_remediator.notices.notice import ASKING, Audience, Denials, Notice, Occasion, occasion
+from bedrock_remediator.notices.notice import FOR_APPROVERS, Audience, Denials, Notice, Occasion, occasions
 from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.subject import attributes, subject
 from bedrock_remediator.settings import NotifySettings
@@ -83,14 +83,16 @@ class Notification:
         grant = self._ledger.grant(change.pk, change.sk)
         if grant is None or (grant.state, grant.version) != (change.state, change.version):
             return Fate.OVERTAKEN
-        about = occasion(grant)
-        if about is None:
-            return Fate.SILENT
-        claim = self._ledger.claim_notice(grant)
+        fates = [self._tell_of(grant, about) for about in occasions(grant)]
+        return fates[-1] if fates else Fate.SILENT
+
+    def _tell_of(self, grant: Grant, about: Occasion) -> Fate:
+        link = about is Occasion.LINK
+        claim = self._ledger.claim_notice(grant, link=link)
         if claim == "sent":
             return Fate.SENT_BEFORE
         self._publish(self._notice(grant, about, may_be_duplicate=claim == "maybe_sent"))
-        self._ledger.notice_sent(grant)
+        self._ledger.notice_sent(grant, link=link)
         return _FATES[claim]
 
     def _notice(self, grant: Grant, about: Occasion, *, may_be_duplicate: bool) -> Notice:
@@ -101,7 +103,7 @@ class Notification:
             plan=plan(grant, lambda: self._ledger.grants(grant.pk), self._settings.extra_actions),
             strategy=self._settings.strategy,
             lapses_at=self._lapses_at(grant),
-            link=self._links.url(grant) if about in ASKING else None,
+            link=self._links.url(grant) if about in FOR_APPROVERS else None,
             page=self._links.look_url(grant) if about not in _NO_REQUEST else None,
             may_be_duplicate=may_be_duplicate,
         )
@@ -123,7 +125,7 @@ class Notification:
         }
         told = attributes(notice)
         self._publisher.publish(topics[notice.audience], subject(notice), message(notice), told)
-        if self._settings.amazon_q_topic_arn:
+        if self._settings.amazon_q_topic_arn and notice.occasion is not Occasion.LINK:
             # A topic of its own: over https, every subscriber of a topic gets the same text.
             chat = {"default": custom_notification(notice, notice.page)}
             self._publisher.publish(self._settings.amazon_q_topic_arn, subject(notice), chat, told)

@@ -20,7 +20,7 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.core.approval import Answer, Approver, Verb
 from bedrock_remediator.core.button import Button
 from bedrock_remediator.core.lengths import parse_length
-from bedrock_remediator.flows.approval.approval import AlreadyDecided, Decided, LostRace, NotAllowed, Result, Stale
+from bedrock_remediator.flows.approval.results import AlreadyDecided, Decided, LostRace, NotAllowed, Result, Stale
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.slack.trust import SlackApprovers, SlackSignature
 from bedrock_remediator.flows.slack.work import Click

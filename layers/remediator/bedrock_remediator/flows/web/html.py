@@ -16,6 +16,15 @@ def html(template: str, status: int = 200, **content: Any) -> Response:
     )
 
 
-def message_page(message: Message, address: str | None = None, visitor: str | None = None) -> Response:
-    """A page that says what happened. `address` is where its button leads; without, it has none."""
-    return html("message.html", message.status, message=message, address=address, visitor=visitor)
+def message_page(
+    message: Message, address: str | None = None, visitor: str | None = None, form: str | None = None
+) -> Response:
+    """A page that says what happened.
+
+    Args:
+        message: What it says.
+        address: Where its button leads; without, it has none.
+        visitor: Who is signed in.
+        form: The seal of a form, where the button sends one and does not only lead there.
+    """
+    return html("message.html", message.status, message=message, address=address, visitor=visitor, form=form)

@@ -41,8 +41,28 @@ EXPIRED_LINK: Final = Message(
     status=HTTPStatus.GONE,
     title="This link has expired",
     paragraphs=(
-        "It was genuine, but it is too old to be used.",
-        "If the access is still needed, the next denied call opens a new request, with a new link.",
+        "It is genuine, and too old to show or decide anything.",
+        "To see what became of the request or to take a grant back, let the approvers be sent a new link.",
+        "It goes to their mailbox, and nowhere else.",
+        "If access is still needed, the next denied call opens a new request by itself.",
+    ),
+    link="Send the approvers a new link",
+)
+
+EXPIRED_SIGNED_IN: Final = Message(
+    status=HTTPStatus.GONE,
+    title="This link has expired",
+    paragraphs=("It is genuine, and too old. You are signed in as somebody who may decide, so here is a new one.",),
+    link="Look at the request",
+)
+
+LINK_ASKED: Final = Message(
+    status=HTTPStatus.ACCEPTED,
+    title="A new link is asked for",
+    pill="Nothing else was changed",
+    paragraphs=(
+        "If there is still something to decide or to take back, the approvers find it in their mailbox in a minute.",
+        "They are sent one an hour at most for each request. For safety's sake this page tells no more.",
     ),
 )
 
@@ -137,10 +157,11 @@ def decided_before(by: str, at: Moment, state: State, *, lost: bool) -> Message:
 
 
 def revoked_all(grants: int, left: int) -> Message:
-    """Grants of one principal that are taken back together; `left` are those that somebody else had changed."""
+    """Grants of one principal that are taken back together; `left` are those that are being changed, or just were."""
     sentences = [
         f"{grants} {'grant is' if grants == 1 else 'grants are'} being taken back, which takes a minute or so."
     ]
     if left:
-        sentences.append(f"{left} had just been changed by somebody else, and stay as they are: look at them again.")
+        are = "is" if left == 1 else "are"
+        sentences.append(f"{left} {are} being changed at this moment and could not be: look again in a minute.")
     return Message(status=HTTPStatus.OK, title="Taking back", pill="Done", tone="good", paragraphs=tuple(sentences))

@@ -1,0 +1,93 @@
+"""What a person sees of a request, and what came of a decision."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bedrock_remediator.core.approval import Refusal, Verb
+from bedrock_remediator.core.grant import Event, Grant, State
+from bedrock_remediator.core.lengths import Length
+from bedrock_remediator.core.risk import Risk
+from bedrock_remediator.flows.links.links import Ticket
+from bedrock_remediator.notices.notice import Denials, Plan, request_id
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """What a person sees of a request.
+
+    Attributes:
+        ticket: What they came with.
+        grant: The row as it is now.
+        open: Whether the very version that the ticket names still waits to be decided.
+        step: What became of that version; None while nothing has, or where the row no longer tells.
+        replaced: Whether the row was opened anew since, so that the ticket says nothing about it.
+        verbs: What may be done now with this ticket, each for the version of `grant`.
+        denials: How often, and since when; None where nothing was counted.
+        plan: The policy before and after, and the snippets.
+        risks: What is unusual.
+        lengths: How long the grant may last.
+        standing: The principal's active grants, this one included: what could be revoked together.
+    """
+
+    ticket: Ticket
+    grant: Grant
+    open: bool
+    step: Event | None
+    replaced: bool
+    verbs: frozenset[Verb]
+    denials: Denials | None
+    plan: Plan
+    risks: tuple[Risk, ...]
+    lengths: tuple[Length, ...]
+    standing: tuple[Grant, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The name that the notice of the ticket's version carries."""
+        return request_id(replace(self.grant, version=self.ticket.version))
+
+
+class Decided(Struct, frozen=True):
+    """It is done; the row as it is now."""
+
+    grant: Grant
+
+
+class AlreadyDecided(Struct, frozen=True):
+    """Somebody had decided before: who, when, and where it took the row. `grant` is the row as it is now."""
+
+    grant: Grant
+    by: str
+    at: datetime
+    state: State
+
+
+class LostRace(Struct, frozen=True):
+    """Somebody else decided in the same moment, and was first. As `AlreadyDecided`."""
+
+    grant: Grant
+    by: str
+    at: datetime
+    state: State
+
+
+class Stale(Struct, frozen=True):
+    """The row is not as the person saw it, and nobody has decided: it lapsed, or was opened anew, or asks again."""
+
+    grant: Grant
+
+
+class NotFound(Struct, frozen=True):
+    """There is no such request."""
+
+
+class NotAllowed(Struct, frozen=True):
+    """The decision is not accepted: why, in a word and in a sentence."""
+
+    grant: Grant
+    why: Refusal
+    reason: str
+
+
+Result = Decided | AlreadyDecided | LostRace | Stale | NotFound | NotAllowed
