@@ -8,13 +8,16 @@ from benchmarks.calls import KINDS, counted
 
 NOTICE: Final = {"dynamodb:PutItem": 2, "sns:Publish": 1}
 """Claimed, sent, and marked as sent."""
-REFUSAL: Final = NOTICE | {
+COUNTED: Final = {"dynamodb:UpdateItem": 1}
+"""One more notice in its hour; requests are not counted."""
+OPENED: Final = NOTICE | {
     "dynamodb:BatchGetItem": 2,
     "dynamodb:GetItem": 1,
     "dynamodb:Query": 1,
     "dynamodb:TransactWriteItems": 1,
     "ssm:GetParametersByPath": 1,
 }
+REFUSAL: Final = OPENED | COUNTED
 INVESTIGATION: Final = {"bedrock:GetInferenceProfile": 1, "bedrock:ListInferenceProfiles": 2}
 LINKS: Final = {"secretsmanager:GetSecretValue": 2}
 GRANT: Final = (
@@ -25,7 +28,7 @@ GRANT: Final = (
         "bedrock:GetInferenceProfile": 2,
         "dynamodb:GetItem": 1,
         "dynamodb:Query": 4,
-        "dynamodb:UpdateItem": 2,
+        "dynamodb:UpdateItem": 3,
         "iam:GetPolicyVersion": 2,
         "iam:GetUser": 2,
         "iam:ListAttachedUserPolicies": 2,
@@ -38,7 +41,7 @@ GRANT: Final = (
 EXPECTED: Final = {
     "a refusal (service control policy)": REFUSAL,
     "a repeat, minutes later": {"dynamodb:BatchGetItem": 2, "dynamodb:UpdateItem": 1},
-    "a first request": REFUSAL
+    "a first request": OPENED
     | INVESTIGATION
     | LINKS
     | {
@@ -54,7 +57,7 @@ EXPECTED: Final = {
     "a first automatic grant, inline": GRANT | {"iam:GetPolicy": 2, "iam:ListUserPolicies": 3, "iam:PutUserPolicy": 1},
     "a first automatic grant, in-place": GRANT
     | {
-        "dynamodb:UpdateItem": 3,
+        "dynamodb:UpdateItem": 4,
         "iam:CreatePolicyVersion": 1,
         "iam:GetPolicy": 4,
         "iam:GetPolicyVersion": 3,

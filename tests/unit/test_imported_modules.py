@@ -30,6 +30,7 @@ ENVIRONMENT: Final = {
     "GRANTABLE_PRINCIPALS": "arn:*",
     "LEDGER_TABLE": "ledger",
     "MODE": "auto",
+    "NOTICES_PER_HOUR": "100",
     "NOTICES_TOPIC_ARN": ARN,
     "PAUSED": "false",
     "POLICY_STRATEGY": "managed",

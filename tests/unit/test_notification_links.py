@@ -32,6 +32,7 @@ SETTINGS = NotifySettings(
     approvals_topic_arn="approvals",
     notices_topic_arn="notices",
     amazon_q_topic_arn=None,
+    notices_an_hour=2,
     approval_url=BASE,
     links=LinkSettings(keys_secret_arn="arn:keys", lapse_hours=72),  # noqa: S106 - the name of a secret
 )
@@ -57,8 +58,8 @@ class OneRow:
         return Sightings(count=0, first_at=None, last_at=None)
 
     def __getattr__(self, name: str) -> Any:
-        """Every claim is new."""
-        return lambda *_, **__: "new" if name.startswith("claim") else None
+        """Every claim is new, and every notice the first of its hour."""
+        return lambda *_, **__: "new" if name.startswith("claim") else 1
 
 
 class Sent:
@@ -76,7 +77,9 @@ def told(row: Grant, settings: NotifySettings = SETTINGS) -> dict[str, Mapping[s
     """What is published of a row."""
     sent = Sent()
     ledger, publisher = cast("Ledger", OneRow(row)), cast("Publisher", sent)
-    notification = Notification(ledger=ledger, publisher=publisher, links=LINKS, settings=settings)
+    notification = Notification(
+        ledger=ledger, publisher=publisher, links=LINKS, settings=settings, clock=StoppedClock(NOON)
+    )
     assert notification.tell({"dynamodb": {"NewImage": grant_item(row)}}) is Fate.SENT
     return sent.texts
 

@@ -23,6 +23,7 @@ VARIABLES = {
     "PROBE_WINDOW_MINUTES": "60",
     "UNKNOWN_CALLER_ASKS": "true",
     "APPROVAL_LAPSE_HOURS": "72",
+    "NOTICES_PER_HOUR": "100",
     "NOTICES_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:notices",
 }
 

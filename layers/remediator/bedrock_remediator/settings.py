@@ -247,7 +247,8 @@ class NotifySettings(Struct, frozen=True, kw_only=True):
     """What notify reads.
 
     LEDGER_TABLE, POLICY_STRATEGY, EXTRA_ACTIONS, APPROVALS_TOPIC_ARN, NOTICES_TOPIC_ARN and AMAZON_Q_TOPIC_ARN (empty:
-    no Amazon Q); APPROVAL_URL (the HTTP API's address, without a slash at its end), and the links' settings.
+    no Amazon Q); NOTICES_PER_HOUR, how many go out one by one; APPROVAL_URL (the HTTP API's address, without a slash at
+    its end), and the links' settings.
     """
 
     ledger_table: str
@@ -256,6 +257,7 @@ class NotifySettings(Struct, frozen=True, kw_only=True):
     approvals_topic_arn: str
     notices_topic_arn: str
     amazon_q_topic_arn: str | None
+    notices_an_hour: int
     approval_url: str
     links: LinkSettings
 
@@ -274,6 +276,7 @@ class NotifySettings(Struct, frozen=True, kw_only=True):
             approvals_topic_arn=environment.text("APPROVALS_TOPIC_ARN"),
             notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
             amazon_q_topic_arn=environment.maybe("AMAZON_Q_TOPIC_ARN"),
+            notices_an_hour=environment.read("NOTICES_PER_HOUR", positive),
             approval_url=environment.read("APPROVAL_URL", address),
             links=LinkSettings.read(variables),
         )
@@ -323,12 +326,13 @@ class UpkeepSettings(Struct, frozen=True, kw_only=True):
     """What upkeep reads.
 
     The policy settings; APPROVAL_LAPSE_HOURS, how long a request waits for a person; NOTICES_TOPIC_ARN, where the
-    digest goes.
+    digest goes; NOTICES_PER_HOUR, how many notices of an hour are sent one by one.
     """
 
     policy: PolicySettings
     lapse_hours: int
     notices_topic_arn: str
+    notices_an_hour: int
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -342,4 +346,5 @@ class UpkeepSettings(Struct, frozen=True, kw_only=True):
             policy=PolicySettings.read(variables),
             lapse_hours=_lapse_hours(environment),
             notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
+            notices_an_hour=environment.read("NOTICES_PER_HOUR", positive),
         )

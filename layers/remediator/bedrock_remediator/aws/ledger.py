@@ -10,12 +10,12 @@ work again. A write that went through although its answer was lost counts as don
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws import expressions
-from bedrock_remediator.aws.errors import BusyError, RetryableError, error_code, passing_trouble
+from bedrock_remediator.aws.errors import BusyError, RetryableError, error_code
 from bedrock_remediator.aws.ledger_decisions import DecisionLedger
 from bedrock_remediator.aws.ledger_items import (
     HABITS,
@@ -30,9 +30,9 @@ from bedrock_remediator.aws.ledger_items import (
     habits_item,
     key,
     marshal,
-    notice_key,
     seen_item,
 )
+from bedrock_remediator.aws.ledger_notices import NoticeClaim, NoticeLedger
 from bedrock_remediator.aws.ledger_writes import FAILED, ConflictError, check_step
 from bedrock_remediator.core.grant import FINISHED, Grant, IllegalTransitionError, State, kept_copy
 from bedrock_remediator.core.habits import Habits
@@ -52,8 +52,6 @@ __all__ = [
     "Sightings",
 ]
 
-NoticeClaim = Literal["new", "maybe_sent", "sent"]
-
 INITIAL: Final = frozenset({State.REPORTED, State.PENDING, State.APPROVED})
 """The states in which a row may begin, or begin again."""
 
@@ -72,7 +70,7 @@ class HabitsChangedError(ConflictError):
     """Something else about the principal was written meanwhile; nothing was written, and nothing else is in the way."""
 
 
-class Ledger(DecisionLedger):
+class Ledger(DecisionLedger, NoticeLedger):
     """The ledger's reads and its conditional writes.
 
     A write raises `RetryableError` on throttling, and after some tries where an item is busy in another transaction.
@@ -243,44 +241,6 @@ class Ledger(DecisionLedger):
         ]
         voided_by = (ConflictError(*before.key), ConflictError(*copy.key))
         self._patiently(lambda: self._transact(writes, voided_by))
-
-    # What the write enforces:
-    #
-    #   no marker --> claimed --publish--> sent
-    #
-    # Who finds `claimed` cannot know whether its notice went out: the function before may have died on either side.
-    def claim_notice(self, grant: Grant, *, link: bool = False) -> NoticeClaim:
-        """Ask, before publishing, whether the notice of this state of the row is still to be sent.
-
-        Args:
-            grant: The row.
-            link: Whether it is about the new link that was asked for.
-
-        Returns:
-            `new`: it was not sent; `maybe_sent`: somebody began to, send it and say so; `sent`: send nothing.
-        """
-        return self._claim(notice_key(grant, link=link))
-
-    def notice_sent(self, grant: Grant, *, link: bool = False) -> None:
-        """Say that the notice went out; as `claim_notice`."""
-        self._sent(notice_key(grant, link=link))
-
-    def _claim(self, marker: Item) -> NoticeClaim:
-        found = self._conditional(
-            lambda: self._client.put_item(
-                TableName=self._table,
-                Item=marker | {"status": marshal("claimed")},
-                ConditionExpression=expressions.ABSENT,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        )
-        if found is None:
-            return "new"
-        return "sent" if found.get("status") == marshal("sent") else "maybe_sent"
-
-    def _sent(self, marker: Item) -> None:
-        with passing_trouble("marking a notice as sent"):
-            self._client.put_item(TableName=self._table, Item=marker | {"status": marshal("sent")})
 
     def _put(self, item: Item, condition: dict[str, Any]) -> "TransactWriteItemTypeDef":
         return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]

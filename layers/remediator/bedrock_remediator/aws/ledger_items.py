@@ -8,7 +8,8 @@
 | habits | principal | `habits` | the fields of `Habits` |
 | notice marker | principal | `notice#<sk>#<version>#<state>` | `status`: claimed or sent |
 | cap | `cap#<name>` | day | `used`, `expires` |
-| digest marker | `digest` | day | `status`: claimed or sent, `expires` |
+| notices of an hour | `notices` | hour | `used`, how many of each kind, `expires` |
+| digest marker | `digest` | day or hour | `status`: claimed or sent, `expires` |
 | place | `upkeep` | chore | `place`: where it goes on |
 | Slack message | principal | `slack#<sk>#<conversation>` | the fields of `SlackMessage` (aws/slack_messages.py) |
 

@@ -61,7 +61,10 @@ class UpkeepLedger(Ledger):
         self._patiently(lambda: self._transact(writes, (ConflictError(*before.key), CapReachedError(cap))))
 
     def claim_digest(self, day: str) -> NoticeClaim:
-        """Ask, before publishing, whether a day's digest is still to be sent: as `claim_notice`; `YYYY-MM-DD`."""
+        """Ask, before publishing, whether a day's digest is still to be sent: as `claim_notice`.
+
+        `day` is `YYYY-MM-DD`; for an hour of which notices were folded, `YYYY-MM-DDTHH`.
+        """
         return self._claim(_marker(day))
 
     def digest_sent(self, day: str) -> None:
@@ -71,5 +74,5 @@ class UpkeepLedger(Ledger):
 
 def _marker(day: str) -> Item:
     """The day's marker, which DynamoDB may delete when nobody asks for it any more."""
-    kept_until = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) + _MARKER_KEPT
+    kept_until = datetime.strptime(day[:10], "%Y-%m-%d").replace(tzinfo=UTC) + _MARKER_KEPT
     return key(_DIGEST, day) | {"expires": marshal(int(kept_until.timestamp()))}

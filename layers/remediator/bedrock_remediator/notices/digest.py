@@ -22,8 +22,25 @@ _REASON_LENGTH: Final = 300
 _INDENT: Final = "     "
 
 
+class Folded(Struct, frozen=True, kw_only=True):
+    """Notices of a storm: `counts` by what they are about, of which at most `singly` were sent one by one."""
+
+    counts: Mapping[str, int]
+    singly: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+    @property
+    def told_here(self) -> int:
+        """How many were not sent by themselves."""
+        return max(self.total - self.singly, 0)
+
+
 class Digest(Struct, frozen=True, kw_only=True):
-    """A day of the ledger.
+    """A day of the ledger, or the time of a storm of notices.
 
     Attributes:
         since: When the day began.
@@ -39,6 +56,7 @@ class Digest(Struct, frozen=True, kw_only=True):
         reported: How many denials were only reported, by their diagnosis.
         orphans: ARNs of policies of this service that no grant accounts for.
         complete: Whether all of the ledger could be read in time.
+        folded: The notices that this digest stands for; None for that of a day.
     """
 
     since: datetime
@@ -54,6 +72,7 @@ class Digest(Struct, frozen=True, kw_only=True):
     reported: Mapping[str, int] = {}
     orphans: tuple[str, ...] = ()
     complete: bool = True
+    folded: Folded | None = None
 
     @property
     def empty(self) -> bool:
@@ -69,6 +88,8 @@ class Digest(Struct, frozen=True, kw_only=True):
 def subject(digest: Digest) -> str:
     """The day in one line: printable ASCII, far shorter than 100 characters."""
     told = f"{len(digest.granted)} granted, {len(digest.refused)} refused, {len(digest.asked)} waiting"
+    if digest.folded:
+        return f"Bedrock access: {digest.folded.told_here} notices folded into one ({told})"
     return f"Bedrock access digest {digest.until:%Y-%m-%d}: {told}"
 
 
@@ -103,6 +124,7 @@ def _mail(digest: Digest, *, may_be_duplicate: bool) -> str:
         "=" * WIDTH,
         *(wrapped(duplicate) if may_be_duplicate else ()),
         f"From {utc(digest.since)} to {utc(digest.until)}.",
+        *(_folded(digest.folded) if digest.folded else ()),
         *(() if digest.complete else wrapped("There was no time to read all of the ledger: some grants are missing.")),
     ]
     for name, rows in digest.lists():
@@ -111,6 +133,22 @@ def _mail(digest: Digest, *, may_be_duplicate: bool) -> str:
     lines += _others(digest)
     lines += ["", "-" * WIDTH, "Sent by bedrock-access-remediator."]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _folded(folded: Folded) -> list[str]:
+    told = (
+        f"There were {folded.total:,} notices, more than the {folded.singly:,} that MaxNoticesPerHour lets out one by "
+        f"one: {folded.told_here:,} of them are told here alone. Requests and alerts were sent all the same."
+    )
+    return [*wrapped(told), *section("Notices by what they are about", _counts(folded.counts))]
+
+
+def _folded_counts(folded: Folded) -> dict[str, Any]:
+    return {"total": folded.total, "told_here": folded.told_here, "by_event": dict(folded.counts)}
+
+
+def _counts(counts: Mapping[str, int]) -> list[str]:
+    return [f"  {count:>5}  {name}" for name, count in sorted(counts.items())]
 
 
 def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str]:
@@ -126,8 +164,7 @@ def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str
 def _others(digest: Digest) -> list[str]:
     lines: list[str] = []
     if digest.reported:
-        counts = [f"  {count:>5}  {diagnosis}" for diagnosis, count in sorted(digest.reported.items())]
-        lines += section("Denials that no grant could repair, by diagnosis", counts)
+        lines += section("Denials that no grant could repair, by diagnosis", _counts(digest.reported))
     if digest.orphans:
         told = "No grant accounts for them. They are left as they are: detach and delete them if nobody needs them."
         shown = [f"  {visible(arn)}" for arn in digest.orphans[:_IN_MAIL]]
@@ -205,6 +242,7 @@ def _structured(digest: Digest, *, may_be_duplicate: bool) -> str:
         "complete": digest.complete,
         "counts": {name: len(rows) for name, rows in digest.lists()},
         "reported": dict(digest.reported),
+        "folded": _folded_counts(digest.folded) if digest.folded else None,
         **{name: [_entry(row) for row in rows[:_IN_JSON]] for name, rows in digest.lists()},
         "policies_without_grant": [visible(arn) for arn in digest.orphans[:_IN_JSON]],
     }

@@ -67,6 +67,12 @@ def _joined(*parts: list[str]) -> str:
     return "\n".join(line.rstrip() for part in parts for line in part) + "\n"
 
 
+_MORE_FOLDED: Final = (
+    "There are many notices: this is the last one in this hour (UTC) that is sent by itself. A digest tells of the "
+    "others when the hour is over. Requests and alerts are always sent."
+)
+
+
 def _opening(notice: Notice) -> list[str]:
     grant = notice.grant
     called = grant.model_id if grant.model_id and confirmed(grant) else "a Bedrock model"
@@ -76,6 +82,7 @@ def _opening(notice: Notice) -> list[str]:
         headline(notice).upper(),
         "=" * WIDTH,
         *(wrapped(duplicate) if notice.may_be_duplicate else ()),
+        *(wrapped(_MORE_FOLDED) if notice.more_folded else ()),
         *wrapped(told[0].upper() + told[1:]),
     ]
 

@@ -66,6 +66,9 @@ ASKING: Final = frozenset({Occasion.REQUESTED, Occasion.REMINDED})
 FOR_APPROVERS: Final = ASKING | {Occasion.LINK}
 """What goes to the people who may approve, with a link by which they can act."""
 
+FOLDABLE: Final = frozenset(Occasion) - FOR_APPROVERS - {Occasion.ALERT}
+"""What a digest may tell of in place of single notices, in a storm of them."""
+
 ALERTING: Final = frozenset(
     {"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete", "probing"}
 )
@@ -118,7 +121,8 @@ class Notice(Struct, frozen=True, kw_only=True):
     """All that a message is made from.
 
     `strategy` is where the stack writes grants (`managed`, `inline`, `in-place`). `lapses_at` is until when a
-    person may decide. `may_be_duplicate` says that an earlier try may have got through.
+    person may decide. `may_be_duplicate` says that an earlier try may have got through, `more_folded` that this is the
+    last one in its hour: what follows is told in a digest.
 
     `link` leads to the page where the request can be decided, and may let whoever has it decide: only the approvers'
     e-mail holds it. `page` leads there too, only to look, and may stand where others read along.
@@ -133,6 +137,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     link: str | None = None
     page: str | None = None
     may_be_duplicate: bool = False
+    more_folded: bool = False
 
     @property
     def audience(self) -> Audience:
@@ -147,6 +152,11 @@ class Notice(Struct, frozen=True, kw_only=True):
         if self.occasion is Occasion.ADVICE and _expected(self.grant):
             return Severity.INFO
         return _SEVERITIES.get(self.occasion, Severity.INFO)
+
+    @property
+    def foldable(self) -> bool:
+        """Whether a digest may tell of it instead, where there are too many: no request, and no alert."""
+        return self.occasion in FOLDABLE and self.severity is not Severity.ALERT
 
     @property
     def in_place(self) -> bool:

@@ -5,17 +5,24 @@
                                                                              claimed: say that it may be a duplicate
 
 Delivery is at least once; the marker makes duplicates rare. Nothing here can reach IAM.
+
+In a storm, notices beyond so many an hour are counted and not sent: upkeep tells of them in one digest when the hour is
+over. What a person must decide and what may be an attack always goes out by itself.
 """
 
 import enum
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger_notices import hour_of
 from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.notices.amazon_q import custom_notification
@@ -32,6 +39,7 @@ class Fate(enum.StrEnum):
     SENT = "sent"
     SENT_AGAIN = "sent_again"
     SENT_BEFORE = "sent_before"
+    FOLDED = "folded"
     OVERTAKEN = "overtaken"
     SILENT = "silent"
 
@@ -62,11 +70,14 @@ _FATES: Final = {"new": Fate.SENT, "maybe_sent": Fate.SENT_AGAIN}
 class Notification:
     """Sends the notice of a change. Everything it needs is given to it."""
 
-    def __init__(self, *, ledger: Ledger, publisher: Publisher, links: Links, settings: NotifySettings) -> None:
+    def __init__(
+        self, *, ledger: Ledger, publisher: Publisher, links: Links, settings: NotifySettings, clock: Clock
+    ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._links = links
         self._settings = settings
+        self._clock = clock
 
     def tell(self, record: Mapping[str, Any]) -> Fate:
         """Send the notice that one record of the stream calls for, if any.
@@ -91,9 +102,19 @@ class Notification:
         claim = self._ledger.claim_notice(grant, link=link)
         if claim == "sent":
             return Fate.SENT_BEFORE
-        self._publish(self._notice(grant, about, may_be_duplicate=claim == "maybe_sent"))
+        room = self._room(Notice(grant=grant, occasion=about))
+        if room >= 0:
+            notice = self._notice(grant, about, may_be_duplicate=claim == "maybe_sent")
+            self._publish(replace(notice, more_folded=room == 0))
         self._ledger.notice_sent(grant, link=link)
-        return _FATES[claim]
+        return _FATES[claim] if room >= 0 else Fate.FOLDED
+
+    def _room(self, notice: Notice) -> float:
+        """How many notices may follow this one in its hour: none at 0, and below that this one is folded too."""
+        if not notice.foldable:
+            return math.inf
+        counted = self._ledger.count_notice(notice.occasion, hour_of(self._clock.now()))
+        return self._settings.notices_an_hour - counted
 
     def _notice(self, grant: Grant, about: Occasion, *, may_be_duplicate: bool) -> Notice:
         return Notice(

@@ -18,4 +18,5 @@ def notification(settings: NotifySettings, home: str, clock: Clock) -> Notificat
         publisher=Publisher(clients.sns),
         links=links(settings.links, keys, clock, settings.approval_url),
         settings=settings,
+        clock=clock,
     )

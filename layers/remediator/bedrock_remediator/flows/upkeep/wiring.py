@@ -13,6 +13,7 @@ from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import READ_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.upkeep.chores.account import Account
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
 from bedrock_remediator.flows.upkeep.chores.drift import Drift
@@ -21,6 +22,7 @@ from bedrock_remediator.flows.upkeep.chores.failures import Failures
 from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
 from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsideration
 from bedrock_remediator.flows.upkeep.chores.requests import Requests
+from bedrock_remediator.flows.upkeep.chores.storms import Storms
 from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from bedrock_remediator.flows.upkeep.upkeep import Upkeep
 from bedrock_remediator.settings import Mode, UpkeepSettings
@@ -42,19 +44,8 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     ledger = UpkeepLedger(clients.dynamodb, policy.ledger_table, clock)
     orphans = Orphans(ledger, ManagedPolicies(clients.iam(home)), policy.ledger_table)
     if task == "digest":
-        publisher, topic = Publisher(clients.sns), settings.notices_topic_arn
-        return Upkeep(
-            [
-                DailyDigest(
-                    ledger=ledger,
-                    publisher=publisher,
-                    topic_arn=topic,
-                    orphans=orphans.found,
-                    lasting=lasting,
-                    clock=clock,
-                )
-            ]
-        )
+        account = Account(ledger, orphans.found, lasting, clock)
+        return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
     placements = Placements(clients.iam, iam.identity, policy)
@@ -68,5 +59,13 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
             Failures(ledger, clock, granting=policy.mode is not Mode.OBSERVE and not policy.paused),
             Drift(ledger, comparison, clock, paused=policy.paused),
             orphans,
+            Storms(
+                ledger=ledger,
+                publisher=lambda: Publisher(clients.sns),
+                topic_arn=settings.notices_topic_arn,
+                account=Account(ledger, lambda _: [], lasting, clock),
+                singly=settings.notices_an_hour,
+                clock=clock,
+            ),
         ]
     )
