@@ -77,7 +77,7 @@ def _measured(denials: int) -> Burst:
     finally:
         Function.invoke = invoke  # type: ignore[method-assign]
     assert sum(row["denials"] for row in content["grants"]) == denials
-    counted = Counted("burst", content["calls"])
+    counted = Counted("burst", content["calls"], {})
     return Burst(
         denials=denials,
         new=len(content["grants"]),

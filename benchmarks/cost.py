@@ -75,8 +75,10 @@ class Bill(Struct, frozen=True):
 
 def measure() -> Iterator[Bill]:
     """A month of ten thousand, a million and a hundred million denials."""
-    refusal = counted(KINDS["a refusal (service control policy)"])
-    grant = counted(KINDS["a first automatic grant, managed"])
+    refusal, grant = (
+        counted(name, KINDS[name]).calls
+        for name in ("a refusal (service control policy)", "a first automatic grant, managed")
+    )
     fixed = _fixed()
     for denials in (10_000, 1_000_000, 100_000_000):
         yield Bill(denials, fixed, _services(denials, refusal, grant), _one_by_one(denials))

@@ -41,23 +41,33 @@ class ApiError(Exception):
 
 
 class Tally:
-    """Counts the attempts of functions, by name, retries included."""
+    """Counts the attempts of functions, by function, account and name, retries included."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._by_account: dict[str, Counter[str]] = {}
+        self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def add(self, call: Call) -> None:
         """Count an attempt; the sandbox's own are not counted."""
         if call.caller is not None:
-            self._counts[call.name] += 1
-            self._by_account.setdefault(call.account, Counter())[call.name] += 1
+            self._counts[call.caller, call.account, call.name] += 1
 
     def of(self, account: str) -> dict[str, int]:
         """The counts of what reached one account's API; sts:AssumeRole reaches the caller's own."""
-        return dict(sorted(self._by_account.get(account, {}).items()))
+        return self._by_name(account)
 
     @property
     def counts(self) -> dict[str, int]:
         """`service:Operation` -> attempts, in the order of the names."""
-        return dict(sorted(self._counts.items()))
+        return self._by_name()
+
+    @property
+    def by_function(self) -> Counter[tuple[str, str]]:
+        """(function's logical id, `service:Operation`) -> attempts."""
+        return sum((Counter({(caller, name): count}) for (caller, _, name), count in self._counts.items()), Counter())
+
+    def _by_name(self, account: str | None = None) -> dict[str, int]:
+        totals: Counter[str] = Counter()
+        for (_, called, name), count in self._counts.items():
+            if account in (None, called):
+                totals[name] += count
+        return dict(sorted(totals.items()))

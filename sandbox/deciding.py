@@ -100,24 +100,27 @@ class _Page(HTMLParser):
             form.required.add(name)
 
 
-def decide_all(sandbox: Sandbox, decision: str) -> list[Answered]:
+def decide_all(sandbox: Sandbox, decision: str, state: str = "pending") -> list[Answered]:
     """Answer every request that waits for a person; the stack's own part in it is done by `sandbox.run()`.
 
     Args:
         sandbox: The sandbox, at rest.
         decision: The button to press: `approve` or `reject`.
+        state: The state of the rows to do it to; another one's page is reached by the link of its last request.
     """
-    waiting = [item for item in sandbox.ledger.items() if item.get("state") == "pending"]
+    waiting = [item for item in sandbox.ledger.items() if item.get("state") == state]
     if not waiting:
         return []
     links = _links(sandbox)
     with _serving(sandbox) as connection:
-        return [
-            _answer(
-                connection, (item["pk"], item["sk"]), links.get((item["pk"], item["sk"], item["version"])), decision
-            )
-            for item in waiting
-        ]
+        return [_answer(connection, (item["pk"], item["sk"]), _link(links, item), decision) for item in waiting]
+
+
+def _link(links: Mapping[tuple[str, str, int], str], item: Mapping[str, Any]) -> str | None:
+    if item["state"] == "pending":
+        return links.get((item["pk"], item["sk"], item["version"]))
+    sent = [link for (pk, sk, _), link in links.items() if (pk, sk) == (item["pk"], item["sk"])]
+    return sent[-1] if sent else None
 
 
 def _answer(connection: http.client.HTTPConnection, row: tuple[str, str], link: str | None, decision: str) -> Answered:

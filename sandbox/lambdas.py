@@ -142,6 +142,10 @@ class Function:
             )
         return [end.result if end.error is None else end.error for end in ended]
 
+    def forget(self) -> None:
+        """Drop its execution environments, as Lambda does when nobody calls: the next invocation is a cold start."""
+        self._loaded.clear()
+
     def _run(self, event: Mapping[str, Any], *, environment: int) -> Any:
         request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.arn}/{next(self._numbers)}"))
         records = len(event.get("Records", ()))

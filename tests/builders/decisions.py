@@ -39,6 +39,10 @@ class FakeKeys:
         self.newer = newer
         self.asked_again = 0
 
+    def newest(self) -> str:
+        """The first of them."""
+        return self.known[0]
+
     def keys(self, *, fresh: bool = False) -> tuple[str, ...]:
         """The keys."""
         self.asked_again += fresh

@@ -242,7 +242,7 @@ class World:
         return Remediation(
             self.ledger,
             Claims(witnesses, self.settings, self.clock),
-            Placements(lambda _account: self.iam, self.reader.identity, self.settings),
+            Placements(lambda _account: self.iam, self.reader.own_policies, self.settings),
             Simulation(self.simulator, self.settings.extra_actions, self.clock),
             self.clock,
         )

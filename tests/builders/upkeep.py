@@ -60,7 +60,7 @@ class Upkept:
         """Look for drift, some time later."""
         world = self.world
         world.clock.time += after
-        placements = Placements(lambda _: world.iam, world.reader.identity, world.settings)
+        placements = Placements(lambda _: world.iam, world.reader.own_policies, world.settings)
         comparison = Comparison(world.reader, world.profiles, placements, world.settings, world.clock)
         chore = Drift(self.ledger, comparison, world.clock, paused=world.settings.paused, most=most)
         tally = chore.run(has_time)

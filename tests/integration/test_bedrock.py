@@ -128,6 +128,9 @@ def test_throttling_is_left_to_the_queue(reader: ProfileReader, stubber: Stubber
         reader.profiles(ACCOUNT, REGION)
 
 
+OWN_KIND = {"typeEquals": "SYSTEM_DEFINED", "maxResults": 1000}
+
+
 def list_both(stubber: Stubber) -> None:
     """Let Bedrock list two pages of its own profiles, one of them unreadable, and one of the account's."""
     other = described(f"{PROFILE[:-1]}1", f"{ID[:-1]}1")
@@ -154,6 +157,13 @@ def test_a_list_is_remembered_with_its_profiles(reader: ProfileReader, stubber: 
     listed = reader.profiles(ACCOUNT, REGION)
     assert reader.profiles(ACCOUNT, REGION) == listed
     assert reader.profile(ACCOUNT, REGION, APPLICATION) == listed[-1]
+
+
+def test_profiles_of_one_type_cost_one_type(reader: ProfileReader, stubber: Stubber) -> None:
+    """Who needs AWS's own alone does not list the account's; both lists are remembered apart."""
+    stubber.add_response("list_inference_profiles", {"inferenceProfileSummaries": [described()]}, OWN_KIND)
+    only = [reader.profiles(ACCOUNT, REGION, only="SYSTEM_DEFINED") for _ in range(2)]
+    assert [[profile.id for profile in listed] for listed in only] == [[ID], [ID]]
 
 
 def test_a_model_tells_how_it_can_be_called(reader: ProfileReader, stubber: Stubber) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.aws.ledger_items import unmarshal
+from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
 from bedrock_remediator.core.habits import Habits, Trait
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
@@ -188,12 +189,12 @@ class TestHabits:
         traits = (Trait("192.0.2.1", NOON),)
         return Habits(pk=ROLE, addresses=traits, targets=(Trait("a", NOON),), granted=1, day="x", revision=revision)
 
-    def test_are_read_with_the_row(self, ledger: Ledger) -> None:
+    def test_are_read_with_the_counter(self, ledger: Ledger) -> None:
         """In one call; nothing is known of a principal that was never seen."""
-        grant = pending_grant()
-        assert ledger.grant_and_habits(*grant.key) == (None, Habits(pk=ROLE))
-        ledger.open(grant, first_seen(grant), habits=self.known())
-        assert ledger.grant_and_habits(*grant.key) == (grant, self.known())
+        grant, seen = pending_grant(), first_seen(pending_grant())
+        assert ledger.known([seen.key], []).habits == {ROLE: Habits(pk=ROLE)}
+        ledger.open(grant, seen, habits=self.known())
+        assert ledger.known([seen.key], []) == Known({seen.key: seen}, {}, {ROLE: self.known()})
         assert ledger.habits(ROLE) == self.known()
         assert ledger.grants(ROLE) == [grant]
 

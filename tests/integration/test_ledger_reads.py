@@ -7,12 +7,15 @@ import msgspec
 import pytest
 
 from bedrock_remediator.aws.ledger import ConflictError, Ledger, Sightings
+from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.habits import Habits
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+TABLE = "ledger"
 LATER = NOON + timedelta(hours=1)
 
 
@@ -91,6 +94,38 @@ class TestReading:
         assert ledger.grant(ROLE, "profile#1") is None
         assert ledger.rows([(ROLE, "profile#1")]) == {}
         assert ledger.seen([]) == {}
+
+    def test_takes_counters_and_rows_together(self, ledger: Ledger) -> None:
+        """One call for both; a counter that is not there is left out, and of a row that is not there it says so."""
+        grant = pending_grant()
+        seen = first_seen(grant)
+        ledger.open(grant, seen)
+        missing = (ROLE, "profile#none")
+        known = ledger.known([seen.key, (ROLE, "none")], [grant.key, missing])
+        assert known == Known({seen.key: seen}, {grant.key: grant, missing: None}, {ROLE: Habits(pk=ROLE)})
+
+    def test_leaves_out_what_it_cannot_read(self, ledger: Ledger, dynamodb: "DynamoDBClient") -> None:
+        """Of all that is read at once, an item that is no row, counter or habits is in nobody else's way."""
+        grant = pending_grant()
+        seen = first_seen(grant)
+        ledger.open(grant, seen)
+        broken = ["profile#broken", "seen#broken", "habits"]
+        for sk in broken:
+            item: Any = {"pk": {"S": ROLE}, "sk": {"S": sk}, "count": {"S": "many"}, "granted": {"S": "many"}}
+            dynamodb.put_item(TableName=TABLE, Item=item)
+        known = ledger.known([seen.key, (ROLE, "broken")], [grant.key, (ROLE, "profile#broken")])
+        assert known == Known({seen.key: seen}, {grant.key: grant}, {})
+
+    def test_takes_a_row_with_all_that_is_told_of_it(self, ledger: Ledger) -> None:
+        """Its principal's other rows and its own counters come with it; another row's counters do not."""
+        grant, other = pending_grant(), profile_grant(2)
+        ledger.open(grant, first_seen(grant, count=2))
+        ledger.open(other, first_seen(other, "f2"))
+        dossier = ledger.dossier(*grant.key)
+        assert dossier.grant == grant
+        assert {row.key for row in dossier.grants} == {grant.key, other.key}
+        assert dossier.denials == Sightings(count=2, first_at=NOON, last_at=NOON)
+        assert ledger.dossier(ROLE, "profile#none").grant is None
 
     def test_takes_the_same_key_twice(self, ledger: Ledger) -> None:
         """A key that is asked for twice is read once; DynamoDB refuses it twice in one call."""

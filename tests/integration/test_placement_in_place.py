@@ -8,12 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.evaluation import Policy, PolicyKind
 from bedrock_remediator.core.grant import Grant, State, Written
 from bedrock_remediator.core.policy import NotOursError
 from bedrock_remediator.flows.placement.contract import Owner
@@ -240,11 +239,9 @@ class TestPutting:
         """It is read again before it is written: gone, or without the model by now."""
         attach(iam, user, document(OTHER))
         row = world.row(user)
-        holdings = Holdings(policies=(policy,))
-        identity = Identity(principal=user, id=world.id(user), created_at=NOON, tags={}, holdings=holdings)
-        placement = InPlacePlacement(lambda _: identity, ManagedPolicies(iam), InlinePolicies(iam), EXTRA)
+        placement = InPlacePlacement(lambda _: (policy,), ManagedPolicies(iam), InlinePolicies(iam), EXTRA)
         with pytest.raises(PlacementError, match=expected):
-            placement.apply(Owner(user, identity.id), row, [], lambda _: True, lambda _: None)
+            placement.apply(Owner(user, world.id(user)), row, [], lambda _: True, lambda _: None)
 
     def test_a_principal_that_vanishes_is_looked_at_again(self, user: Principal, iam: "IAMClient") -> None:
         """The next delivery finds that it is gone."""

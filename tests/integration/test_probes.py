@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import ConflictError, HabitsChangedError, Ledger
+from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, State
 from bedrock_remediator.core.probing import ProbeLimits
 from bedrock_remediator.settings import Mode
@@ -159,15 +160,15 @@ def test_a_count_that_moved_meanwhile_is_read_again(service: Service, denial: De
     """Two batches about one principal at once: the second decides by what the first has written."""
     service.probes = LIMITS
     service.handle(denial(0))
-    ask = service.ledger.grant_and_habits
+    ask = service.ledger.known
 
-    def meanwhile(pk: str, sk: str) -> Any:
-        service.ledger.grant_and_habits = ask  # type: ignore[method-assign]
-        found = ask(pk, sk)
+    def meanwhile(*keys: Any) -> Known:
+        service.ledger.known = ask  # type: ignore[method-assign]
+        found = ask(*keys)
         service.handle(denial(1))
         return found
 
-    service.ledger.grant_and_habits = meanwhile  # type: ignore[method-assign]
+    service.ledger.known = meanwhile  # type: ignore[method-assign, assignment]
     service.handle(denial(2))
     assert [code(service, number) for number in range(3)] == ["rule_auto", "rule_auto", "principal_cap_reached"]
 

@@ -102,7 +102,7 @@ class TestKeys:
         """Then the new one signs and the one before is accepted; the one before that is not."""
         arn = make(client, json.dumps({"key": ONE}))
         keyring = Keyring(secrets, arn)
-        assert keyring.keys() == (ONE,)
+        assert (keyring.newest(), keyring.keys()) == (ONE, (ONE,))
         change(client, arn, json.dumps({"key": TWO}))
         assert keyring.keys() == (ONE,)
         clock.time += timedelta(seconds=10)

@@ -219,6 +219,16 @@ def test_another_configuration_ends_the_rest(service: Service, denial: Denials) 
     assert service.row().version == 2
 
 
+def test_no_rule_is_asked_about_what_no_grant_can_change(service: Service, denial: Denials) -> None:
+    """The allowlist is not read for such a refusal, and a change of it does not report the refusal once more."""
+    scp = make.message(why="with an explicit deny in a service control policy")
+    service.read = lambda: pytest.fail("the allowlist was read")  # type: ignore[method-assign]
+    assert service.handle(denial(errorMessage=scp)) == {"reported": 1}
+    assert service.handle(denial(errorMessage=scp)) == {"repeat": 1}
+    service.mode = Mode.AUTO
+    assert service.handle(denial(errorMessage=scp)) == {"reported": 1}
+
+
 def activate(service: Service, at: datetime) -> Grant:
     """Move the row through to active."""
     row = service.row()

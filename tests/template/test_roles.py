@@ -235,7 +235,7 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "ReadStream": ("Allow", STREAM_READS, {stream}, {}),
             "ListStreams": ("Allow", {"dynamodb:ListStreams"}, {"*"}, {}),
             "SetFailedRecordsAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("NotifyDeadLetters")}, {}),
-            "ReadLedger": ("Allow", {"dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
+            "ReadLedger": ("Allow", {"dynamodb:Query"}, {ledger}, {}),
             "MarkWhatWasSent": (
                 "Allow",
                 {"dynamodb:PutItem"},

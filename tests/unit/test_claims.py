@@ -9,10 +9,9 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.iam import Identity
+from bedrock_remediator.aws.iam import Entity
 from bedrock_remediator.core.allowlist import parse
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel
 from bedrock_remediator.flows.placement.contract import Owner
@@ -44,13 +43,10 @@ class Identities:
             raise self.trouble
         return self.found
 
-    def identity(self, _principal: Principal) -> Identity | None:
+    def entity(self, _principal: Principal) -> Entity | None:
         """The principal with its tags."""
-        self.asked.append("identity")
-        if self.found is None:
-            return None
-        holdings = Holdings(policies=())
-        return Identity(principal=self.found[0], id=self.found[1], created_at=NOON, tags=self.tags, holdings=holdings)
+        found = self.principal(_principal)
+        return Entity(principal=found[0], id=found[1], created_at=NOON, tags=self.tags) if found else None
 
 
 class Setup:
@@ -258,14 +254,13 @@ TAGGED = '{name: nova, effect: auto, principal_tags: {access: self-service}, pro
 
 
 def test_a_rule_about_tags_sees_the_tags_as_they_are(setup: Setup) -> None:
-    """The row does not hold them; they are read where a rule asks for them."""
+    """The row does not hold them; IAM tells them with the principal itself."""
     setup.rules(TAGGED)
     assert setup.refusal().code == "rule_no_longer_allows"
     setup.identities.tags = {"access": "self-service"}
     assert setup.claims().confirm(APPROVED).id == ID
     setup.identities.found = None
     assert setup.refusal().code == "principal_missing"
-    assert set(setup.identities.asked) == {"identity"}
 
 
 SHORT = '{name: nova, effect: auto, principals: ["arn:aws:iam::*:**"], profiles: ["*"], expires_after: 1d}'

@@ -20,6 +20,16 @@ from tests.builders.aws import FakeIam, FakeProfiles, application_profile, polic
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 US, GLOBAL = profile(), profile("global.amazon.nova-2-lite-v1:0", ("us-east-1",))
 MODEL_HERE, MODEL_WEST = make.model(), make.model("us-west-2")
+SETTINGS = PolicySettings(
+    ledger_table="ledger",
+    mode=Mode.AUTO,
+    paused=False,
+    strategy=Strategy.MANAGED,
+    allowlist_path="/allowlist",
+    extra_actions=("bedrock:GetFoundationModel",),
+    grantable_principals=("arn:aws:iam::*:role/*",),
+    default_grant_days=0,
+)
 ONLY_PROFILES = {make.MODEL_ID: ["INFERENCE_PROFILE"]}
 
 
@@ -426,6 +436,35 @@ def test_a_denial_that_names_no_layer_is_asked_about() -> None:
     assert (found.grantable, found.ask_only, found.code) == (True, True, "layer_unknown")
 
 
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({}, f"profile#{US.arn}"),
+        (
+            {"errorMessage": make.message(resource=MODEL_HERE), "requestParameters": {"modelId": make.MODEL_ID}},
+            f"model#{MODEL_HERE}",
+        ),
+        ({"errorMessage": make.message(resource=MODEL_WEST), "requestParameters": None}, None),
+        (
+            {"errorMessage": make.message(resource=None), "requestParameters": {"modelId": f"{US.arn}{'x' * 1000}"}},
+            None,
+        ),
+        (
+            {"errorMessage": make.message(why="with an explicit deny in a service control policy")},
+            f"advice#not_fixable#{US.arn}#scp",
+        ),
+        ({"errorMessage": make.message(resource=None), "requestParameters": None}, None),
+    ],
+)
+def test_the_row_of_a_denial_is_guessed_without_a_call(record: dict[str, Any], expected: str | None) -> None:
+    """To be read together with the counter; no guess where AWS must be asked, or where there is no such key."""
+    iam, profiles = FakeIam(), FakeProfiles()
+    investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS)
+    denial = cloudtrail.read(json.dumps(make.event(make.record(**record))))
+    assert investigation.expected_row(denial) == expected
+    assert iam.asked == profiles.asked == []
+
+
 class TestWouldHelp:
     """Asking the simulator before anything is written."""
 
@@ -436,17 +475,7 @@ class TestWouldHelp:
         profiles = FakeProfiles(US)
         found = investigate(iam, profiles)
         assert found.identity is not None
-        settings = PolicySettings(
-            ledger_table="ledger",
-            mode=Mode.AUTO,
-            paused=False,
-            strategy=Strategy.MANAGED,
-            allowlist_path="/allowlist",
-            extra_actions=("bedrock:GetFoundationModel",),
-            grantable_principals=("arn:aws:iam::*:role/*",),
-            default_grant_days=0,
-        )
-        investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=settings)
+        investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS)
         return investigation.would_help(found.diagnosis, found.identity)
 
     @pytest.mark.parametrize("answers", ["allowed", "implicitDeny"])

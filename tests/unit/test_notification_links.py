@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from bedrock_remediator.aws.ledger_items import Sightings, grant_item
+from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger_reads import Dossier
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links, Ticket
 from bedrock_remediator.flows.notification.notification import Fate, Notification
@@ -45,17 +46,9 @@ class OneRow:
     def __init__(self, row: Grant) -> None:
         self._row = row
 
-    def grant(self, _pk: str, _sk: str) -> Grant:
-        """The row."""
-        return self._row
-
-    def grants(self, _pk: str) -> list[Grant]:
-        """The row."""
-        return [self._row]
-
-    def denials(self, _pk: str, _sk: str) -> Sightings:
-        """Nothing was counted."""
-        return Sightings(count=0, first_at=None, last_at=None)
+    def dossier(self, _pk: str, sk: str) -> Dossier:
+        """The row; nothing was counted."""
+        return Dossier(sk, [grant_item(self._row)])
 
     def __getattr__(self, name: str) -> Any:
         """Every claim is new, and every notice the first of its hour."""

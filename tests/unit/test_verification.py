@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.verification import Helpfulness, judge, questions
+from bedrock_remediator.core.verification import Helpfulness, holds_for_each_region, judge, questions
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0"
 MODEL = "arn:aws:bedrock:{}::foundation-model/amazon.nova-2-lite-v1:0"
@@ -28,15 +28,41 @@ class Answer(Struct, frozen=True):
     missing_context: tuple[str, ...] = ()
 
 
-def test_there_is_one_question_for_each_region() -> None:
-    """A call's context holds for all its resources, so those of one region go together, and only those."""
+def test_one_question_is_about_every_region() -> None:
+    """Only if the answer depends on the region is each asked about by itself, for a call's context holds for all."""
     east, west = MODEL.format("us-east-1"), MODEL.format("us-west-2")
-    asked = questions(PROFILE, [west, PROFILE, east])
-    assert [(question.region, question.resources) for question in asked] == [
+    (asked,) = questions(PROFILE, [west, PROFILE, east])
+    assert (asked.region, asked.resources) == (None, (PROFILE, east, west))
+    assert asked.context == {"bedrock:InferenceProfileArn": PROFILE}
+    assert [(part.region, part.resources) for part in asked.by_region()] == [
         ("us-east-1", (PROFILE, east)),
         ("us-west-2", (west,)),
     ]
-    assert asked[1].context == {"bedrock:InferenceProfileArn": PROFILE, "aws:RequestedRegion": "us-west-2"}
+    assert asked.by_region()[1].context == {
+        "bedrock:InferenceProfileArn": PROFILE,
+        "aws:RequestedRegion": "us-west-2",
+    }
+
+
+def test_a_single_region_is_given_at_once() -> None:
+    """There is nothing to save then; and a region-less ARN, which may be refused, stands in nobody's way."""
+    asked = questions(PROFILE, [MODEL.format("us-east-1"), PROFILE, MODEL.format("")])
+    assert [question.region for question in asked] == ["us-east-1", "unspecified"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        (Answer(), True),
+        (Answer(decision="implicitDeny"), True),
+        (Answer(missing_context=("aws:requestedregion",)), False),
+        (Answer(decision="explicitDeny"), False),
+        (Answer(decision="implicitDeny", organizations=False), False),
+    ],
+)
+def test_an_answer_without_a_region_holds_where_none_is_asked_for(answer: Answer, *, holds: bool) -> None:
+    """And never where it is a certain refusal."""
+    assert holds_for_each_region([Answer(), answer]) is holds
 
 
 def test_a_model_without_a_region_is_requested_in_an_unspecified_one() -> None:

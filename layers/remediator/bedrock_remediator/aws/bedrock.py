@@ -35,7 +35,7 @@ class ProfileReader:
         self._client_for = client_for
         clock = clock or SystemClock()
         self._profiles: AgedCache[tuple[str, str, str], Profile] = AgedCache(_ENTRIES, _AGE, clock)
-        self._lists: AgedCache[tuple[str, str], tuple[Profile, ...]] = AgedCache(_LISTS, _AGE, clock)
+        self._lists: AgedCache[tuple[str, str, ProfileType], tuple[Profile, ...]] = AgedCache(_LISTS, _AGE, clock)
         self._models: AgedCache[tuple[str, str, str], FoundationModel] = AgedCache(_ENTRIES, _AGE, clock)
 
     def profile(self, account: str, region: str, identifier: str, *, fresh: bool = False) -> Profile | None:
@@ -59,22 +59,27 @@ class ProfileReader:
         self._remember(account, region, identifier, profile)
         return profile
 
-    def profiles(self, account: str, region: str, *, fresh: bool = False) -> tuple[Profile, ...]:
+    def profiles(
+        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
         """Every profile of the account in the region: AWS's own, sorted by id, then the account's application ones.
 
-        One whose description cannot be read is left out: it is no candidate for anything.
+        `only` leaves the others out, and saves the call that lists them. One whose description cannot be read is left
+        out too: it is no candidate for anything.
         """
-        known = None if fresh else self._lists.get((account, region))
+        types = (only,) if only else _TYPES
+        return tuple(profile for each in types for profile in self._of_type(account, region, each, fresh=fresh))
+
+    def _of_type(self, account: str, region: str, profile_type: ProfileType, *, fresh: bool) -> tuple[Profile, ...]:
+        key = (account, region, profile_type)
+        known = None if fresh else self._lists.get(key)
         if known is not None:
             return known
-        listed: list[Profile] = []
-        for profile_type in _TYPES:
-            found = self._list(account, region, profile_type)
-            listed += sorted(found, key=lambda profile: profile.id)
+        listed = tuple(sorted(self._list(account, region, profile_type), key=lambda profile: profile.id))
         for profile in listed:
             self._remember(account, region, profile.id, profile)
-        self._lists.put((account, region), tuple(listed))
-        return tuple(listed)
+        self._lists.put(key, listed)
+        return listed
 
     def model(self, account: str, region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
         """The foundation model with this id; None where AWS knows none in that region."""

@@ -28,12 +28,22 @@ Holder = Literal["role", "user", "group"]
 Document = Mapping[str, Any]
 
 
-class Identity(Struct, frozen=True, kw_only=True):
-    """A principal as IAM knows it.
+class Entity(Struct, frozen=True, kw_only=True):
+    """A principal as IAM knows it, less what it holds.
 
     `principal` has the path that IAM confirmed, `id` is the RoleId or UserId, which a re-created principal of the
-    same name does not share. `created_at` is when it was made, in UTC.
+    same name does not share. `created_at` is when it was made, in UTC; `boundary` the ARN of its boundary.
     """
+
+    principal: Principal
+    id: str
+    created_at: datetime
+    tags: Mapping[str, str]
+    boundary: str | None = None
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """A principal as IAM knows it, with its policies; the fields that it shares with `Entity` are as there."""
 
     principal: Principal
     id: str
@@ -77,9 +87,13 @@ class IamReader:
 
     def principal(self, principal: Principal) -> tuple[Principal, str] | None:
         """The principal of that kind and name with its true path, and its RoleId or UserId; None if there is none."""
-        with passing_trouble("reading a principal"):
-            entity = self._entity(principal)
+        entity = self.entity(principal)
         return (entity.principal, entity.id) if entity else None
+
+    def entity(self, principal: Principal) -> Entity | None:
+        """The principal of that kind and name with its tags, by one call; None if there is none."""
+        with passing_trouble("reading a principal"):
+            return self._entity(principal)
 
     def tags(self, principal: Principal) -> Mapping[str, str]:
         """The tags of the principal of that kind and name; none if there is no such principal."""
@@ -111,6 +125,16 @@ class IamReader:
             tags=entity.tags,
             holdings=Holdings(policies=tuple(policies), boundary=boundary),
         )
+
+    def own_policies(self, principal: Principal) -> tuple[Policy, ...] | None:
+        """The principal's inline and attached policies, without its groups'; None if there is no such principal."""
+        with passing_trouble("reading a principal's policies"):
+            try:
+                return tuple(self._held(self._client_for(principal.account), principal.kind, principal.name))
+            except ClientError as error:
+                if error_code(error) == _ABSENT:
+                    return None
+                raise
 
     def simulate(
         self,
@@ -153,7 +177,7 @@ class IamReader:
                 raise
         return list(dict.fromkeys(answer for result in results for answer in _simulated(result)))
 
-    def _entity(self, principal: Principal) -> "_Entity | None":
+    def _entity(self, principal: Principal) -> Entity | None:
         client = self._client_for(principal.account)
         if principal.kind == "role":
             role = _unless_absent(client.get_role, RoleName=principal.name)
@@ -211,18 +235,8 @@ class IamReader:
         return document
 
 
-class _Entity(Struct, frozen=True):
-    """What GetRole and GetUser have in common."""
-
-    principal: Principal
-    id: str
-    created_at: datetime
-    tags: Mapping[str, str]
-    boundary: str | None
-
-
-def _entity(answer: Mapping[str, Any], id_field: str) -> _Entity:
-    return _Entity(
+def _entity(answer: Mapping[str, Any], id_field: str) -> Entity:
+    return Entity(
         principal=Principal.parse(answer["Arn"]),
         id=answer[id_field],
         created_at=answer["CreateDate"].astimezone(UTC),

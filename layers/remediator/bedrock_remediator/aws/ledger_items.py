@@ -39,6 +39,8 @@ HABITS: Final = "habits"
 FIRST_ROW: Final = "advice#"
 PAST_LAST_ROW: Final = "profile$"
 """Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`)."""
+PAST_LAST_COUNTER: Final = "seen$"
+"""Every row's and every counter's sk lies between `FIRST_ROW` and this."""
 
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """When a grant without end expires, to the index."""

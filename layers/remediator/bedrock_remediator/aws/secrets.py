@@ -106,6 +106,10 @@ class Keyring:
         self._secrets = secrets
         self._arn = arn
 
+    def newest(self) -> str:
+        """The key that signs. Raises what `keys` raises, and reads less."""
+        return self._current(fresh=False).all[0]
+
     def keys(self, *, fresh: bool = False) -> tuple[str, ...]:
         """The keys, the newest first; at least one.
 
@@ -117,17 +121,21 @@ class Keyring:
             SecretError: The secret does not hold keys.
             botocore.exceptions.ClientError: It cannot be read.
         """
+        current = self._current(fresh=fresh)
+        if current.key is None:
+            return current.all
+        # A value that was put right may have a broken one before it.
+        previous = _read(self._secrets.previous(self._arn, fresh=fresh) or "")
+        return tuple(dict.fromkeys((*current.all, *(previous.all if previous else ()))))
+
+    def _current(self, *, fresh: bool) -> _KeyDocument:
         current = _read(self._secrets.text(self._arn, fresh=fresh))
         if current is None:
             raise SecretError(
                 f'{self._arn} must hold {{"key": "..."}} or {{"keys": ["newest", ...]}}, '
                 f"each key of {_SHORTEST_KEY} characters or more"
             )
-        if current.key is None:
-            return current.all
-        # A value that was put right may have a broken one before it.
-        previous = _read(self._secrets.previous(self._arn, fresh=fresh) or "")
-        return tuple(dict.fromkeys((*current.all, *(previous.all if previous else ()))))
+        return current
 
 
 def _read(text: str) -> _KeyDocument | None:

@@ -14,6 +14,7 @@ from bedrock_remediator.core.grant import FINISHED, Cause, DiagnosisKind, Event,
 SETTLING: Final = timedelta(minutes=10)
 """How long after a grant took effect denials may still arrive that it has put right (docs/aws-facts.md §1)."""
 
+_ADVICE: Final = "advice#"
 _FIRST_COOL_DOWN: Final = timedelta(hours=24)
 _LONGEST_COOL_DOWN: Final = timedelta(days=7)
 _LONGEST_RESOURCE: Final = 600
@@ -55,7 +56,12 @@ def sort_key(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str:
         resource = str(denial.resource or denial.model_id or "-")
         if len(resource) > _LONGEST_RESOURCE or not resource.isascii():
             resource = hashlib.sha256(resource.encode(errors="replace")).hexdigest()
-    return f"advice#{diagnosis.kind}#{resource}#{diagnosis.code}"
+    return f"{_ADVICE}{diagnosis.kind}#{resource}#{diagnosis.code}"
+
+
+def is_advice(sk: str) -> bool:
+    """Whether the row gives advice, rather than being about a grant."""
+    return sk.startswith(_ADVICE)
 
 
 def cool_down(cool_downs: int, now: datetime) -> datetime:

@@ -25,6 +25,8 @@ from bedrock_remediator.core.denial import Effect, Layer
 UNSPECIFIED_REGION: Final = "unspecified"
 """What `aws:RequestedRegion` holds for a resource whose ARN has no region: the model of a `global.` profile."""
 
+_REQUESTED_REGION: Final = "aws:RequestedRegion"
+
 
 class Helpfulness(enum.StrEnum):
     """What the simulator's answers prove."""
@@ -35,14 +37,22 @@ class Helpfulness(enum.StrEnum):
 
 
 class Question(NamedTuple):
-    """One call of the simulator: context entries hold for a whole call, so there is one for each requested region.
+    """One call of the simulator.
 
-    `region` is what `aws:RequestedRegion` is to be, `context` the entries (condition key -> value).
+    `context` are the context entries (condition key -> value), which hold for the whole call. `region` is what
+    `aws:RequestedRegion` is among them; None where ARNs of several regions are asked about at once, without that key.
     """
 
-    region: str
+    region: str | None
     resources: tuple[str, ...]
     context: Mapping[str, str]
+
+    def by_region(self) -> list["Question"]:
+        """The same, one question for each region."""
+        return [
+            Question(region, tuple(arns), {**self.context, _REQUESTED_REGION: region})
+            for region, arns in _by_region(self.resources).items()
+        ]
 
 
 class Answer(Protocol):
@@ -97,7 +107,10 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
 
 def questions(profile: str | None, resources: Iterable[str]) -> list[Question]:
-    """What to ask about a grant: one question for each region in its resources.
+    """What to ask about a grant: all ARNs that have a region at once, and the one without by itself.
+
+    That one because it is not confirmed that the simulator takes it (docs/aws-facts.md §4.5). Of several regions,
+    `holds_for_each_region` tells whether the answers do, or the question must be asked `by_region`.
 
     Args:
         profile: The ARN of the inference profile that the call goes through; None for a model called directly.
@@ -106,14 +119,32 @@ def questions(profile: str | None, resources: Iterable[str]) -> list[Question]:
     Raises:
         ArnError: A resource is not an ARN.
     """
+    through = {"bedrock:InferenceProfileArn": profile} if profile else {}
+    regions = _by_region(resources)
+    unspecified = regions.pop(UNSPECIFIED_REGION, [])
+    asked = Question(None, tuple(arn for arns in regions.values() for arn in arns), through)
+    everywhere = [asked] if len(regions) > 1 else asked.by_region()
+    return everywhere + Question(None, tuple(unspecified), through).by_region()
+
+
+def holds_for_each_region(answers: Iterable[Answer]) -> bool:
+    """Whether answers that were given without a region hold for every region.
+
+    They do where no policy asks for it: it would be among the keys that were missing. A certain refusal is better
+    asked again with it than believed: under a negated operator a missing key looks like a deny.
+    """
+    return not any(
+        _refusal(answer) or any(key.lower() == _REQUESTED_REGION.lower() for key in answer.missing_context)
+        for answer in answers
+    )
+
+
+def _by_region(resources: Iterable[str]) -> dict[str, list[str]]:
+    """Region -> ARNs, both sorted."""
     regions: dict[str, list[str]] = {}
     for resource in sorted(resources):
         regions.setdefault(Arn.parse(resource).region or UNSPECIFIED_REGION, []).append(resource)
-    through = {"bedrock:InferenceProfileArn": profile} if profile else {}
-    return [
-        Question(region, tuple(arns), {**through, "aws:RequestedRegion": region})
-        for region, arns in sorted(regions.items())
-    ]
+    return dict(sorted(regions.items()))
 
 
 def judge(answers: Sequence[Answer], *, unanswered: int = 0) -> Judgement:

@@ -1,7 +1,7 @@
 """Asking IAM's policy simulator: once before a grant is written, and after it until IAM has settled."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -13,7 +13,14 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.core.policy import compile_policies
-from bedrock_remediator.core.verification import Helpfulness, Judgement, Question, judge, questions
+from bedrock_remediator.core.verification import (
+    Helpfulness,
+    Judgement,
+    Question,
+    holds_for_each_region,
+    judge,
+    questions,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +43,20 @@ class Simulator(Protocol):
         ...
 
 
+Ask = Callable[[Question], list[Simulated] | None]
+"""Asks the simulator; None if it will never have an answer."""
+
+
+def answered(question: Question, ask: Ask) -> Iterator[tuple[Question, list[Simulated] | None]]:
+    """Ask a question, and region by region where the answer for several at once says too little; see `questions`."""
+    given = ask(question)
+    if question.region is not None or (given is not None and holds_for_each_region(given)):
+        yield question, given
+        return
+    for part in question.by_region():
+        yield part, ask(part)
+
+
 class Simulation:
     """Simulates what a grant does for its principal."""
 
@@ -54,9 +75,9 @@ class Simulation:
         answers: list[Simulated] = []
         unanswered = 0
         for question in questions(grant.profile, grant.resources):
-            given = self._ask(grant, question, documents)
-            answers += given or ()
-            unanswered += _unanswered(grant, question, given)
+            for part, given in answered(question, lambda asked: self._ask(grant, asked, documents)):
+                answers += given or ()
+                unanswered += _unanswered(grant, part, given)
         return judge(answers, unanswered=unanswered)
 
     def outcome(self, grant: Grant, *, wait: timedelta, deadline: datetime) -> Judgement:
@@ -74,11 +95,18 @@ class Simulation:
         verdict = judge(())
         unanswerable: Judgement | None = None
         for _ in self._rounds(end) if wait else (None,):
-            for question in tuple(outstanding):
+            asking = list(outstanding)
+            for question in asking:
                 try:
                     given = self._ask(grant, question, ())
                 except RetryableError:
                     logger.info("the simulator is busy", exc_info=True)
+                    continue
+                if question.region is None and (given is None or not holds_for_each_region(given)):
+                    # From now on region by region, in this round already: the list that is walked grows.
+                    outstanding.remove(question)
+                    outstanding += question.by_region()
+                    asking += question.by_region()
                     continue
                 verdict = judge(given or (), unanswered=_unanswered(grant, question, given))
                 if verdict.helpfulness is Helpfulness.CERTAINLY_NOT:

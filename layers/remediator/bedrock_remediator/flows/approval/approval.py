@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import Due, Sightings
+from bedrock_remediator.aws.ledger_items import Due
+from bedrock_remediator.aws.ledger_reads import Dossier
 from bedrock_remediator.aws.ledger_writes import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import (
@@ -70,8 +71,8 @@ class Rows(Protocol):
         """These rows."""
         ...
 
-    def denials(self, pk: str, sk: str) -> Sightings:
-        """How often a row's denials were seen."""
+    def dossier(self, pk: str, sk: str) -> Dossier:
+        """One row, with its principal's others and its counters."""
         ...
 
     def due(self, state: State, before: datetime | None = None) -> Iterator[Due]:
@@ -119,11 +120,11 @@ class Approval:
         Raises:
             RetryableError: The ledger does not answer at the moment.
         """
-        row = self._ledger.grant(*ticket.key)
+        dossier = self._ledger.dossier(*ticket.key)
+        row = dossier.grant
         if row is None:
             return None
-        rows = self._ledger.grants(row.pk)
-        seen = self._ledger.denials(*row.key)
+        rows, seen = dossier.grants, dossier.denials
         counted = seen.first_at is not None and seen.last_at is not None
         return View(
             ticket=ticket,

@@ -19,8 +19,9 @@ from typing import Any, Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger import Ledger, Sightings
 from bedrock_remediator.aws.ledger_notices import hour_of
+from bedrock_remediator.aws.ledger_reads import Dossier
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
@@ -91,20 +92,21 @@ class Notification:
         change = Change.read(record)
         if change is None:
             return Fate.SILENT
-        grant = self._ledger.grant(change.pk, change.sk)
+        dossier = self._ledger.dossier(change.pk, change.sk)
+        grant = dossier.grant
         if grant is None or (grant.state, grant.version) != (change.state, change.version):
             return Fate.OVERTAKEN
-        fates = [self._tell_of(grant, about) for about in occasions(grant)]
+        fates = [self._tell_of(grant, dossier, about) for about in occasions(grant)]
         return fates[-1] if fates else Fate.SILENT
 
-    def _tell_of(self, grant: Grant, about: Occasion) -> Fate:
+    def _tell_of(self, grant: Grant, dossier: Dossier, about: Occasion) -> Fate:
         link = about is Occasion.LINK
         claim = self._ledger.claim_notice(grant, link=link)
         if claim == "sent":
             return Fate.SENT_BEFORE
         room = self._room(Notice(grant=grant, occasion=about))
         if room >= 0:
-            notice = self._notice(grant, about, may_be_duplicate=claim == "maybe_sent")
+            notice = self._notice(grant, dossier, about, may_be_duplicate=claim == "maybe_sent")
             self._publish(replace(notice, more_folded=room == 0))
         self._ledger.notice_sent(grant, link=link)
         return _FATES[claim] if room >= 0 else Fate.FOLDED
@@ -116,12 +118,12 @@ class Notification:
         counted = self._ledger.count_notice(notice.occasion, hour_of(self._clock.now()))
         return self._settings.notices_an_hour - counted
 
-    def _notice(self, grant: Grant, about: Occasion, *, may_be_duplicate: bool) -> Notice:
+    def _notice(self, grant: Grant, dossier: Dossier, about: Occasion, *, may_be_duplicate: bool) -> Notice:
         return Notice(
             grant=grant,
             occasion=about,
-            denials=self._denials(grant),
-            plan=plan(grant, lambda: self._ledger.grants(grant.pk), self._settings.extra_actions),
+            denials=_denials(dossier.denials),
+            plan=plan(grant, lambda: dossier.grants, self._settings.extra_actions),
             strategy=self._settings.strategy,
             lapses_at=self._lapses_at(grant),
             link=self._links.url(grant) if about in FOR_APPROVERS else None,
@@ -132,12 +134,6 @@ class Notification:
     def _lapses_at(self, grant: Grant) -> datetime | None:
         lasting = timedelta(hours=self._settings.links.lapse_hours)
         return grant.updated_at + lasting if grant.state is State.PENDING else None
-
-    def _denials(self, grant: Grant) -> Denials | None:
-        seen = self._ledger.denials(*grant.key)
-        if seen.first_at is None or seen.last_at is None:
-            return None
-        return Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at)
 
     def _publish(self, notice: Notice) -> None:
         topics = {
@@ -150,3 +146,9 @@ class Notification:
             # A topic of its own: over https, every subscriber of a topic gets the same text.
             chat = {"default": custom_notification(notice, notice.page)}
             self._publisher.publish(self._settings.amazon_q_topic_arn, subject(notice), chat, told)
+
+
+def _denials(seen: Sightings) -> Denials | None:
+    if seen.first_at is None or seen.last_at is None:
+        return None
+    return Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at)

@@ -1,11 +1,11 @@
 """Which strategy a grant is under."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies
 from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.evaluation import Policy
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.flows.placement.compiled import CompiledPlacement
 from bedrock_remediator.flows.placement.contract import Placement
@@ -29,11 +29,11 @@ class Placements:
     def __init__(
         self,
         client_for: "Callable[[str], IAMClient]",
-        identify: Callable[[Principal], Identity | None],
+        own_policies: Callable[[Principal], Sequence[Policy] | None],
         settings: PolicySettings,
     ) -> None:
         self._client_for = client_for
-        self._identify = identify
+        self._own_policies = own_policies
         self._settings = settings
 
     def strategy(self, grant: Grant) -> str:
@@ -55,6 +55,8 @@ class Placements:
             case Strategy.INLINE:
                 return CompiledPlacement(InlineStore(InlinePolicies(client), extra_actions), extra_actions)
             case Strategy.IN_PLACE:
-                return InPlacePlacement(self._identify, ManagedPolicies(client), InlinePolicies(client), extra_actions)
+                return InPlacePlacement(
+                    self._own_policies, ManagedPolicies(client), InlinePolicies(client), extra_actions
+                )
             case unknown:
                 raise PlacementError("row_inconsistent", f"The ledger's row names an unknown strategy, {unknown!r}.")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.aws.iam_policies import Document, InlinePolicies, ManagedPolicies
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import Entitlement, entitlement
@@ -30,16 +29,16 @@ STRATEGY: Final = "in-place"
 
 
 class InPlacePlacement:
-    """Puts grants into the principal's own policies. `identify` reads a principal with all it holds."""
+    """Puts grants into the principal's own policies. `own_policies` reads them, None for no principal."""
 
     def __init__(
         self,
-        identify: Callable[[Principal], Identity | None],
+        own_policies: Callable[[Principal], Sequence[Policy] | None],
         managed_policies: ManagedPolicies,
         inline_policies: InlinePolicies,
         extra_actions: Sequence[str],
     ) -> None:
-        self._identify = identify
+        self._own_policies = own_policies
         self._managed = managed_policies
         self._inline = inline_policies
         self._extra_actions = tuple(extra_actions)
@@ -83,8 +82,7 @@ class InPlacePlacement:
 
     def inspect(self, owner: Owner, standing: Sequence[Grant], /) -> Inspection:
         """Compare the policies that were edited with the grants; what others wrote there is theirs. See `Placement`."""
-        identity = self._identify(owner.principal)
-        held = {policy.arn or policy.name: policy.document for policy in identity.holdings.policies} if identity else {}
+        held = {policy.arn or policy.name: policy.document for policy in self._own_policies(owner.principal) or ()}
 
         def hosted(row: Grant) -> list[Document]:
             names = row.written.policies if row.written else ()
@@ -117,11 +115,11 @@ class InPlacePlacement:
 
     def _candidates(self, owner: Owner, grant: Grant) -> list[Policy]:
         """The principal's own policies: the one that holds the grant already, then managed ones, then inline ones."""
-        identity = self._identify(owner.principal)
-        if identity is None:
+        policies = self._own_policies(owner.principal)
+        if policies is None:
             raise RetryableError(f"{owner.principal.arn} has vanished")
         before = grant.written.policies if grant.written else ()
-        own = [policy for policy in identity.holdings.policies if _is_theirs(policy)]
+        own = [policy for policy in policies if _is_theirs(policy)]
         return sorted(
             own, key=lambda policy: ((policy.arn or policy.name) not in before, policy.arn is None, policy.name)
         )

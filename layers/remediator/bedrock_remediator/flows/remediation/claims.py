@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
-from bedrock_remediator.aws.iam import Identity
+from bedrock_remediator.aws.iam import Entity
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
@@ -58,8 +58,8 @@ class Identities(Protocol):
         """The principal with its true path, and its id; None if there is none."""
         ...
 
-    def identity(self, principal: Principal) -> Identity | None:
-        """The principal with its tags and all it holds; None if there is none."""
+    def entity(self, principal: Principal) -> Entity | None:
+        """The principal with its true path, its id and its tags; None if there is none."""
         ...
 
 
@@ -165,8 +165,8 @@ class Claims:
                 reason = "No person's approval of exactly this grant can be verified."
                 raise ClaimError(State.FAILED, "approval_unverified", reason)
             allowlist = self._ask.allowlists.read()
-            owner, tags = self._existing(grant, principal, allowlist)
-            self._require_decided(grant, self._decide(grant, self._subject(grant, tags), allowlist))
+            entity = self._existing(grant, principal)
+            self._require_decided(grant, self._decide(grant, self._subject(grant, entity.tags), allowlist))
         except ArnError as error:
             raise _inconsistent(str(error)) from error
         except NotEnrolledError as error:
@@ -177,7 +177,7 @@ class Claims:
         except ClientError as error:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error
-        return owner
+        return Owner(entity.principal, entity.id)
 
     def _principal(self, grant: Grant) -> Principal:
         try:
@@ -200,21 +200,15 @@ class Claims:
         if grant.expires_at is not None and grant.expires_at <= self._clock.now():
             raise ClaimError(State.LAPSED, "expired", "The grant would have ended before it was applied.")
 
-    def _existing(self, grant: Grant, principal: Principal, allowlist: Allowlist) -> tuple[Owner, Mapping[str, str]]:
-        """The principal, which must be the one the row was made for; its tags, where a rule asks for tags."""
-        tags: Mapping[str, str] = {}
-        if any(rule.principal_tags for rule in allowlist.rules):
-            identity = self._ask.identities.identity(principal)
-            found = (identity.principal, identity.id) if identity else None
-            tags = identity.tags if identity else tags
-        else:
-            found = self._ask.identities.principal(principal)
+    def _existing(self, grant: Grant, principal: Principal) -> Entity:
+        """The principal, which must be the one the row was made for."""
+        found = self._ask.identities.entity(principal)
         if found is None:
             raise ClaimError(State.FAILED, "principal_missing", f"{principal.arn} does not exist any more.")
-        if found != (principal, grant.principal_id):
+        if (found.principal, found.id) != (principal, grant.principal_id):
             reason = f"{principal.arn} was deleted and made again since the denial; its successor gets nothing for it."
             raise ClaimError(State.FAILED, "principal_recreated", reason)
-        return Owner(*found), tags
+        return found
 
     def _subject(self, grant: Grant, tags: Mapping[str, str]) -> Subject:
         """Who asks for what, as AWS says now; the row must say the same."""

@@ -30,7 +30,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),
         Claims(witnesses, policy, clock),
-        Placements(clients.iam, iam.identity, policy),
+        Placements(clients.iam, iam.own_policies, policy),
         Simulation(iam, policy.extra_actions, clock),
         clock,
     )

@@ -6,7 +6,7 @@ The order is that of `core/diagnosis.py`. What the message alone decides makes n
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
+from bedrock_remediator.core import opening
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, caller, message
@@ -25,11 +26,15 @@ from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.policy import Entitlement, compile_policies
-from bedrock_remediator.core.profile import FoundationModel, Profile
-from bedrock_remediator.core.verification import Helpfulness, judge, questions
+from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.verification import Helpfulness, Question, judge, questions
+from bedrock_remediator.flows.simulation import answered
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_SORT_KEY: Final = 1024
+"""DynamoDB's limit."""
 
 
 class Identities(Protocol):
@@ -58,8 +63,8 @@ class Profiles(Protocol):
         """The profile, None if it does not exist there."""
         ...
 
-    def profiles(self, account: str, region: str) -> tuple[Profile, ...]:
-        """Every profile of the region."""
+    def profiles(self, account: str, region: str, *, only: ProfileType | None = None) -> tuple[Profile, ...]:
+        """Every profile of the region, or only those of a type."""
         ...
 
     def model(self, account: str, region: str, model_id: str) -> FoundationModel | None:
@@ -90,11 +95,10 @@ class Investigation:
         Raises:
             botocore.exceptions.ClientError: A call to AWS failed.
         """
-        if isinstance(denial, Unreadable):
-            return Findings(diagnosis=message.from_unreadable(denial))
-        settled = message.from_message(denial) or caller.from_account(denial, self._enrolment)
+        settled = self._settled(denial)
         if settled:
             return Findings(diagnosis=settled)
+        assert isinstance(denial, Denial)  # noqa: S101 - what cannot be read is settled
         try:
             advice = caller.from_caller(denial, self._grantable.covers)
             if advice:
@@ -102,6 +106,34 @@ class Investigation:
             return self._of_principal(denial, now)
         except RoleMissingError as error:
             return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
+
+    def expected_row(self, denial: Denial | Unreadable) -> str | None:
+        """The sk of the row that the denial will most likely belong to, guessed without a call; None for no guess.
+
+        It is read together with the denial's counter then; the guess decides nothing.
+        """
+        diagnosis = self._settled(denial)
+        if diagnosis is None and isinstance(denial, Denial):
+            diagnosis = caller.from_caller(denial, self._grantable.covers)
+        if diagnosis:
+            return opening.sort_key(denial, diagnosis)
+        want = targets.wanted(denial) if isinstance(denial, Denial) else None
+        if not isinstance(want, Wanted):
+            return None
+        if want.profile and want.profile.startswith("arn:"):
+            sk = f"profile#{want.profile}"
+        elif want.direct:
+            sk = f"model#{want.model_arn}"
+        else:
+            return None
+        # What the caller named may be of any length, and one key that is too long would void the batch's read.
+        return sk if len(sk) <= _LONGEST_SORT_KEY else None
+
+    def _settled(self, denial: Denial | Unreadable) -> Diagnosis | None:
+        """What the record alone decides."""
+        if isinstance(denial, Unreadable):
+            return message.from_unreadable(denial)
+        return message.from_message(denial) or caller.from_account(denial, self._enrolment)
 
     def _with_target(self, denial: Denial, advice: Diagnosis) -> Diagnosis:
         """The advice with what the policy elsewhere would have to hold, where the denial names a profile."""
@@ -172,9 +204,8 @@ class Investigation:
             return []
         return [
             other.client_model_id
-            for other in self._profiles.profiles(denial.account, denial.region)
-            if other.type == "SYSTEM_DEFINED"
-            and other.arn != profile.arn
+            for other in self._profiles.profiles(denial.account, denial.region, only="SYSTEM_DEFINED")
+            if other.arn != profile.arn
             and other.model_ids == profile.model_ids
             and _may_invoke(denial, Target(profile=other), policies, known)
         ]
@@ -189,11 +220,15 @@ class Investigation:
         models = tuple(arn for arn in diagnosis.resources if arn != profile)
         documents = compile_policies([Entitlement(profile=profile, models=models)], self._extra_actions)
         answers: list[Simulated] = []
+
+        def ask(question: Question) -> list[Simulated]:
+            return self._iam.simulate(
+                identity.principal.arn, diagnosis.actions, question.resources, question.context, documents
+            )
+
         try:
             for question in questions(profile, diagnosis.resources):
-                answers += self._iam.simulate(
-                    identity.principal.arn, diagnosis.actions, question.resources, question.context, documents
-                )
+                answers += [answer for _, given in answered(question, ask) for answer in given or ()]
         except (ClientError, RetryableError, SimulationRefusedError):
             logger.warning("the simulator gave no answer", exc_info=True)
             return None

@@ -1,13 +1,13 @@
 """Triage a batch of denials: count what is known, look into what is new, write it down.
 
 One message is one EventBridge event. Denials of one principal that are the same (`core/opening.py`) are handled
-together: a batch of repeats costs one read and one write, however many they are. A denial that is new is
+together: a batch of repeats costs one read and one write for each kind, however many they are. A denial that is new is
 investigated, decided, and opened as a row; the ledger's stream carries it on from there.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError
 from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, HabitsChangedError, Ledger, Seen
+from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
 from bedrock_remediator.core.allowlist import Allowlist
@@ -74,6 +75,7 @@ class _Case(Struct):
     row: Grant | None
     counter: Seen
     now: datetime
+    known: Known
 
 
 class Triage:
@@ -110,13 +112,10 @@ class Triage:
         """
         summary = Summary(counts=Counter(), opened=[], failed=set())
         groups = grouped(self._read(messages, summary))
-        counters = self._ledger.seen(group.key for group in groups)
-        rows = self._ledger.rows({(seen.pk, seen.row) for seen in counters.values()})
+        known = self._known(groups)
         for group in groups:
-            seen = counters.get(group.key)
-            row = rows.get((seen.pk, seen.row)) if seen else None
             try:
-                fate, opened = self._settle(group, seen, row)
+                fate, opened = self._settle(group, known)
             except Exception:
                 # One principal's trouble must not hold up the others: these messages alone are delivered again.
                 logger.exception("triage of a denial failed", extra={"pk": group.pk, "messages": len(group.messages)})
@@ -125,6 +124,17 @@ class Triage:
                 summary.counts[fate] += len(group.messages)
                 summary.opened += [opened] if opened else []
         return summary
+
+    def _known(self, groups: Sequence[Group]) -> Known:
+        """What the ledger holds of these groups: by one call, where each belongs to the row that was expected.
+
+        It grows old while the batch is worked on. Every write holds the ledger to it, so whoever was overtaken is told.
+        """
+        expected = ((group.pk, self._investigation.expected_row(group.denial)) for group in groups)
+        known = self._ledger.known((group.key for group in groups), ((pk, sk) for pk, sk in expected if sk))
+        others = {(seen.pk, seen.row) for seen in known.seen.values()} - known.rows.keys()
+        known.rows.update(self._ledger.known((), others).rows)
+        return known
 
     def _read(self, messages: Mapping[str, str], summary: Summary) -> Iterator[tuple[str, Denial | Unreadable]]:
         """The denials in the messages; what holds none is refused with its reason."""
@@ -152,21 +162,22 @@ class Triage:
             return denial
         return replace(denial, caller=replace(caller, principal=found[0], path_known=True)) if found else denial
 
-    def _settle(self, group: Group, seen: Seen | None, row: Grant | None) -> tuple[str, Grant | None]:
+    def _settle(self, group: Group, known: Known) -> tuple[str, Grant | None]:
         """Count the group or open a row for it; where another batch was quicker, read again and decide again."""
         for _ in range(_TRIES):
             try:
-                return self._count_or_open(group, seen, row)
+                return self._count_or_open(group, known)
             except ConflictError:
-                seen = self._ledger.seen([group.key]).get(group.key)
-                row = self._ledger.grant(group.pk, seen.row) if seen else None
+                known = self._known([group])
         raise ConflictError(*group.key)
 
-    def _count_or_open(self, group: Group, seen: Seen | None, row: Grant | None) -> tuple[str, Grant | None]:
+    def _count_or_open(self, group: Group, known: Known) -> tuple[str, Grant | None]:
+        seen = known.seen.get(group.key)
         new = group.since(seen)
         if not new:
             return "copy", None
-        case = _Case(group=group, seen=seen, row=row, counter=counter(group, seen, new), now=self._clock.now())
+        row = known.rows.get((group.pk, seen.row)) if seen else None
+        case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
         if seen and row and opening.is_repeat(row, max(new.values()), self._basis(row), case.now):
             self._ledger.count(seen, case.counter)
             return "repeat", None
@@ -176,34 +187,51 @@ class Triage:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
         verdict = self._verdict(case)
         sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
-        before, habits = self._ledger.grant_and_habits(case.group.pk, sk)
+        before = self._row_under(case, sk)
         if before and opening.is_repeat(before, latest, verdict.basis, case.now):
             self._count(case, sk)
             return "repeat", None
         standing = next((row for row in (case.row, before) if row and row.state is State.ACTIVE), None)
         if standing:
             return "blocked", self._report_blocked(case, standing, verdict, latest)
-        row = self._write(case, verdict, before, habits)
+        row = self._write(case, verdict, before)
         return row.state.value, row
 
-    def _write(self, case: _Case, verdict: Verdict, before: Grant | None, habits: Habits) -> Grant:
+    def _row_under(self, case: _Case, sk: str) -> Grant | None:
+        """The row, read unless the batch knows it."""
+        key = (case.group.pk, sk)
+        if key not in case.known.rows:
+            case.known.rows[key] = self._ledger.grant(*key)
+        return case.known.rows[key]
+
+    def _habits(self, case: _Case) -> Habits:
+        """What is known of the group's principal, read unless the batch knows it."""
+        pk = case.group.pk
+        if pk not in case.known.habits:
+            case.known.habits[pk] = self._ledger.habits(pk)
+        return case.known.habits[pk]
+
+    def _write(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
         """Write the row together with what is known of its principal, by which it was decided."""
         for _ in range(_MORE_TRIES):
+            habits = self._habits(case)
             checked = self._wary(case, verdict, habits)
-            row = self._row(case, checked, before)
+            row, learned = self._row(case, checked, before), self._learned(case, checked, habits)
             try:
                 self._ledger.open(
                     row,
                     replace(case.counter, row=row.sk),
                     cap=cap(checked.decision, case.now),
                     replaces=before,
-                    habits=self._learned(case, checked, habits),
+                    habits=learned,
                 )
             except CapReachedError:
                 verdict = verdict.asking("cap_reached", CAP_REACHED)
             except HabitsChangedError:
-                habits = self._ledger.habits(case.group.pk)
+                del case.known.habits[case.group.pk]
             else:
+                case.known.rows[row.key] = row
+                case.known.habits[case.group.pk] = learned or habits
                 return row
         raise ConflictError(*case.group.key)
 
@@ -224,15 +252,18 @@ class Triage:
 
         Each of the three writes finds its work done when the message comes again.
         """
-        advice = verdict.advising("denied_despite_grant", _DENIED_DESPITE_GRANT)
+        advice = verdict.advising("denied_despite_grant", _DENIED_DESPITE_GRANT, basis(self._settings, None))
         sk = opening.sort_key(case.group.denial, advice.findings.diagnosis)
-        before = self._ledger.grant(case.group.pk, sk)
+        before = self._row_under(case, sk)
         row = None
-        if before is None or not opening.is_repeat(before, latest, verdict.basis, case.now):
+        if before is None or not opening.is_repeat(before, latest, advice.basis, case.now):
             row = self._row(case, advice, before)
             own = replace(case.counter, fingerprint=f"{sk}#{row.version}", row=sk, count=1, revision=1)
             self._ledger.open(row, own, replaces=before)
-        self._ledger.update(standing, replace(standing, blocked_by=advice.findings.diagnosis.code))
+            case.known.rows[row.key] = row
+        blocked = replace(standing, blocked_by=advice.findings.diagnosis.code)
+        self._ledger.update(standing, blocked)
+        case.known.rows[blocked.key] = blocked
         self._count(case, standing.sk)
         return row
 
@@ -247,7 +278,8 @@ class Triage:
         """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked."""
         denial = case.group.denial
         findings = self._investigation.investigate(denial, case.now)
-        allowlist = self._allowlists.read()
+        # A refusal that no grant can change is none of the rules' business: they are not even read.
+        allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
         verdict = Verdict(
             findings=findings,
             decision=self._decision(findings, denial, allowlist),
@@ -260,14 +292,19 @@ class Triage:
         if helped is None:
             return verdict
         findings = replace(findings, diagnosis=helped)
-        return replace(verdict, findings=findings, decision=self._decision(findings, denial, allowlist), simulated=True)
+        return Verdict(
+            findings=findings,
+            decision=self._decision(findings, denial, allowlist),
+            basis=basis(self._settings, allowlist if helped.grantable else None),
+            simulated=True,
+        )
 
-    def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist) -> Decision:
+    def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist | None) -> Decision:
         return decide(
             mode=self._settings.mode.value,
             paused=self._settings.paused,
             diagnosis=findings.diagnosis,
-            allowlist=allowlist,
+            allowlist=allowlist or Allowlist(),
             subject=subject(findings, denial),
             backfill=isinstance(denial, Denial) and denial.backfill,
         )
@@ -298,6 +335,8 @@ class Triage:
         if row.reason_code == "member_role_missing" and self._reaches(row.account):
             # The role was deployed since, which is a change of what the service can do there.
             return ""
+        if opening.is_advice(row.sk):
+            return basis(self._settings, None)
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.
         return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)

@@ -27,13 +27,13 @@ class Verdict(Struct, frozen=True, kw_only=True):
         """The same, but a person decides."""
         return replace(self, decision=replace(self.decision, outcome=Outcome.ASK, code=code, reason=reason))
 
-    def advising(self, code: str, reason: str) -> "Verdict":
-        """The same, but nothing is granted."""
+    def advising(self, code: str, reason: str, basis: str) -> "Verdict":
+        """The same, but nothing is granted, whatever the rules say."""
         diagnosis = self.findings.diagnosis
         if diagnosis.grantable or diagnosis.kind is DiagnosisKind.ALREADY_ALLOWED:
             diagnosis = replace(diagnosis, code=code, reason=reason, grantable=False)
         decision = Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
-        return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision)
+        return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision, basis=basis)
 
     def wary(self, habits: Habits, call: Call, limits: probing.ProbeLimits, now: datetime) -> "Verdict":
         """The same, but a person decides where a rule would grant something that looks like a probe."""

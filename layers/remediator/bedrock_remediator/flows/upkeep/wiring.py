@@ -48,7 +48,7 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
         return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
-    placements = Placements(clients.iam, iam.identity, policy)
+    placements = Placements(clients.iam, iam.own_policies, policy)
     comparison = Comparison(iam, ProfileReader(clients.bedrock, clock), placements, policy, clock)
     return Upkeep(
         [
