@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from sandbox.bedrock import Bedrock
+from sandbox.world import InferenceProfile
 from tests.builders.served import Page, Served, served
 from tests.builders.slack import (
     ALICE,
@@ -102,6 +104,30 @@ def test_what_was_tampered_with_is_refused(stack: Served) -> None:
     for answer in (stack.ask(f"{stack.address}/request/{'a' * 40}"), stack.ask(link[:-3]), stack.ask(link, form)):
         assert (answer.status // 100, answer.title != "", answer.buttons) == (4, True, set())
     assert stack.states == ["pending"]
+
+
+def test_a_link_of_a_version_that_has_passed_decides_nothing(stack: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS routes elsewhere by the time of the approval: the request asks again, and only its new link decides."""
+    link = stack.link
+    page = stack.ask(link)
+    described = Bedrock._described
+
+    def wider(self: Bedrock, profile: InferenceProfile, region: str) -> dict[str, Any]:
+        found = described(self, profile, region)
+        elsewhere = found["models"][0]["modelArn"].replace("us-east-1", "us-west-1")
+        return found | {"models": [*found["models"], {"modelArn": elsewhere}]}
+
+    monkeypatch.setattr(Bedrock, "_described", wider)
+    assert stack.press(link, "approve", page, length="1d").status == 303
+    assert stack.states == ["pending"]
+    stale = stack.ask(link)
+    assert (stale.status, stale.buttons) == (200, set())
+    assert "This link is for an earlier request" in stale.text
+    assert stack.press(link, "approve", page, length="1d").status == 409
+    assert stack.states == ["pending"]
+    fresh = stack.link
+    assert stack.press(fresh, "approve", stack.ask(fresh), length="1d").status == 303
+    assert stack.states == ["active"]
 
 
 def test_a_request_lapses_after_one_reminder(stack: Served) -> None:

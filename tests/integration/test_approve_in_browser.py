@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.flows.links.links import Ticket
 from tests.builders.approve import ApproveStack
 from tests.builders.browser import DESK, PATIENCE, PHONE, launched, needs_browser
 from tests.builders.clocks import StoppedClock
@@ -147,6 +148,45 @@ PAGES: dict[str, Callable[[ApproveStack], str]] = {
 }
 
 
+def after(press: str, path: Callable[[ApproveStack], str], name: str = "Alice") -> Callable[..., "Page"]:
+    """The page that answers a button, which is pressed while somebody else decides."""
+
+    def answer(stack: ApproveStack, visit: Visit) -> "Page":
+        link = path(stack)
+        page = visit(link, java_script_enabled=True)
+        for details in page.locator("details").all():
+            details.evaluate("each => { each.open = true }")
+        if press == "Reject":
+            stack.decide(link)
+        for field in page.get_by_label("Your name").all():
+            field.fill(name)
+        page.get_by_role("button", name=press).click()
+        page.get_by_role("button", name=press).wait_for(state="visible" if name == " " else "detached")
+        return page
+
+    return answer
+
+
+def unusual(stack: ApproveStack) -> str:
+    """A request of a principal that tries several models."""
+    for name in ("nova-pro", "nova-micro"):
+        profile = PROFILE.replace("nova-2-lite", name)
+        stack.put(waiting(sk=f"profile#{profile}", profile=profile))
+    return stack.link(opened(stack))
+
+
+PAGES |= {
+    "unusual": unusual,
+    "only shows": lambda stack: f"/request/{stack.links.token(Ticket(*opened(stack).key, 1, look_only=True))}",
+}
+ANSWERS: dict[str, Callable[..., "Page"]] = {
+    "no name": after("Approve", lambda stack: stack.link(opened(stack)), " "),
+    "decided before": after("Reject", lambda stack: stack.link(opened(stack))),
+    "taken back": after("Take all 2 back", lambda stack: stack.link(two_active(stack), 1)),
+    "link asked": after("Send the approvers a new link", expired),
+}
+
+
 class TestDeciding:
     """A person, a link, a click."""
 
@@ -279,26 +319,28 @@ class TestSignIn:
 class TestReading:
     """Every page, in every way that it may be read."""
 
-    @pytest.mark.parametrize("name", PAGES)
-    def test_a_page_is_accessible(self, stack: ApproveStack, visit: Visit, name: str) -> None:
-        """The checker axe finds nothing wrong, in either of the two colour schemes."""
+    @pytest.mark.parametrize("name", [*PAGES, *ANSWERS])
+    def test_a_page_is_accessible_and_fits_a_phone(self, stack: ApproveStack, visit: Visit, name: str) -> None:
+        """Axe finds nothing wrong, light at a desk and dark on a phone; at 360 pixels nothing is moved sideways."""
         from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - only where there is a browser
 
-        page = visit(PAGES[name](stack), java_script_enabled=True)
+        page = visit(PAGES[name](stack), java_script_enabled=True) if name in PAGES else ANSWERS[name](stack, visit)
         for details in page.locator("details").all():
             details.evaluate("each => { each.open = true }")
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
+        for scheme, viewport in (("light", DESK), ("dark", PHONE)):
+            page.set_viewport_size(viewport)
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
             results = Axe().run(page)
             assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
-
-    @pytest.mark.parametrize("name", PAGES)
-    def test_a_page_fits_a_phone(self, stack: ApproveStack, visit: Visit, name: str) -> None:
-        """At 360 pixels nothing has to be moved sideways, whatever the caller wrote."""
-        page = visit(PAGES[name](stack), PHONE, java_script_enabled=True)
-        for details in page.locator("details").all():
-            details.evaluate("each => { each.open = true }")
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
+
+    def test_on_a_phone_the_decision_is_one_tap_away(self, stack: ApproveStack, visit: Visit) -> None:
+        """The link to it stands under the question; at a desk the form is beside it, and there is no link."""
+        path = stack.link(opened(stack))
+        page = visit(path, PHONE)
+        page.get_by_role("link", name="To the decision").click()
+        assert page.url.endswith("#decision")
+        assert not visit(path).get_by_role("link", name="To the decision").is_visible()
 
     def test_hostile_text_is_text(self, stack: ApproveStack, visit: Visit) -> None:
         """Markup, marks of direction and line breaks show as what they are; nothing is loaded and nothing runs."""

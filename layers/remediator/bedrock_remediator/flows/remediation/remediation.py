@@ -119,7 +119,7 @@ class Remediation:
         touched = row.written is not None
         if row.state is State.APPROVED:
             written = row.written or Written(strategy=self._placements.strategy(row), policies=())
-            row = self._move(row, State.APPLYING, "Its claims hold.", written=written)
+            row = self._move(row, State.APPLYING, "Checked once more against AWS and the rules.", written=written)
 
         def record(written: Written) -> None:
             nonlocal row, touched

@@ -42,8 +42,10 @@ EXPIRED_LINK: Final = Message(
     title="This link has expired",
     paragraphs=(
         "It is genuine, and too old to show or decide anything.",
-        "To see what became of the request or to take a grant back, let the approvers be sent a new link.",
-        "It goes to their mailbox, and nowhere else.",
+        (
+            "To see what became of the request, or to take a grant back, let the approvers be sent a new link. It goes "
+            "to their mailbox, and nowhere else."
+        ),
         "If access is still needed, the next denied call opens a new request by itself.",
     ),
     link="Send the approvers a new link",
