@@ -29,7 +29,9 @@ $(VENV)/.ready: requirements/dev.txt Makefile
 	@$(BIN)/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/dev.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	    pathlib.Path(sysconfig.get_path("purelib"), "bedrock_remediator.pth") \
-	    .write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", ".")))'
+	    .write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", "cli", ".")))'
+	@printf '%s\n' '#!/bin/sh' 'exec "$$(dirname "$$0")/python" -m bedrock_remediator_cli "$$@"' > $(BIN)/bedrock-remediator
+	@chmod +x $(BIN)/bedrock-remediator
 	@touch $@
 
 $(SAM_VENV)/.ready: requirements/sam.txt
@@ -50,6 +52,7 @@ lint: setup ## style, and which layer may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config cli/importlinter.toml
 
 types: setup ## mypy, strict
 	$(BIN)/mypy

@@ -49,6 +49,7 @@ class Clients:
         enrolled: The other accounts that it may work in; see `Enrolment`.
         role: The name of the role that it assumes there.
         clock: Tells when the role is to be assumed anew.
+        session: Makes the clients; without one it is that of the environment.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Clients:
         enrolled: Sequence[str] = (),
         role: str = READ_ROLE,
         clock: Clock | None = None,
+        session: boto3.session.Session | None = None,
     ) -> None:
+        self._given = session
         self._enrolment = Enrolment(home_account, tuple(enrolled))
         self._role = role
         self._members = MemberCredentials(lambda: self._sts, self._role_arn, clock or SystemClock())
@@ -176,4 +179,4 @@ class Clients:
 
     @cached_property
     def _session(self) -> boto3.session.Session:
-        return boto3.session.Session()
+        return self._given or boto3.session.Session()
