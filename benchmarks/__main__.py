@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import burst, calls, cold_start, cost, decide, parse
+from benchmarks import audit, burst, calls, cold_start, cost, decide, parse
 
 _SERVICES = ("iam", "bedrock", "dynamodb", "sns", "ssm", "secretsmanager")
 
@@ -17,6 +17,7 @@ def main() -> None:
     console = Console()
     console.print(_reading())
     console.print(_deciding())
+    console.print(_auditing())
     console.print(_calls())
     console.print(_bills())
     console.print(
@@ -46,6 +47,12 @@ def _reading() -> Table:
 def _deciding() -> Table:
     title = f"Deciding without I/O (budget {decide.BUDGET} ms in the first row)"
     return _table(title, ("statements", "rules", "grants", "ms"), map(msgspec.structs.astuple, decide.measure()))
+
+
+def _auditing() -> Table:
+    title = f"Auditing an account (budget {audit.BUDGET} s in the first row)"
+    columns = ("principals", "s", "findings", "MB at most")
+    return _table(title, columns, map(msgspec.structs.astuple, audit.measure()))
 
 
 def _calls() -> Table:

@@ -10,6 +10,7 @@ from sandbox.bedrock import Bedrock
 from sandbox.calls import Call
 from sandbox.evaluator import Source
 from sandbox.iam import IamRules
+from sandbox.inventory import Inventory
 from sandbox.population import Directory
 from sandbox.requirements import Names
 from sandbox.simulation import Simulator
@@ -99,7 +100,10 @@ def _services(
     directory = Directory(account, world.partition)
     rules, bedrock = IamRules(directory), Bedrock(account, content)
     simulator = Simulator(directory, documents, now, settle_seconds)
-    answers = {"iam": {**rules.answers, **simulator.answers}, "bedrock": bedrock.answers}
+    answers = {
+        "iam": {**rules.answers, **simulator.answers, **Inventory(directory).answers},
+        "bedrock": bedrock.answers,
+    }
     return AccountServices(
         directory=directory,
         rules=rules,

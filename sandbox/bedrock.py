@@ -25,6 +25,7 @@ class Bedrock:
             "GetInferenceProfile": self._get_profile,
             "ListInferenceProfiles": self._list_profiles,
             "GetFoundationModel": self._get_model,
+            "ListFoundationModels": self._list_models,
         }
 
     def profile_arn(self, identifier: str, region: str) -> str:
@@ -81,6 +82,11 @@ class Bedrock:
         raise ApiError(
             "ResourceNotFoundException", f"Could not resolve the foundation model from the identifier {identifier}", 404
         )
+
+    def _list_models(self, call: Call) -> Mapping[str, Any]:
+        wanted = call.parameters.get("byInferenceType")
+        models = [each for each in self._models(call.region) if wanted is None or wanted in each.inference_types]
+        return {"modelSummaries": [_model_details(model, call.region) for model in models]}
 
     def _models(self, region: str) -> Iterator[FoundationModel]:
         yield from self._content.foundation_models.get(region, ())

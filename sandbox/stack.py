@@ -24,6 +24,7 @@ from sandbox.accounts import Accounts
 from sandbox.authorization import Authorization
 from sandbox.buses import Buses
 from sandbox.clock import VirtualClock
+from sandbox.description import Description
 from sandbox.dynamodb import quickened
 from sandbox.endpoint import Endpoint, connected
 from sandbox.http_api import HttpApi, routes_of
@@ -32,6 +33,7 @@ from sandbox.kms import MacKeys
 from sandbox.lambdas import Function
 from sandbox.ledger import Ledger
 from sandbox.mappings import QueueMapping, StreamMapping
+from sandbox.organization_policies import OrganizationPolicies
 from sandbox.organizations import Directory
 from sandbox.other_stacks import OtherStacks
 from sandbox.output import FUNCTION_OUTPUT
@@ -46,6 +48,7 @@ from sandbox.streams import TableStream
 from sandbox.sts import SecurityTokens
 from sandbox.subscriptions import Subscriptions
 from sandbox.template import Stack, load, transformed
+from sandbox.trail import Trail
 from sandbox.world import World
 
 TEMPLATE: Final = Path(__file__).parent.parent / "template.yaml"
@@ -113,6 +116,7 @@ class Sandbox:
         self._turns = None if self.options.seed is None else Interleaving(self.options.seed)
         self.endpoint = Endpoint(world.account, self._turns)
         self.outbox = Outbox({self.stack.ref(name): name for name in self.stack.of_type("AWS::SNS::Topic")})
+        self.trail = Trail(world)
         self.matched = 0
         self._closing = contextlib.ExitStack()
 
@@ -185,13 +189,16 @@ class Sandbox:
             "secretsmanager": self.secrets.answers,
             "ssm": self.parameters.answers,
             "sqs": self._queues.answers,
-            "organizations": Directory(self.world).answers,
+            "organizations": {**Directory(self.world).answers, **OrganizationPolicies(self.world).answers},
             "sts": tokens.answers,
             "kms": MacKeys(self.stack).answers,
+            "cloudtrail": self.trail.answers,
         }
+        self.description = Description(self.stack, self.queues, self.options.now)
         self.endpoint.answers = {
             **self.accounts.answers,
             **{f"{service}:{name}": answer for service, some in answers.items() for name, answer in some.items()},
+            **self.description.answers,
         }
 
     def _partition_key(self, table: str) -> str:

@@ -1,0 +1,116 @@
+"""What policies name that does not exist: actions that IAM does not know, profiles that the region does not have."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from bedrock_remediator.core.diagnosis import INVOKE
+from bedrock_remediator.core.diagnosis.target import nearest
+from bedrock_remediator.core.evaluation import Finding as Answer
+from bedrock_remediator.core.evaluation import Policy
+from bedrock_remediator.core.patterns import matches
+from bedrock_remediator_cli.audit.catalogue import Catalogue
+from bedrock_remediator_cli.audit.findings import Finding, Kind, Level
+from bedrock_remediator_cli.audit.statements import NO_ACTIONS, allows, covers, texts
+
+_OWN_PATH: Final = ":policy/bedrock-access-remediator/"
+_OWN_NAME: Final = "bedrock-access-remediator"
+_PROFILE = re.compile(r"arn:[^:]*:bedrock:([^:]*):[^:]*:inference-profile/([^/]+)")
+
+
+def names(answer: Answer, resource: str) -> bool:
+    """Whether the statement that decided names the resource itself, and not by a pattern."""
+    return answer.statement is not None and resource in texts(answer.statement, "Resource")
+
+
+def nonexistent(policies: Iterable[Policy]) -> Iterator[Finding]:
+    """The actions that policies allow and IAM does not know; this service's own policies may hold some."""
+    for policy in policies:
+        if policy.name == _OWN_NAME or _OWN_PATH in (policy.arn or ""):
+            continue
+        void = {action for statement in allows(policy) for action in texts(statement, "Action") if _void(action)}
+        if not void:
+            continue
+        served = all(_served(policy, action) for action in void)
+        yield Finding(
+            kind=Kind.UNKNOWN_ACTION,
+            level=Level.NOTE if served else Level.ERROR,
+            region=None,
+            policy=policy.name,
+            subject=tuple(sorted(void)),
+        )
+
+
+def _void(action: str) -> bool:
+    return action.lower() in NO_ACTIONS
+
+
+def _served(policy: Policy, action: str) -> bool:
+    """Whether the policy also allows what the action stands for."""
+    real = NO_ACTIONS[action.lower()]
+    wanted = (real,) if real else INVOKE
+    return any(covers(statement, each) for statement in allows(policy) for each in wanted)
+
+
+def misnamed(
+    policies: Iterable[Policy], catalogues: Sequence[Catalogue], working: set[tuple[str, str]]
+) -> Iterator[Finding]:
+    """The profiles that policies name and that are in none of the regions they name, where others serve the model.
+
+    `working` are the (region, model id) that the principal reaches by some other way.
+    """
+    for policy in policies:
+        for pattern in dict.fromkeys(_profiles(policy)):
+            found = _PROFILE.fullmatch(pattern)
+            if not found or "${" in pattern:
+                continue
+            meant = [each for each in catalogues if matches(found[1], each.region)]
+            if any(matches(pattern, profile.arn) for each in meant for profile in each.profiles):
+                continue
+            for catalogue in meant:
+                candidates = _candidates(found[2], catalogue)
+                if candidates:
+                    yield _misnamed(policy, found, catalogue, candidates, working)
+
+
+def _profiles(policy: Policy) -> Iterator[str]:
+    for statement in allows(policy):
+        if any(covers(statement, action) for action in INVOKE):
+            yield from texts(statement, "Resource")
+
+
+def _candidates(name: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """Profiles that the name may have meant: of the same model, or else alike in spelling."""
+    if "*" not in name and "?" not in name:
+        return nearest(name, catalogue.profiles)
+    model = name.partition(".")[2]
+    if not model.strip("*?."):
+        return ()
+    return tuple(
+        profile.client_model_id
+        for profile in catalogue.profiles
+        if profile.type == "SYSTEM_DEFINED" and any(matches(model, each) for each in profile.model_ids)
+    )
+
+
+def _misnamed(
+    policy: Policy,
+    found: re.Match[str],
+    catalogue: Catalogue,
+    candidates: tuple[str, ...],
+    working: set[tuple[str, str]],
+) -> Finding:
+    models = [
+        model for profile in catalogue.profiles if profile.client_model_id in candidates for model in profile.model_ids
+    ]
+    reached = any((catalogue.region, model) in working for model in models)
+    # A region of `*` may mean one that was not looked at.
+    sure = "*" not in found[1] and "?" not in found[1]
+    return Finding(
+        kind=Kind.PROFILE_NOT_FOUND,
+        level=Level.NOTE if reached else Level.ERROR if sure else Level.WARNING,
+        region=catalogue.region,
+        policy=policy.name,
+        subject=(found[2],),
+        candidates=candidates,
+    )

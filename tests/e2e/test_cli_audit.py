@@ -1,0 +1,76 @@
+"""`bedrock-remediator audit` against the sandbox's account."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bedrock_remediator_cli.program import cli
+from sandbox.calls import ApiError, Call
+from sandbox.stack import Sandbox
+from sandbox.world import read_world
+
+
+@pytest.fixture
+def account() -> Iterator[Sandbox]:
+    """The default world, which has a principal for each kind of denial."""
+    with Sandbox(read_world()) as sandbox:
+        yield sandbox
+
+
+def audit(*arguments: str) -> Result:
+    """Run the command, in us-east-1."""
+    return CliRunner().invoke(cli, ["audit", "--region", "us-east-1", *arguments])
+
+
+def test_the_account_is_audited(account: Sandbox, tmp_path: Path) -> None:
+    """Those who will fail are found, and nobody else; SARIF and plan are written; nothing is changed."""
+    result = audit("--json", "--sarif", str(tmp_path / "a.sarif"), "--fix-plan", str(tmp_path / "plan"))
+    assert (result.exit_code, result.stderr.count("policies are in")) == (1, 1)
+    answer = json.loads(result.stdout)
+    failing = {each["principal"].rpartition(":")[2]: each["kind"] for each in answer["findings"] if each["fixable"]}
+    assert failing == {
+        "role/night-batch": "destination-missing",
+        "role/report-writer": "destination-missing",
+        "user/nova-developer": "no-profile",
+    }
+    assert {each["level"] for each in answer["findings"] if not each["fixable"]} == {"note"}
+    assert answer["service_control_policies"] == ["FullAWSAccess", "scp1", "scp2"]
+    assert answer["principals"] == len(account.world.roles) + len(account.world.users)
+    assert len(json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]) == len(answer["findings"])
+    assert len(list((tmp_path / "plan").glob("*.1.json"))) == len(answer["plans"]) == 3
+
+
+def test_people_read_sentences(account: Sandbox) -> None:
+    """A person gets who, what and what to do; what is only untidy is told on request."""
+    result = audit()
+    assert "will fail user/nova-developer" in result.stdout
+    assert "Grant us.amazon.nova-2-lite-v1:0 with every ARN" in result.stdout
+    assert "untidy role" not in result.stdout
+    assert "untidy role/contractor" in audit("--notes").stdout
+
+
+def test_what_may_not_be_read_is_said(account: Sandbox) -> None:
+    """Without the right to read the organization or the models the audit goes on and says so; without IAM it ends."""
+
+    def refuse(call: Call) -> dict[str, object]:
+        raise ApiError("AccessDeniedException", f"not authorized to perform: {call.name}", 403)
+
+    for name in ("organizations:DescribeOrganization", "bedrock:ListFoundationModels"):
+        account.endpoint.answers[name] = refuse
+    result = audit("--json")
+    assert result.exit_code == 1
+    assert "Service control policies were not looked at" in result.stderr
+    assert "ListFoundationModels" in result.stderr
+    account.endpoint.answers["iam:GetAccountAuthorizationDetails"] = refuse
+    result = audit("--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "GetAccountAuthorizationDetails" in result.stderr
+
+
+@pytest.mark.parametrize("regions", ["us east", "", "us-east-1,,x"])
+def test_regions_are_checked(regions: str) -> None:
+    """What is no region is refused before anything is read."""
+    assert audit("--regions", regions).exit_code == 2
