@@ -15,7 +15,9 @@ from bedrock_remediator_cli.help import EXIT_CODES, write_lines
 from bedrock_remediator_cli.trouble import EnvironmentTrouble, RefusedError, told
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "explain": "Say what a refusal means, whether a policy can fix it, and write that policy.",
     "audit": "Find principals that may invoke a model and will fail, before anybody is denied.",
+    "backfill": "Find denials of the past, show what the service would do, and send them through it.",
     "completion": "Print the script that completes this program's words in a shell.",
 }
 """Command -> what it does, in a line. `NAME` is the click command `command` of the module `commands/NAME.py`."""

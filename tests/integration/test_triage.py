@@ -156,6 +156,16 @@ def test_paused_asks(service: Service, denial: Denials) -> None:
     assert (service.row().state, service.row().reason_code) == (State.PENDING, "paused")
 
 
+def test_a_backfilled_event_that_was_delivered_is_a_copy(service: Service, denial: Denials) -> None:
+    """What CloudTrail delivered and a person puts in again is not counted twice; what is new is."""
+    delivered = denial()
+    service.handle(delivered)
+    service.handle(delivered | {"origin": "backfill"})
+    assert service.ledger.denials(*service.row().key).count == 1
+    service.handle(denial() | {"origin": "backfill"})
+    assert service.ledger.denials(*service.row().key).count == 2
+
+
 def test_a_backfilled_event_never_applies_by_itself(service: Service, denial: Denials) -> None:
     """An event that an operator sent again is asked about even where a rule would approve."""
     service.mode = Mode.AUTO

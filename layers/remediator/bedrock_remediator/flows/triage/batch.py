@@ -33,7 +33,8 @@ class Group(Struct):
     """Denials that are the same: the newest of them, the messages that brought them, and when each call was made.
 
     `targets` is what the principal was denied in the whole batch, and when last: one mapping for all its groups.
-    An event is known by its eventID and its sharedEventID: two copies of one call share at least one.
+    An event is known by its eventID and its sharedEventID: two copies of one call share at least one. `counted` are the
+    ids of those that a backfilled group has in common with what CloudTrail delivered, and that were counted then.
     """
 
     pk: str
@@ -42,6 +43,17 @@ class Group(Struct):
     messages: list[str]
     events: dict[tuple[str, ...], datetime]
     targets: dict[str, datetime]
+    counted: frozenset[str] = frozenset()
+
+    @property
+    def delivered(self) -> tuple[str, str] | None:
+        """Of a backfilled group, what the ledger finds the counter of the same denials by, as CloudTrail delivers them.
+
+        A person who looks into the past finds those, too.
+        """
+        if not isinstance(self.denial, Denial) or not self.denial.backfill:
+            return None
+        return self.pk, fingerprint(replace(self.denial, backfill=False))
 
     @property
     def key(self) -> tuple[str, str]:
@@ -69,7 +81,7 @@ class Group(Struct):
 
     def since(self, seen: Seen | None) -> dict[tuple[str, ...], datetime]:
         """The events that have not been counted yet; of copies in the batch itself, one."""
-        known = set(seen.event_ids) if seen else set()
+        known = {*self.counted, *(seen.event_ids if seen else ())}
         new = {}
         for ids, time in self.events.items():
             if known.isdisjoint(ids):

@@ -131,7 +131,13 @@ class Triage:
         It grows old while the batch is worked on. Every write holds the ledger to it, so whoever was overtaken is told.
         """
         expected = ((group.pk, self._investigation.expected_row(group.denial)) for group in groups)
-        known = self._ledger.known((group.key for group in groups), ((pk, sk) for pk, sk in expected if sk))
+        delivered = {group.key: key for group in groups if (key := group.delivered)}
+        known = self._ledger.known(
+            [*(group.key for group in groups), *delivered.values()], ((pk, sk) for pk, sk in expected if sk)
+        )
+        for group in groups:
+            live = known.seen.get(delivered[group.key]) if group.key in delivered else None
+            group.counted = frozenset(live.event_ids if live else ())
         others = {(seen.pk, seen.row) for seen in known.seen.values()} - known.rows.keys()
         known.rows.update(self._ledger.known((), others).rows)
         return known
