@@ -18,12 +18,11 @@ from botocore.exceptions import (
 from click.testing import CliRunner
 from rich.console import Console
 
-from bedrock_remediator_cli import program
 from bedrock_remediator_cli.help import Command
 from bedrock_remediator_cli.options import Program, shared_options
 from bedrock_remediator_cli.output import Output, finish, shown
 from bedrock_remediator_cli.program import COMMANDS, cli
-from bedrock_remediator_cli.trouble import RefusedError, told
+from bedrock_remediator_cli.trouble import EnvironmentTrouble, RefusedError, told
 
 
 def refused(code: str, message: str = "no") -> ClientError:
@@ -127,7 +126,7 @@ def test_a_command_that_fails_ends_in_its_exit_code(
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     """With exit code 2."""
-    assert CliRunner().invoke(cli, ["explian"]).exit_code == program.EnvironmentTrouble.exit_code
+    assert CliRunner().invoke(cli, ["explian"]).exit_code == EnvironmentTrouble.exit_code
 
 
 @pytest.mark.parametrize(("found", "code"), [(True, 1), (False, 0)])

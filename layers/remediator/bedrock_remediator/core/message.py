@@ -63,6 +63,9 @@ _LAYERS: Final = {
 }
 _LAYER: Final = "|".join(_LAYERS)
 
+LAYER_WORDS: Final = tuple(_LAYERS)
+"""How messages call the layers of policies."""
+
 _WHO = re.compile(r"User: ([^ ]++) is not authorized to perform: (.++)", re.DOTALL)
 
 _DENIED = re.compile(
@@ -115,15 +118,23 @@ _REFUSALS: Final = tuple(
 )
 """Refusals that no policy explains, by words that AWS uses in them. The first that fits tells the layer."""
 
+REFUSAL_WORDS: Final = tuple(words for words, _ in _REFUSALS)
+"""The words by which such refusals are known, for those who look for one in a longer text."""
 
-def read(text: str | None) -> Message | Unread:
+
+def read(text: str | None, *, whole: bool = False) -> Message | Unread:
     """Read the text of a refusal, as CloudTrail records it.
+
+    Args:
+        text: The text.
+        whole: It was never cut off at 1 KB, because it is not from CloudTrail.
 
     Returns:
         What it says, or why it cannot be read. It never raises, whatever the text.
     """
-    if len(text or "") >= TRUNCATED_BYTES or (
-        text and not text.isascii() and len(text.encode(errors="replace")) >= TRUNCATED_BYTES
+    if not whole and (
+        len(text or "") >= TRUNCATED_BYTES
+        or (text and not text.isascii() and len(text.encode(errors="replace")) >= TRUNCATED_BYTES)
     ):
         return Unread("message_truncated", "The error message was cut off at 1 KB, so its end is not known.")
     text = text.strip() if text else ""
