@@ -18,6 +18,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "Say what a refusal means, whether a policy can fix it, and write that policy.",
     "audit": "Find principals that may invoke a model and will fail, before anybody is denied.",
     "backfill": "Find denials of the past, show what the service would do, and send them through it.",
+    "requests": "List, show, approve and reject requests, as the caller that AWS knows.",
+    "grants": "List and show grants, take them back, or give them another end.",
     "completion": "Print the script that completes this program's words in a shell.",
 }
 """Command -> what it does, in a line. `NAME` is the click command `command` of the module `commands/NAME.py`."""

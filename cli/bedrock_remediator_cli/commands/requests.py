@@ -1,0 +1,96 @@
+"""`requests`: what waits for a person, and deciding it."""
+
+from typing import Final
+
+import click
+
+from bedrock_remediator.core.approval import Verb
+from bedrock_remediator.core.grant import State
+from bedrock_remediator_cli.decisions.asking import Decision, checked_length, decide, requests_api, tell_list, tell_one
+from bedrock_remediator_cli.deployment import stack_option
+from bedrock_remediator_cli.help import Command
+from bedrock_remediator_cli.options import Program, shared_options
+
+_STATES: Final = click.Choice([state.value for state in State])
+
+
+@click.group()
+def command() -> None:
+    """List, show, approve and reject requests, as the caller that AWS knows.
+
+    Calls the stack's /api with Signature Version 4, so that what is recorded is who you are, and nobody approves for
+    themselves. It needs a session of one of ApproverRoleArns.
+    """
+
+
+@command.command(
+    "list",
+    cls=Command,
+    examples=("bedrock-remediator requests list", "bedrock-remediator requests list --state rejected --json"),
+)
+@shared_options
+@stack_option
+@click.option("--state", "states", type=_STATES, multiple=True, help="Others than pending; may be given again.")
+@click.option("--principal", metavar="TEXT", help="Only principals whose ARN has TEXT in it.")
+def list_requests(program: Program, *, stack_name: str, states: tuple[str, ...], principal: str | None) -> None:
+    """List requests, those that wait unless another state is asked for."""
+    wanted = tuple(map(State, states)) or (State.PENDING,)
+    tell_list(program, requests_api(program, stack_name), wanted, principal)
+
+
+@command.command("show", cls=Command, examples=("bedrock-remediator requests show 3f9a1c",))
+@shared_options
+@stack_option
+@click.argument("identifier", metavar="ID")
+def show_request(program: Program, *, stack_name: str, identifier: str) -> None:
+    """Show the request ID (or how it begins): why, since when, what it would grant, its history, the policy."""
+    tell_one(program, requests_api(program, stack_name), identifier)
+
+
+@command.command(
+    "approve",
+    cls=Command,
+    examples=("bedrock-remediator requests approve 3f9a1c --for 30d --reason 'Agreed with the team'",),
+)
+@shared_options
+@stack_option
+@click.argument("identifier", metavar="ID")
+@click.option(
+    "--for",
+    "length",
+    callback=checked_length,
+    metavar="TIME",
+    required=True,
+    help="How long it shall last: 30d, 12h, none.",
+)
+@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
+@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def approve_request(  # noqa: PLR0913 - one an option
+    program: Program,
+    *,
+    stack_name: str,
+    identifier: str,
+    length: str,
+    reason: str | None,
+    version: int | None,
+    yes: bool,
+) -> None:
+    """Approve the request ID, after showing what it grants. A grant that failed can be approved again."""
+    decision = Decision(verb=Verb.APPROVE, length=length, reason=reason, version=version)
+    decide(program, requests_api(program, stack_name), identifier, decision, ask=not yes)
+
+
+@command.command("reject", cls=Command, examples=("bedrock-remediator requests reject 3f9a1c --yes",))
+@shared_options
+@stack_option
+@click.argument("identifier", metavar="ID")
+@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
+@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def reject_request(  # noqa: PLR0913 - one an option
+    program: Program, *, stack_name: str, identifier: str, reason: str | None, version: int | None, yes: bool
+) -> None:
+    """Reject the request ID. Its repeats are only counted for a while."""
+    decision = Decision(verb=Verb.REJECT, reason=reason, version=version)
+    decide(program, requests_api(program, stack_name), identifier, decision, ask=not yes)
