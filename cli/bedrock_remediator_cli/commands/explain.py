@@ -89,7 +89,7 @@ def _inquiry(program: Program) -> "Inquiry | None":
     try:
         if program.aws.session.get_credentials() is None:
             return None
-        clients = program.aws.clients
+        account, clients = program.aws.account, program.aws.clients
     except (ClientError, BotoCoreError) as error:
         program.output.note(f"AWS was not asked. {told(error)}")
         return None
@@ -102,7 +102,7 @@ def _inquiry(program: Program) -> "Inquiry | None":
             program.output.note(text)
         noted.add(text)
 
-    return Inquiry(clients, program.aws.session.region_name, datetime.now(UTC), note)
+    return Inquiry(account, clients, program.aws.session.region_name, datetime.now(UTC), note)
 
 
 def _asked(program: Program, inquiry: "Inquiry", explanation: Explanation) -> Explanation:

@@ -59,14 +59,15 @@ class Inquiry:
     """Asks AWS in the account of the credentials.
 
     Args:
-        clients: The clients of that account.
+        account: That account.
+        clients: Its clients.
         region: Where nothing tells the region of a call.
         now: The time; it stands for that of a call whose text does not tell it.
         note: Told why AWS was not asked, or could not be.
     """
 
-    def __init__(self, clients: Clients, region: str | None, now: datetime, note: Note) -> None:
-        self._account = clients.home_account
+    def __init__(self, account: str, clients: Clients, region: str | None, now: datetime, note: Note) -> None:
+        self._account = account
         self._region = region
         self._now = now
         self._note = note
