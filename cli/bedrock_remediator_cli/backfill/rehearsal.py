@@ -19,6 +19,7 @@ from bedrock_remediator.aws.ledger_reads import LedgerReader
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import PolicySettings
@@ -59,13 +60,16 @@ class Rehearsal:
     """Triages without a trace.
 
     Args:
-        clients: The clients of the account.
+        home: The account.
+        clients: Its clients.
         settings: The stack's settings.
         real: Reads the stack's ledger; None where it may not be read.
         clock: Tells the time.
     """
 
-    def __init__(self, clients: Clients, settings: PolicySettings, real: LedgerReader | None, clock: Clock) -> None:
+    def __init__(
+        self, home: str, clients: Clients, settings: PolicySettings, real: LedgerReader | None, clock: Clock
+    ) -> None:
         iam = IamReader(clients.iam, clock)
         self._ledger = _MemoryLedger(real)
         self._refused: dict[str, str] = {}
@@ -73,7 +77,7 @@ class Rehearsal:
         self._triage = Triage(
             ledger=self._ledger,
             investigation=Investigation(
-                home=clients.home_account, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=settings
+                home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=settings
             ),
             principals=iam,
             allowlists=AllowlistReader(lambda: clients.ssm, settings.allowlist_path, clock),
@@ -138,6 +142,7 @@ class _MemoryLedger(Ledger):
         self._real = real
         self._rows: dict[tuple[str, str], Grant] = {}
         self._counters: dict[tuple[str, str], Seen] = {}
+        self._habits: dict[str, Habits] = {}
         self.counts: dict[str, int] = {}
         self.failed: set[str] = set()
 
@@ -184,10 +189,30 @@ class _MemoryLedger(Ledger):
         """One row."""
         return self.rows([(pk, sk)]).get((pk, sk))
 
-    def open(self, grant: Grant, seen: Seen, *, cap: Cap | None = None, replaces: Grant | None = None) -> None:  # noqa: ARG002 - the ledger's own
-        """Write a row and its counter."""
+    def habits(self, pk: str) -> Habits:
+        """What is known of a principal."""
+        if pk in self._habits:
+            return self._habits[pk]
+        return self._real.habits(pk) if self._real else Habits(pk=pk)
+
+    def grant_and_habits(self, pk: str, sk: str) -> tuple[Grant | None, Habits]:
+        """One row, and what is known of its principal."""
+        return self.grant(pk, sk), self.habits(pk)
+
+    def open(
+        self,
+        grant: Grant,
+        seen: Seen,
+        *,
+        cap: Cap | None = None,  # noqa: ARG002 - the ledger's own
+        replaces: Grant | None = None,  # noqa: ARG002 - the ledger's own
+        habits: Habits | None = None,
+    ) -> None:
+        """Write a row, its counter, and what is known of its principal."""
         self._rows[grant.key] = grant
         self._counters[seen.key] = seen
+        if habits:
+            self._habits[habits.pk] = habits
 
     def link(self, seen: Seen) -> None:
         """Write a counter."""

@@ -172,14 +172,22 @@ def _offline(found: list[PastDenial]) -> dict[str, Any]:
 
 def _rehearsed(program: Program, deployment: Deployment | None, found: list[PastDenial]) -> dict[str, Any]:
     settings = policy_settings(deployment)
-    reader = _reader(program, deployment) if found else None
-    rehearsed = rehearsal.Rehearsal(program.aws.clients, settings, reader, SystemClock()) if found else None
-    if rehearsed is None:
+    if not found:
         return {"mode": settings.mode, "rows": [], "counts": {}, "failed": []}
+    aws = program.aws
+    rehearsed = rehearsal.Rehearsal(aws.account, aws.clients, settings, _reader(program, deployment), SystemClock())
     with program.output.progress("looking into denials", len(found)) as advance:
         for done in rehearsed.of(found):
             advance(done)
     result = rehearsed.result()
+    if (
+        deployment
+        and deployment.parameter("EnrolledAccounts", "")
+        and any(row.grant.account != aws.account for row in result.rows)
+    ):
+        program.output.note(
+            "Member accounts are read by the service's own roles alone: here they count as not enrolled."
+        )
     return {
         "mode": settings.mode,
         "rows": [rehearsal.row_content(row) for row in result.rows],

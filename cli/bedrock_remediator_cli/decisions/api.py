@@ -111,19 +111,23 @@ def send(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answ
     Raises:
         EnvironmentTrouble: The address does not answer.
     """
-    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
-    if urlsplit(url).hostname == _LOCAL:
-        handlers.append(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, data=body or None, headers=dict(headers), method=method)  # noqa: S310 - checked
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=_SECONDS) as answer:
+        with urllib.request.build_opener(_handler(url)).open(request, timeout=_SECONDS) as answer:
             return Answer(answer.status, _read(answer.read()))
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, _read(error.read()))
     except (urllib.error.URLError, TimeoutError) as error:
         raise EnvironmentTrouble(f"The stack's API does not answer: {error}") from error
+
+
+def _handler(url: str) -> urllib.request.BaseHandler:
+    """What the address asks for: this machine no proxy, any other the certificates that are trusted."""
+    if urlsplit(url).hostname == _LOCAL:
+        return urllib.request.ProxyHandler({})
+    context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+    return urllib.request.HTTPSHandler(context=context)
 
 
 def _read(body: bytes) -> Any:
