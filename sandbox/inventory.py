@@ -79,6 +79,11 @@ class Inventory:
         return detail | {"Tags": list(tags.values() if isinstance(tags, dict) else tags)}
 
 
+def _text(document: Any) -> str:
+    """A document as IAM writes it; moto keeps some as text and some as values."""
+    return document if isinstance(document, str) else json.dumps(document)
+
+
 def _held(kind: str, holder: Entity | MotoGroup) -> dict[str, Any]:
     return {
         f"{kind}Name": holder.name,
@@ -87,8 +92,8 @@ def _held(kind: str, holder: Entity | MotoGroup) -> dict[str, Any]:
         "Path": holder.path,
         "CreateDate": MADE,
         f"{kind}PolicyList": [
-            {"PolicyName": name, "PolicyDocument": quote(text if isinstance(text, str) else json.dumps(text))}
-            for name, text in holder.policies.items()
+            {"PolicyName": name, "PolicyDocument": quote(_text(document))}
+            for name, document in holder.policies.items()
         ],
         "AttachedManagedPolicies": [
             {"PolicyName": policy.name, "PolicyArn": arn} for arn, policy in holder.managed_policies.items()

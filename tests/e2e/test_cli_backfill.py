@@ -142,4 +142,4 @@ def test_a_denial_is_what_the_rule_matches(stack: Sandbox) -> None:
         record = given.event["detail"]
         if "eventTime" in record and "awsRegion" in record:
             taken = bool(list(denials([json.dumps(record).encode()], begin, end)))
-            assert taken == stack.bus.put(given.event), given.name
+            assert taken == stack.put(given.event), given.name
