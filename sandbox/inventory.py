@@ -92,8 +92,7 @@ def _held(kind: str, holder: Entity | MotoGroup) -> dict[str, Any]:
         "Path": holder.path,
         "CreateDate": MADE,
         f"{kind}PolicyList": [
-            {"PolicyName": name, "PolicyDocument": quote(_text(document))}
-            for name, document in holder.policies.items()
+            {"PolicyName": name, "PolicyDocument": quote(_text(document))} for name, document in holder.policies.items()
         ],
         "AttachedManagedPolicies": [
             {"PolicyName": policy.name, "PolicyArn": arn} for arn, policy in holder.managed_policies.items()

@@ -67,11 +67,6 @@ class Clients:
         self._members = MemberCredentials(lambda: self._sts, self._role_arn, clock or SystemClock())
         self._kept: dict[tuple[str, str, str | None], tuple[Credentials | None, Any]] = {}
 
-    @property
-    def home_account(self) -> str:
-        """The account of the clients' own credentials."""
-        return self._enrolment.home
-
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The ledger's."""
