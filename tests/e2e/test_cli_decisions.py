@@ -77,7 +77,7 @@ def test_all_of_a_principal_is_taken_back(stack: Served) -> None:
     """A principal's ARN stands for every active grant that it has."""
     (waiting,) = answered("requests", "list")["requests"]
     answered("requests", "approve", waiting["id"], "--for", "1d", "--yes")
-    assert [each["state"] for each in answered("grants", "revoke", USER, "--yes")["results"]] == ["revoking"]
+    assert [each["state"] for each in answered("grants", "revoke", USER, "--yes")["revoked"]] == ["revoking"]
     assert stack.states == ["revoked"]
     gone = call("grants", "revoke", USER, "--yes")
     assert (gone.exit_code, "no active grant" in gone.stderr) == (2, True)

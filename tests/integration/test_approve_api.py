@@ -79,6 +79,9 @@ class TestReading:
         assert content["lengths"] == ["1h", "1d", "30d", "none"]
         assert json.loads(content["policy"]["after"][0])["Version"] == "2012-10-17"
         assert content["risks"][0]["kind"] == "first_request"
+        assert content["history"] == [
+            {"at": "2026-11-20T12:00:00Z", "state": "pending", "by": "triage", "reason": "No rule names it."}
+        ]
         assert "web-1" not in json.dumps(content)
 
     def test_a_model_id_that_nobody_confirmed_is_not_told(self, stack: ApproveStack) -> None:

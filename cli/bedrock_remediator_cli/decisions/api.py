@@ -141,9 +141,6 @@ def _refusal(answer: Answer) -> RefusedError | EnvironmentTrouble:
     """What an answer that is no success means, in a sentence."""
     content = answer.content if isinstance(answer.content, dict) else {}
     code, message = content.get("error"), str(content.get("message", f"HTTP {answer.status}"))
-    if "results" in content:
-        refused = [each for each in content["results"] if "error" in each]
-        return RefusedError(f"{len(refused)} of {len(content['results'])} were not taken back: {refused[0]['message']}")
     if code is None and answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return EnvironmentTrouble(
             f"API Gateway refused the call ({message}). It takes sessions of the roles of ApproverRoleArns that have "

@@ -98,8 +98,9 @@ def decide(program: Program, api: RequestsApi, identifier: str, decision: Decisi
 def revoke_all(program: Program, api: RequestsApi, principal: str, reason: str | None, *, ask: bool) -> None:
     """Take back every active grant of a principal.
 
+    What another step has in hand is left, and told; the command then ends with 1.
+
     Raises:
-        RefusedError: One is not taken back.
         EnvironmentTrouble: The principal has none.
     """
     active = [each for each in api.list(State.ACTIVE) if each["principal"] == principal]
@@ -108,11 +109,12 @@ def revoke_all(program: Program, api: RequestsApi, principal: str, reason: str |
     if ask:
         _table(program, active, err=True)
         click.confirm(f"Revoke all {len(active)} of them?", abort=True, err=True)
-    body = {"decision": "revoke", "all": True, **({"reason": reason} if reason else {})}
+    body = {"decision": "revoke_all", **({"reason": reason} if reason else {})}
     done = api.decide(active[0]["id"], body)
-    lines = "\n".join(_done(each) for each in done["results"])
-    program.output.answer(done, lambda: program.output.say(lines))
-    finish(found=False)
+    lines = [_done(each) for each in done["revoked"]]
+    lines += [f"{each['id'][:_SHOWN]} is left, in state {each['state']}: {each['error']}" for each in done["left"]]
+    program.output.answer(done, lambda: program.output.say("\n".join(lines)))
+    finish(found=bool(done["left"]))
 
 
 def _done(content: Content) -> str:

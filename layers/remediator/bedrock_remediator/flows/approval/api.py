@@ -103,6 +103,10 @@ class ApprovalApi:
             _content(view.grant)
             | {
                 "denials": counted,
+                "history": [
+                    {"at": _instant(step.at), "state": step.state, "by": step.by, "reason": step.reason}
+                    for step in view.grant.history
+                ],
                 "open": view.open,
                 "replaced": view.replaced,
                 "may": sorted(view.verbs),
