@@ -15,7 +15,7 @@ from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.ledger import Cap, Ledger, Seen
-from bedrock_remediator.aws.ledger_reads import LedgerReader
+from bedrock_remediator.aws.ledger_reads import Known, LedgerReader
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant
@@ -173,21 +173,21 @@ class _MemoryLedger(Ledger):
             )
         return tuple(sorted(found, key=lambda each: each.grant.key))
 
-    def seen(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Seen]:
-        """The counters."""
-        wanted = list(keys)
-        real = self._real.seen(key for key in wanted if key not in self._counters) if self._real else {}
-        return real | {key: self._counters[key] for key in wanted if key in self._counters}
-
-    def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
-        """The rows."""
-        wanted = list(keys)
-        real = self._real.rows(key for key in wanted if key not in self._rows) if self._real else {}
-        return real | {key: self._rows[key] for key in wanted if key in self._rows}
-
-    def grant(self, pk: str, sk: str) -> Grant | None:
-        """One row."""
-        return self.rows([(pk, sk)]).get((pk, sk))
+    def known(self, counters: Iterable[tuple[str, str]], rows: Iterable[tuple[str, str]]) -> Known:
+        """The counters, their principals' habits, and the rows."""
+        counted, wanted = list(counters), list(rows)
+        found = Known({}, dict.fromkeys(wanted), {pk: Habits(pk=pk) for pk, _ in counted})
+        if self._real:
+            real = self._real.known(
+                (key for key in counted if key not in self._counters), (key for key in wanted if key not in self._rows)
+            )
+            found.seen.update(real.seen)
+            found.rows.update(real.rows)
+            found.habits.update(real.habits)
+        found.seen.update({key: self._counters[key] for key in counted if key in self._counters})
+        found.rows.update({key: self._rows[key] for key in wanted if key in self._rows})
+        found.habits.update({pk: self._habits[pk] for pk in found.habits if pk in self._habits})
+        return found
 
     def habits(self, pk: str) -> Habits:
         """What is known of a principal."""
@@ -195,9 +195,11 @@ class _MemoryLedger(Ledger):
             return self._habits[pk]
         return self._real.habits(pk) if self._real else Habits(pk=pk)
 
-    def grant_and_habits(self, pk: str, sk: str) -> tuple[Grant | None, Habits]:
-        """One row, and what is known of its principal."""
-        return self.grant(pk, sk), self.habits(pk)
+    def grant(self, pk: str, sk: str) -> Grant | None:
+        """One row."""
+        if (pk, sk) in self._rows:
+            return self._rows[pk, sk]
+        return self._real.grant(pk, sk) if self._real else None
 
     def open(
         self,
