@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backfill": "Find denials of the past, show what the service would do, and send them through it.",
     "requests": "List, show, approve and reject requests, as the caller that AWS knows.",
     "grants": "List and show grants, take them back, or give them another end.",
+    "doctor": "Check that denials arrive, the stack works and people are told.",
     "completion": "Print the script that completes this program's words in a shell.",
 }
 """Command -> what it does, in a line. `NAME` is the click command `command` of the module `commands/NAME.py`."""

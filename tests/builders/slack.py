@@ -34,7 +34,7 @@ class Answering(BaseHTTPRequestHandler):
         method = self.path.rpartition("/")[2]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         is_json = self.headers.get("Content-Type", "").startswith("application/json")
-        given = json.loads(body) if is_json else dict(parse_qsl(body))
+        given = json.loads(body or "{}") if is_json else dict(parse_qsl(body))
         slack = self.server.slack
         with slack.lock:
             slack.calls.append((method, given))

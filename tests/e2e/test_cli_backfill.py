@@ -16,6 +16,7 @@ from sandbox.stack import Options, Sandbox
 from sandbox.world import read_world
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
+EVERYBODY: Final = ["arn:aws:iam::*:role/**", "arn:aws:iam::*:user/**"]
 SENT: Final = ("geographic-profile", "service-control-policy", "six-denials-of-one-role")
 
 
@@ -27,7 +28,7 @@ def events(*names: str) -> list[Given]:
 @pytest.fixture
 def stack() -> Iterator[Sandbox]:
     """A stack in mode auto, with a rule that would grant anything, and denials that it never saw in the trail."""
-    rules = {"version": 1, "rules": [{"name": "all", "effect": "auto", "principals": ["**"], "profiles": ["*"]}]}
+    rules = {"version": 1, "rules": [{"name": "all", "effect": "auto", "principals": EVERYBODY, "profiles": ["*"]}]}
     given = events(*SENT)
     options = Options(parameters={"Mode": "auto"}, allowlist={"main": json.dumps(rules)}, now=time_after(given))
     with Sandbox(read_world(), options) as sandbox:

@@ -160,7 +160,9 @@ class _Survey:
         """A model that is allowed and none of whose profiles is, where it cannot be called without one."""
         if model in self.working or model in reported:
             return None
-        own = next(arn for arn in some[0][0].models if arn.endswith(f"/{model}") and self._here(arn))
+        own = next((arn for arn in some[0][0].models if arn.endswith(f"/{model}") and self._here(arn)), None)
+        if own is None:
+            return None
         direct = self._reach.ask(self._action, own, None)
         on_demand = self._catalogue.on_demand
         if direct.verdict in _OPEN and on_demand is not None and model in on_demand:
