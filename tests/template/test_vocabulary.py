@@ -1,7 +1,9 @@
 """Every action, resource and condition key in a policy of the template is one that AWS knows."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import pytest
@@ -112,3 +114,39 @@ def details(action: str) -> Mapping[str, Any]:
     """What AWS says of an action."""
     found: Mapping[str, Any] = AWS.actions.get_action_details(*action.split(":"))
     return found
+
+
+def test_a_resource_is_of_a_type_that_the_action_has(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """An action on a resource of another type would never be allowed: its kind comes from AWS's own ARN formats."""
+    for place, statement in statements:
+        if in_a_role(place, statement) and statement["Effect"] == "Allow":
+            for action in several(statement["Action"]):
+                kinds = {each["name"].rstrip("*") for each in details(action)["resourceTypes"]}
+                for arn in (arn for arn in several(statement["Resource"]) if arn != "*"):
+                    assert any(could_be(arn, shape) for shape in shapes(action, kinds)), f"{place}: {action} on {arn}"
+
+
+def shapes(action: str, kinds: set[str]) -> list[str]:
+    """How the ARNs of an action's resources look, with `*` for each blank."""
+    service = action.split(":", maxsplit=1)[0]
+    found = (AWS.resources.get_resource_type_details(service, kind)["arn"] for kind in kinds)
+    return [re.sub(r"\$\{[^}]*\}", "*", shape) for shape in found]
+
+
+@cache
+def could_be(one: str, other: str) -> bool:
+    """Whether there is a text that both patterns stand for."""
+    if not one or not other:
+        return not (one + other).strip("*")
+    if one[0] == "*" or other[0] == "*":
+        return could_be(one[1:], other) if one[0] == "*" and could_be(one[1:], other) else _past_a_star(one, other)
+    return one[0] == other[0] and could_be(one[1:], other[1:])
+
+
+def _past_a_star(one: str, other: str) -> bool:
+    """As `could_be`, where at least one begins with a star that stands for something."""
+    if other[0] == "*" and could_be(one, other[1:]):
+        return True
+    if one[0] == "*":
+        return could_be(one, other[1:])
+    return could_be(one[1:], other)
