@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3.13 python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 SAM_VENV := .venv-sam
+SCAN_VENV := .venv-scan
+TEMPLATES = template.yaml $(wildcard stacks/*.yaml)
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
 JOBS ?= auto
@@ -14,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types build bench lock clean
+.PHONY: help setup demo test lint types scan build bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +59,17 @@ lint: setup ## style, and which layer may import which
 types: setup ## mypy, strict
 	$(BIN)/mypy
 
+$(SCAN_VENV)/.ready: requirements/scan.txt
+	@echo "setting up $(SCAN_VENV) with $(PYTHON)"
+	@rm -rf $(SCAN_VENV)
+	@$(PYTHON) -m venv $(SCAN_VENV)
+	@$(SCAN_VENV)/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/scan.txt
+	@touch $@
+
+scan: $(SCAN_VENV)/.ready ## look for weaknesses in the templates
+	$(SCAN_VENV)/bin/cfn-lint --config-file .cfn-serverless.yaml --template $(TEMPLATES)
+	$(SCAN_VENV)/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
+
 build: $(SAM_VENV)/.ready ## validate the template and build what `sam deploy` ships
 	$(SAM) validate --lint
 	$(SAM) build
@@ -65,9 +78,9 @@ bench: setup ## measure against the budgets in docs/performance.md
 	$(BIN)/python -m benchmarks
 
 lock: ## renew the locked requirements (needs uv)
-	for name in layers/remediator/requirements requirements/dev requirements/sam; do \
+	for name in layers/remediator/requirements requirements/dev requirements/sam requirements/scan; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	        --upgrade --quiet $$name.in --output-file $$name.txt; done
 
 clean: ## remove everything that the targets above made
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(SAM_VENV) $(SCAN_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
