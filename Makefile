@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types scan build bench lock clean
+.PHONY: help setup demo test lint types scan build bench lock licences clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,7 +80,10 @@ bench: setup ## measure against the budgets in docs/performance.md
 lock: ## renew the locked requirements (needs uv)
 	for name in layers/remediator/requirements requirements/dev requirements/sam requirements/scan; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	        --upgrade --quiet $$name.in --output-file $$name.txt; done
+	        --upgrade --quiet $$name.in --output-file $$name.txt || exit 1; done
+
+licences: setup ## write docs/licences.md from the layer's locked requirements
+	$(BIN)/python -m tests.builders.licences > docs/licences.md
 
 clean: ## remove everything that the targets above made
 	rm -rf $(VENV) $(SAM_VENV) $(SCAN_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
