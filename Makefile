@@ -16,10 +16,10 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types scan build bench lock licences clean
+.PHONY: help setup demo test test-long lint types scan build bench lock licences clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make the environment from hash-locked requirements
 
@@ -49,6 +49,9 @@ demo: setup ## show the service handling sample denials, on this machine, withou
 test: setup ## run every test, in parallel and in random order; the core is covered whole
 	$(BIN)/python -m pytest -n $(JOBS) --cov=bedrock_remediator.core --cov-branch --cov-fail-under=100 \
 	    --cov-report=term-missing:skip-covered
+
+test-long: setup ## the tests that `make test` leaves out: every fault at every call, many interleavings
+	$(BIN)/python -m pytest -n $(JOBS) -m long
 
 lint: setup ## style, and which layer may import which
 	$(BIN)/ruff check .

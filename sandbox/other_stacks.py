@@ -6,7 +6,7 @@ default bus of its own account and region, and comes to the hub only if the rule
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -15,9 +15,7 @@ from sandbox.buses import Buses
 from sandbox.naming import Place, bus_arn
 from sandbox.queues import DeadLetter, Queues
 from sandbox.template import STACK_NAME, Stack, load, transformed
-from sandbox.world import Account, Member, World
-
-_NOWHERE: Final = Account(regions=())
+from sandbox.world import Member, World
 
 
 class OtherStacks:
@@ -75,13 +73,17 @@ class OtherStacks:
         ]
 
     def _is_hubs(self, account: str, region: str) -> bool:
-        """Whether an event is the hub's own, or there is nothing but the hub that could be told of it."""
-        alone = not self._folder.is_dir() or (not self._world.accounts and account != self._world.account)
+        """Whether the hub's own bus takes an event: also of an account that the world does not list.
+
+        Nobody has said what forwards such an account's events, and to see what the hub makes of them is worth more than
+        to see nothing.
+        """
+        alone = not self._folder.is_dir() or account not in self._world.everywhere
         return alone or (account, region) == (self._world.account, self._world.region)
 
     def _lets(self, account: str, region: str) -> bool:
         """Whether a stack is to be where the first event of an account and region has just come from."""
-        content = self._world.everywhere.get(account, _NOWHERE)
+        content = self._world.everywhere[account]
         there = not isinstance(content, Member) or content.stack
         return there and (content.regions is None or region in content.regions)
 

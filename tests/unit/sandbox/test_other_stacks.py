@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.intrinsics import TemplateError
+from sandbox.world import World
 from tests.builders import organizations as make
 from tests.builders import sandboxes
 from tests.builders.organizations import ELSEWHERE, MEMBER
@@ -97,20 +98,20 @@ def test_every_rule_on_the_way_needs_the_wide_state(tmp_path: Path, template: st
     [
         (make.world(regions=[REGION]), make.event()),
         (make.world(stack=False), make.event(region=REGION)),
-        (make.world(), make.event("444455556666")),
     ],
 )
 def test_where_there_is_no_stack(tmp_path: Path, content: Any, event: dict[str, Any]) -> None:
-    """A region that is not named, a member without a stack, an account that does not exist: nobody sees the event."""
+    """In a region that is not named, and in a member without a stack, nobody sees the event."""
     with make.started(tmp_path, content=content) as sandbox:
         assert not sandbox.put(event)
         assert sandbox.failures == []
 
 
-def test_alone_the_hub_sees_whoever_it_is_about(tmp_path: Path) -> None:
-    """In a world without other accounts, an event of a stranger is on the hub's own bus; so it ever was."""
+@pytest.mark.parametrize("content", [make.world(), sandboxes.world()])
+def test_an_account_that_the_world_does_not_list(tmp_path: Path, content: World) -> None:
+    """An event of a stranger is on the hub's own bus, in a world of one account or of several."""
     stranger = make.event("444455556666")
-    with make.started(tmp_path, content=sandboxes.world()) as sandbox:
+    with make.started(tmp_path, content=content) as sandbox:
         assert sandbox.put(stranger)
         assert [letter.body for letter in sandbox.failures] == [stranger]
 
