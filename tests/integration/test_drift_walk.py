@@ -1,7 +1,7 @@
 """Upkeep's walk from principal to principal, and the policies that no row accounts for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,21 +9,24 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.upkeep.chores.failures import Failures
 from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
 from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from tests.builders.clocks import StoppedClock
-from tests.builders.grants import NOON
+from tests.builders.grants import ACCOUNT, NOON
 from tests.builders.remediation import nova
 from tests.builders.upkeep import LATER, POLICY, STRANGE, Upkept
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+MEMBER = "444455556666"
 
 
 @pytest.fixture
@@ -62,9 +65,10 @@ class TestWalk:
         self, setup: Upkept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is counted; one whose account the service has no way into is no failure."""
-        self.grants(setup, "abc")
+        self.grants(setup, "abcd")
         find = setup.world.reader.principal
         trouble = {"a": RuntimeError("what is this?"), "b": NotEnrolledError("999999999999")}
+        trouble["d"] = RoleMissingError("999999999999", "arn:of:role")
 
         def principal(asked: Principal) -> tuple[Principal, str] | None:
             if asked.name in trouble:
@@ -72,7 +76,29 @@ class TestWalk:
             return find(asked)
 
         monkeypatch.setattr(setup.world.reader, "principal", principal)
-        assert setup.upkeep() == {"failed": 1, "not_enrolled": 1, "repaired": 1}
+        assert setup.upkeep() == {"failed": 1, "not_enrolled": 1, "repaired": 1, "role_missing": 1}
+
+    def test_an_account_that_does_not_answer_holds_up_no_other(
+        self, setup: Upkept, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its other principals are passed by without being asked for, and it is a failure that the round tells of."""
+        self.grants(setup, "abc")
+        for name in ("x", "y"):
+            row = setup.world.row(setup.world.role(name))
+            pk = f"arn:aws:iam::{MEMBER}:role/{name}"
+            setup.put(replace(row, pk=pk, principal=pk, account=MEMBER, state=State.ACTIVE))
+        find = setup.world.reader.principal
+        asked: list[str] = []
+
+        def principal(wanted: Principal) -> tuple[Principal, str] | None:
+            asked.append(wanted.name)
+            if wanted.account == MEMBER:
+                raise RetryableError("busy")
+            return find(wanted)
+
+        monkeypatch.setattr(setup.world.reader, "principal", principal)
+        assert setup.upkeep() == {"failed": 1, "repaired": 3}
+        assert sorted(asked) == ["a", "b", "c", "x"]
 
     def test_when_aws_does_not_answer_it_ends(self, setup: Upkept, monkeypatch: pytest.MonkeyPatch) -> None:
         """The next run tries again."""
@@ -122,7 +148,22 @@ class TestOrphans:
 
     def orphans(self, setup: Upkept, table: str = "ledger") -> Orphans:
         """The chore."""
-        return Orphans(setup.ledger, ManagedPolicies(setup.iam), table)
+        return Orphans(setup.ledger, self.policies(setup), table, Enrolment(ACCOUNT, self.enrolled))
+
+    def policies(self, setup: Upkept) -> Callable[[str], ManagedPolicies]:
+        """IAM by account: that of the tests, and members with trouble of their own."""
+        self.asked: list[str] = []
+
+        def policies(account: str) -> ManagedPolicies:
+            self.asked.append(account)
+            if account in self.trouble:
+                raise self.trouble[account]
+            return ManagedPolicies(setup.iam)
+
+        return policies
+
+    enrolled: tuple[str, ...] = ()
+    trouble: Mapping[str, Exception] = {}
 
     def test_a_policy_with_a_row_is_accounted_for(self, setup: Upkept) -> None:
         """Also while the row is on its way."""
@@ -139,6 +180,7 @@ class TestOrphans:
         assert self.orphans(setup).found(lambda: True) == [POLICY]
         assert self.orphans(setup).run(lambda: True) == {"found": 1}
         assert self.orphans(setup).found(lambda: False) == []
+        assert self.asked == []
         assert setup.world.allows(role, row)
 
     def test_a_row_that_is_about_no_principal_accounts_for_nothing(self, setup: Upkept) -> None:
@@ -146,6 +188,19 @@ class TestOrphans:
         setup.put(setup.world.row(setup.world.role(), pk="account/123456789012/Root/x", state=State.ACTIVE))
         assert self.orphans(setup).found(lambda: True) == []
         assert setup.upkeep() == {"failed": 1}
+
+    def test_member_accounts_are_looked_at_too(self, setup: Upkept) -> None:
+        """Those that are named, and those with grants; one that cannot be looked at holds up no other."""
+        setup.world.grant(setup.world.role())
+        setup.put(setup.world.row(setup.world.role("b"), pk="arn:aws:iam::999900001111:role/x", state=State.ACTIVE))
+        self.enrolled = ("444455556666", "777788889999", "888800001111", "*")
+        self.trouble = {
+            "444455556666": RoleMissingError("444455556666", "arn:of:role"),
+            "777788889999": RetryableError("busy"),
+        }
+        found = self.orphans(setup).found(lambda: True)
+        assert self.asked == [ACCOUNT, "444455556666", "777788889999", "888800001111", "999900001111"]
+        assert found == []
 
     def test_what_is_not_ours_is_not_looked_at(self, setup: Upkept) -> None:
         """Another deployment's, or somebody's own under our path."""

@@ -11,7 +11,7 @@ from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.enrolment import READ_ROLE
+from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.upkeep.chores.account import Account
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
@@ -42,7 +42,8 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     policy, lasting = settings.policy, timedelta(hours=settings.lapse_hours)
     clients = Clients(home, enrolled=policy.enrolled_accounts, role=READ_ROLE, clock=clock)
     ledger = UpkeepLedger(clients.dynamodb, policy.ledger_table, clock)
-    orphans = Orphans(ledger, ManagedPolicies(clients.iam(home)), policy.ledger_table)
+    enrolment = Enrolment(home, policy.enrolled_accounts)
+    orphans = Orphans(ledger, lambda account: ManagedPolicies(clients.iam(account)), policy.ledger_table, enrolment)
     if task == "digest":
         account = Account(ledger, orphans.found, lasting, clock)
         return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])

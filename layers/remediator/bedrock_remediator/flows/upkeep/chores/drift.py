@@ -2,19 +2,21 @@
 
 The walk goes from principal to principal, some of them each run, and goes on the next time where it ended. A principal
 that something is being done about, or was a moment ago, is left for later: IAM settles late. Nothing is ever read
-from what the ledger does *not* hold, so an empty ledger takes nothing away.
+from what the ledger does *not* hold, so an empty ledger takes nothing away. Principals of an account that does not
+answer, or has no role for this service, are passed by: the other accounts are looked at all the same.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.drift import Leave, Remedy, Renew, Repair, Report, Revoke
 from bedrock_remediator.core.grant import Grant, Outcome, Remark, State
 from bedrock_remediator.core.opening import SETTLING
@@ -33,6 +35,10 @@ _WRITTEN: Final = frozenset({State.ACTIVE, State.REVOKED, State.ROLLED_BACK, Sta
 
 _IN_FORCE: Final = ("written", "verification", "applied_at", "simulated_at", "blocked_by", "remark")
 """Fields of a row that tell of a grant in force."""
+
+
+class _SilentError(Exception):
+    """IAM or Bedrock of an account does not answer at the moment."""
 
 
 class Ledger(Rows, Protocol):
@@ -83,14 +89,34 @@ class Drift:
         standing = sorted({entry.pk for entry in self._ledger.due(State.ACTIVE)})
         last = self._ledger.place(self.name) or ""
         ahead = [pk for pk in standing if pk > last] + [pk for pk in standing if pk <= last]
-        for pk in ahead[: self._most]:
-            if not has_time():
+        silent: dict[str, _SilentError] = {}
+        for pk in ahead:
+            if tally["principals"] >= self._most or not has_time():
                 break
+            if (account := _account(pk)) in silent:
+                continue
+            try:
+                tally += self._tend(pk)
+            except _SilentError as error:
+                silent[account] = error
+                continue
             tally["principals"] += 1
-            tally += self._tend(pk)
             last = pk
+        self._told(silent, tally)
         self._ledger.put_place(self.name, last)
         return tally
+
+    def _told(self, silent: Mapping[str, _SilentError], tally: Tally) -> None:
+        """Count the accounts that do not answer as failures; where none does, there is nothing else to tell.
+
+        Raises:
+            RetryableError: No account answers.
+        """
+        for account, error in silent.items():
+            if not tally["principals"]:
+                raise RetryableError(str(error)) from error
+            logger.warning("an account does not answer", extra={"account": account, "reason": str(error)})
+            tally[FAILED] += 1
 
     def _tend(self, pk: str) -> Tally:
         """Look at one principal; its trouble must not hold up the others."""
@@ -98,9 +124,12 @@ class Drift:
             return self._compare(pk)
         except NotEnrolledError:
             return Counter({"not_enrolled": 1})
+        except RoleMissingError as error:
+            logger.warning("a principal's grants cannot be looked at", extra={"pk": pk, "reason": str(error)})
+            return Counter({"role_missing": 1})
         except ConflictError:
             return Counter({OVERTAKEN: 1})
-        except RetryableError:
+        except (RetryableError, _SilentError):
             raise
         except Exception:
             logger.exception("a principal's grants could not be compared", extra={"pk": pk})
@@ -111,7 +140,10 @@ class Drift:
         rows = self._ledger.grants(pk)
         if self._unsettled(rows):
             return Counter({"unsettled": 1})
-        remedies = list(self._comparison.remedies(pk, rows))
+        try:
+            remedies = list(self._comparison.remedies(pk, rows))
+        except RetryableError as error:
+            raise _SilentError(str(error)) from error
         found = any(not isinstance(chosen, Leave) for _, chosen in remedies)
         if found and [row.version for row in self._ledger.grants(pk)] != [row.version for row in rows]:
             # Something was written while it was compared: what was seen may be half of it.
@@ -166,3 +198,11 @@ class Drift:
             return None
         self._ledger.update(row, replace(row, remark=None))
         return "settled"
+
+
+def _account(pk: str) -> str:
+    """The account of a principal; of what is none, all of it."""
+    try:
+        return Principal.parse(pk).account
+    except ArnError:
+        return pk
