@@ -7,16 +7,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from bedrock_remediator.aws.bedrock import ProfileReader
-from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.parameters import AllowlistReader
-from bedrock_remediator.aws.refusals import RefusedQueue
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.core.enrolment import READ_ROLE
-from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
+from bedrock_remediator.flows.triage.wiring import triage
 from bedrock_remediator.settings import TriageSettings
 
 logger = Logger()
@@ -26,19 +19,7 @@ settings = TriageSettings.read()
 
 @cache
 def _triage(home: str) -> Triage:
-    clock, policy = SystemClock(), settings.policy
-    clients = Clients(home, enrolled=policy.enrolled_accounts, role=READ_ROLE, clock=clock)
-    iam = IamReader(clients.iam, clock)
-    return Triage(
-        ledger=Ledger(clients.dynamodb, policy.ledger_table, clock),
-        investigation=Investigation(home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=policy),
-        principals=iam,
-        allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
-        refuse=RefusedQueue(lambda: clients.sqs, settings.refused_queue_url),
-        settings=policy,
-        clock=clock,
-        reaches=clients.reaches,
-    )
+    return triage(settings, home, SystemClock())
 
 
 @logger.inject_lambda_context

@@ -197,14 +197,14 @@ def test_many_accounts_and_regions_in_one_run(accounts: int, regions: int) -> No
 
 
 def test_a_member_costs_what_the_hub_does() -> None:
-    """A denial of a member costs the calls of one at home, to the call, beside the roles that are assumed."""
+    """A denial of a member costs the calls of one at home, to the call, beside its roles and its name."""
     costs = []
     for account in (HUB, MEMBER):
         events = [make.denial(account, HOME)]
         with sandbox(events, {MEMBER: {}}) as stack:
             handle(stack, events)
             costs.append(dict(report(stack)["calls"]))
-    assert costs[1] == costs[0] | {"sts:AssumeRole": 2}
+    assert costs[1] == costs[0] | {"sts:AssumeRole": 2, "organizations:DescribeAccount": 1}
 
 
 @pytest.fixture

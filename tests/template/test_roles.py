@@ -141,7 +141,15 @@ def with_everything(stack: Stack) -> dict[str, dict[str, Rights]]:
     secret, queue = "secretsmanager:GetSecretValue", stack.arn("SlackMessages")
     topics = {stack.arn(name) for name in ("Approvals", "Notices", "AmazonQ")}
     return {
-        "TriageRole": {"ReadMemberAccounts": member_role("read")},
+        "TriageRole": {
+            "ReadMemberAccounts": member_role("read"),
+            "NameMemberAccounts": (
+                "Allow",
+                {"organizations:DescribeAccount"},
+                {"arn:aws:organizations::*:account/o-exampleorgid/*"},
+                {},
+            ),
+        },
         "RemediateRole": {"WriteMemberAccounts": member_role("write")},
         "ApproveRole": {
             "ReadClientSecret": ("Allow", {secret}, {f"{SECRET}:client-AbCdEf"}, {}),

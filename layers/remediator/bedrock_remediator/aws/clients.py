@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
+    from bedrock_remediator.aws.account_names import Organizations
+
 _APP: Final = "bedrock-access-remediator"
 _KEPT: Final = 64
 """How many clients are kept whose account and region come from events. Each takes some hundred kilobytes."""
@@ -36,6 +38,7 @@ _CONFIG: Final = Config(  # type: ignore[call-arg]  # the stubs do not know user
 )
 # IAM serves the whole account at a few requests a second, and throttles simulation readily (docs/aws-facts.md §4.5).
 _IAM_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 6}))
+_BRIEF_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
 
 
 class Clients:
@@ -91,6 +94,12 @@ class Clients:
     def kms(self) -> "KMSClient":
         """The key's that signs approvals."""
         return self._session.client("kms", config=_CONFIG)
+
+    @cached_property
+    def organizations(self) -> "Organizations":
+        """Organizations', for names that nobody waits long for."""
+        client: Organizations = self._session.client("organizations", config=_BRIEF_CONFIG)
+        return client
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":

@@ -178,6 +178,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
 
     `link_asked_at` says when somebody with an expired link asked for a new one: see core/waiting.py.
+    `account_name` is what a member account is called, its id where that is not known; None for the service's own.
 
     `cause` is the diagnosis behind `reason`, which also says what was decided.
 
@@ -195,6 +196,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     principal: str | None
     principal_id: str | None
     account: str
+    account_name: str | None = None
     region: str
     diagnosis: DiagnosisKind
     decision: Outcome

@@ -93,7 +93,8 @@ class Circumstances(Struct, frozen=True, kw_only=True):
 
     `principal` is the IAM ARN, None where there is none; `principal_id` the RoleId or UserId that IAM told, None
     where it was not asked; `basis` the digest of the configuration; `grant_for` how long the grant shall last, None
-    for no end; `simulated` whether IAM's simulator was asked; `replaces` the finished row under the same key.
+    for no end; `simulated` whether IAM's simulator was asked; `replaces` the finished row under the same key;
+    `account_name` what a member account is called.
     """
 
     pk: str
@@ -104,6 +105,7 @@ class Circumstances(Struct, frozen=True, kw_only=True):
     simulated: bool
     replaces: Grant | None
     now: datetime
+    account_name: str | None = None
 
 
 def opened(
@@ -123,6 +125,7 @@ def opened(
         principal=circumstances.principal,
         principal_id=circumstances.principal_id,
         account=denial.account,
+        account_name=circumstances.account_name,
         region=denial.region,
         diagnosis=diagnosis.kind,
         decision=decision.outcome,

@@ -80,6 +80,7 @@ def _facts(grant: Grant, plan: Plan) -> dict[str, Any]:
         "rule": _maybe(grant.rule, _WORD_LENGTH),
         "principal": _maybe(grant.principal),
         "account": visible(grant.account, _WORD_LENGTH),
+        "account_name": _maybe(grant.account_name, _WORD_LENGTH),
         "region": visible(grant.region, _WORD_LENGTH),
         "profile": _maybe(grant.profile),
         "model_id": _maybe(grant.model_id, MODEL_ID_LENGTH) if confirmed(grant) else None,

@@ -43,7 +43,8 @@ def commands(grant: Grant, plan: Plan, strategy: str = "managed") -> tuple[str, 
     principal = principal_of(grant)
     if principal is None or principal.service_owned:
         return ()
-    made: list[str] = []
+    # Only a member account needs to be said. The id alone: a name is free text, and this is read by a shell.
+    made = [f"# With credentials of account {principal.account}:"] if grant.account_name else []
     for place in range(1, len(plan.own) + 1):
         suffix = "" if place == 1 else f"-{place}"
         name = policy_name(grant)[: _NAME_LENGTH - len(suffix)] + suffix
@@ -81,6 +82,8 @@ def console(grant: Grant, strategy: str = "managed") -> str:
     if principal.service_owned:
         return ""
     place = f"IAM, {principal.kind.capitalize()}s, {principal.name}, Permissions"
+    if grant.account_name:
+        place = f"account {principal.account}, {place}"
     if strategy == "in-place":
         return (
             f"In the console: {place}; open the policy whose statement grants the model already, and add the ARNs "

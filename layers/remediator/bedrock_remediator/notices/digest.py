@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.waiting import remark_of
-from bedrock_remediator.notices.notice import last_step, request_id, target, who
+from bedrock_remediator.notices.notice import account, last_step, request_id, target, who
 from bedrock_remediator.notices.text import WIDTH, section, sentence, utc, visible, wrapped
 
 SCHEMA: Final = 1
@@ -154,7 +154,8 @@ def _counts(counts: Mapping[str, int]) -> list[str]:
 def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str]:
     lines: list[str] = []
     for row in rows[:_IN_MAIL]:
-        lines += wrapped(f"{who(row)} -> {target(row) or 'a Bedrock model'} ({row.region})", "  * ", "    ")
+        place = f"{row.region}, account {account(row)}" if row.account_name else row.region
+        lines += wrapped(f"{who(row)} -> {target(row) or 'a Bedrock model'} ({place})", "  * ", "    ")
         lines += wrapped(detail(row, digest), _INDENT)
     if len(rows) > _IN_MAIL:
         lines += [f"  ... and {len(rows) - _IN_MAIL} more"]
@@ -256,6 +257,8 @@ def _entry(row: Grant) -> dict[str, str | None]:
         "request_id": request_id(row),
         "principal": visible(row.principal or row.pk, _REASON_LENGTH),
         "called": target(row),
+        "account": visible(row.account, _NAME_LENGTH),
+        "account_name": visible(row.account_name, _NAME_LENGTH) if row.account_name else None,
         "region": visible(row.region, _NAME_LENGTH),
         "state": row.state,
         "reason_code": visible(remark.code if remark else row.reason_code, _NAME_LENGTH),

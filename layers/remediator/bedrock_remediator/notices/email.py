@@ -11,7 +11,7 @@ from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
 from bedrock_remediator.notices.foreign import caller_words, confirmed, statement_lines
-from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, last_step, who
+from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, account, last_step, who
 from bedrock_remediator.notices.subject import headline
 from bedrock_remediator.notices.text import (
     WIDTH,
@@ -31,6 +31,7 @@ Row = tuple[str, str | Sequence[str]]
 
 _REASON_LENGTH: Final = 1000
 _KEY_LENGTH: Final = 512
+_ACCOUNT_LENGTH: Final = 96
 _LISTED: Final = 40
 _NEW_LINK: Final = (
     "Its page says what became of the request, and what can be done about it now. Whoever asked has not seen it: if it "
@@ -102,7 +103,7 @@ def _summary(notice: Notice) -> list[str]:
     grant = notice.grant
     rows: list[Row] = [
         ("Who", (who(grant), grant.principal or "")),
-        ("Account", grant.account),
+        ("Account", visible(account(grant), _ACCOUNT_LENGTH)),
         ("Region", grant.region),
         ("Call", grant.sighting.action or ""),
         ("Model id", (grant.model_id or "") if confirmed(grant) else ""),

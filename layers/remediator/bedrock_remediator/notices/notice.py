@@ -209,6 +209,12 @@ def who(grant: Grant) -> str:
     return f"{principal.kind} {principal.name}"
 
 
+def account(grant: Grant) -> str:
+    """The account's id, and what Organizations calls it, where that is known."""
+    name = grant.account_name
+    return grant.account if name in (None, grant.account) else f"{grant.account} ({name})"
+
+
 def target(grant: Grant) -> str | None:
     """What was called, as AWS confirmed it: the profile's id, or the model's; None where nothing is confirmed."""
     confirmed = grant.profile or next(iter(grant.resources), None)

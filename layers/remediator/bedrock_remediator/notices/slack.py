@@ -16,7 +16,7 @@ from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.foreign import caller_words, confirmed
 from bedrock_remediator.notices.mrkdwn import code, escaped, moment, paragraph
-from bedrock_remediator.notices.notice import OCCASIONS, Notice, Occasion, Severity, occasion, who
+from bedrock_remediator.notices.notice import OCCASIONS, Notice, Occasion, Severity, account, occasion, who
 from bedrock_remediator.notices.slack_actions import actions
 from bedrock_remediator.notices.slack_blocks import (
     DUPLICATE,
@@ -142,7 +142,7 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
     effect = wording.EFFECTS[grant.effect] if grant.effect else ""
     rows = [
         ("Who", code(grant.principal, _ARN) if grant.principal else "unknown"),
-        ("Account", code(grant.account, 64)),
+        ("Account", code(account(grant), 96)),
         ("Call", code(grant.sighting.action, 128) if grant.sighting.action else ""),
         ("From", code(grant.sighting.source_ip, 64) if grant.sighting.source_ip else ""),
         ("Denied", _denied(notice)),

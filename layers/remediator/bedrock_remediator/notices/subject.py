@@ -12,6 +12,7 @@ SUBJECT_LENGTH: Final = 99
 
 ATTRIBUTE_LENGTH: Final = 256
 _SHORTEST_NAME: Final = 12
+_LONGEST_ACCOUNT: Final = 24
 
 _OPENINGS: Final[Mapping[Occasion, str]] = {
     Occasion.REQUESTED: "Bedrock access requested",
@@ -69,7 +70,9 @@ def subject(notice: Notice) -> str:
     grant = notice.grant
     opening = headline(notice)
     name, called, region = (_plain(part) for part in (who(grant), target(grant) or "", grant.region))
-    ending = f" ({region})" if region else ""
+    # The service's own account goes without saying.
+    member = _shortened(_plain(grant.account_name), _LONGEST_ACCOUNT) if grant.account_name else ""
+    ending = f" ({', '.join(filter(None, (region, member)))})" if region or member else ""
     room = SUBJECT_LENGTH - len(opening) - len(": ") - len(ending) - (len(" -> ") if called else 0)
     name, called = _fitted(name, called, room)
     line = f"{opening}: {name}{' -> ' if called else ''}{called}{ending}"

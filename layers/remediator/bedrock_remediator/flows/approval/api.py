@@ -236,6 +236,7 @@ def _content(grant: Grant) -> dict[str, Any]:
         "state": grant.state,
         "principal": grant.principal,
         "account": grant.account,
+        "account_name": grant.account_name,
         "region": grant.region,
         "profile": grant.profile,
         "model_id": grant.model_id if grant.resources else None,

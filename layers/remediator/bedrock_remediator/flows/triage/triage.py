@@ -82,6 +82,7 @@ class Triage:
     """Triages batches. Everything that it needs is given to it.
 
     `reaches` tells whether the role in a member account can be assumed now; asked only where it could not before.
+    `called` tells what a member account is called; None for the service's own.
     """
 
     def __init__(  # noqa: PLR0913 - a use case is handed everything that it touches
@@ -95,6 +96,7 @@ class Triage:
         settings: PolicySettings,
         clock: Clock,
         reaches: Callable[[str], bool] = lambda _: False,
+        called: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._investigation = investigation
@@ -104,6 +106,7 @@ class Triage:
         self._settings = settings
         self._clock = clock
         self._reaches = reaches
+        self._called = called
 
     def handle(self, messages: Mapping[str, str]) -> Summary:
         """Triage the batch: message id -> body.
@@ -331,6 +334,7 @@ class Triage:
                 simulated=verdict.simulated,
                 replaces=before,
                 now=case.now,
+                account_name=self._called(case.group.denial.account),
             ),
         )
 

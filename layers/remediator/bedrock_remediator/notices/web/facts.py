@@ -9,7 +9,7 @@ from bedrock_remediator.core.grant import Grant, State, Verification
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import destinations
 from bedrock_remediator.notices.foreign import confirmed
-from bedrock_remediator.notices.notice import Denials, Plan, target, who
+from bedrock_remediator.notices.notice import Denials, Plan, account, target, who
 from bedrock_remediator.notices.text import lasting, visible
 from bedrock_remediator.notices.web.readable import Moment, moment
 from bedrock_remediator.notices.web.wording import ACTIONS
@@ -92,7 +92,7 @@ def _who(grant: Grant) -> tuple[Value, ...]:
     values = [Value(text=who(grant))]
     if grant.principal:
         values.append(_arn(grant.principal))
-    values.append(Value(text=f"account {visible(grant.account, _WORD_LENGTH)}"))
+    values.append(Value(text=f"account {visible(account(grant), _WORD_LENGTH)}"))
     return tuple(values)
 
 
