@@ -50,6 +50,7 @@ EXPECTED: Final = {
     "leaked-key": ("reported", "leaked_key", "quarantined"),
     "legacy-model": ("reported", "not_fixable", "legacy_model"),
     "marketplace": ("reported", "not_fixable", "marketplace"),
+    "member-account": GRANTED,
     "model-access": ("reported", "not_fixable", "model_access"),
     "model-called-directly": GRANTED,
     "model-in-another-region": GRANTED,
