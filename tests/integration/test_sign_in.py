@@ -1,6 +1,5 @@
 """Signing in, through approve's real handler and a provider on this machine that is as strict as a real one."""
 
-import http.client
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -14,7 +13,7 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import Grant, State, Via
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE, Membership
-from tests.builders.approve import ORIGIN, ApproveStack, Page
+from tests.builders.approve import ORIGIN, ApproveStack
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import waiting
 from tests.builders.grants import NOON, first_seen
@@ -29,6 +28,7 @@ from tests.builders.identity_provider import (
     unsigned,
 )
 from tests.builders.notices import SIGHTING
+from tests.builders.visitors import Browser
 
 REDIRECT_URI = f"{ORIGIN}/signed-in"
 
@@ -68,53 +68,6 @@ def row(ledger: Ledger) -> Grant:
     row = waiting(sighting=SIGHTING)
     ledger.open(row, first_seen(row))
     return row
-
-
-class Browser:
-    """A browser of one person: it keeps cookies, and follows where it is sent."""
-
-    def __init__(self, stack: ApproveStack) -> None:
-        self.stack = stack
-        self.cookies: dict[str, str] = {}
-
-    def get(self, path: str) -> Page:
-        """Ask for one page, and go nowhere else."""
-        return self._kept(self.stack.get(path, cookies=self.cookies))
-
-    def post(self, path: str, form: dict[str, str]) -> Page:
-        """Send a form."""
-        return self._kept(self.stack.post(path, form, cookies=self.cookies))
-
-    def at_provider(self, address: str) -> str:
-        """Visit the provider, and say where it sends us, as a path of ours."""
-        url = urlsplit(address)
-        connection = http.client.HTTPConnection(url.netloc, timeout=5)
-        connection.request("GET", f"{url.path}?{url.query}")
-        answer = connection.getresponse()
-        connection.close()
-        location = answer.getheader("Location") or ""
-        assert location.startswith(ORIGIN), answer.status
-        return location.removeprefix(ORIGIN)
-
-    def begin(self, path: str) -> str:
-        """Open a link, be sent to the provider, sign in there; gives the path of our own that it sends us to."""
-        sent = self.get(path)
-        assert sent.status == 303
-        return self.at_provider(sent.headers["location"])
-
-    def sign_in(self, path: str) -> Page:
-        """All of it: what comes back at the end."""
-        return self.get(self.begin(path))
-
-    def open(self, path: str) -> Page:
-        """Sign in and look at the page."""
-        back = self.sign_in(path)
-        assert (back.status, back.headers.get("location")) == (303, path), back.text
-        return self.get(path)
-
-    def _kept(self, page: Page) -> Page:
-        self.cookies |= page.cookies
-        return page
 
 
 @pytest.fixture
