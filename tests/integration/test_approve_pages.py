@@ -1,5 +1,6 @@
 """The page of a request, through approve's real handler: it shows, it decides once, and it is clear about the rest."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -81,6 +82,34 @@ class TestShowing:
         assert "bedrock:InferenceProfileArn" in page.text
         assert "aws_iam_policy" in page.text
         assert "AWS::IAM::ManagedPolicy" in page.text
+
+    def test_the_page_has_it_to_paste_as_well(self, stack: ApproveStack, row: Grant) -> None:
+        """As Terraform, CloudFormation and JSON, each with every ARN: no grant of this service is needed then."""
+        page = stack.get(stack.link(row))
+        found = dict(re.findall(r"(?s)<summary>(\w+)</summary><pre[^>]*>(.*?)</pre>", page.source))
+        assert list(found) == ["Terraform", "CloudFormation", "JSON"]
+        for snippet in found.values():
+            assert all(arn in snippet for arn in row.resources)
+
+    @pytest.mark.parametrize(
+        ("others", "said"),
+        [
+            ([], "This is the first time that this principal was denied such a call."),
+            ([{"source_ip": "203.0.113.9"}], "from an address that no other denied call"),
+            ([{"user_agent": "Mozilla/5.0"}], "by another kind of client"),
+            ([{}, {}], "several different models or profiles"),
+        ],
+    )
+    def test_each_kind_of_unusual_request_is_pointed_out(
+        self, stack: ApproveStack, row: Grant, others: list[dict[str, str]], said: str
+    ) -> None:
+        """Before the facts, whether or not there is anything else."""
+        for number, changes in enumerate(others):
+            name = PROFILE.replace("nova-2-lite", f"nova-{number}")
+            stack.put(waiting(sk=f"profile#{name}", profile=name, sighting=replace(SIGHTING, **changes)))
+        page = stack.get(stack.link(row))
+        assert said in page.text
+        assert page.text.index("Look twice") < page.text.index(said) < page.text.index("What was denied")
 
     def test_showing_changes_nothing(self, stack: ApproveStack, row: Grant) -> None:
         """Mail and chat clients fetch every link: the ledger is the same after a hundred of them."""
