@@ -33,6 +33,7 @@ class Connection:
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
         self._profile = profile
         self._region = region
+        self._made: dict[tuple[str, str], Any] = {}
 
     @cached_property
     def session(self) -> boto3.Session:
@@ -73,8 +74,11 @@ class Connection:
         return self.identity["Arn"].split(":")[1]
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A client of any service, in this region or another."""
-        return self.session.client(service, region_name=region or self.region, config=CONFIG)  # type: ignore[call-overload]  # any service
+        """A client of any service, in this region or another: one for all who ask."""
+        key = service, region or self.region
+        if key not in self._made:
+            self._made[key] = self.session.client(service, region_name=key[1], config=CONFIG)  # type: ignore[call-overload]  # any service
+        return self._made[key]
 
     @cached_property
     def iam(self) -> "IAMClient":
