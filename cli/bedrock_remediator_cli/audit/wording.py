@@ -130,7 +130,8 @@ _BY_HAND: Final[Mapping[Kind, str]] = {
 
 def _advice(finding: Finding) -> str:
     if finding.kind is Kind.PROFILE_NOT_FOUND:
-        return f"Grant {finding.candidates[0]} instead, and have the client use it as its modelId."
+        client = "" if finding.candidates[0].startswith("arn:") else ", and have the client use it as its modelId"
+        return f"Grant {finding.candidates[0]} instead, with every model that it routes to{client}."
     if not finding.fixable:
         return _BY_HAND[finding.kind]
     if finding.kind is Kind.CONDITION_NEVER_MET:

@@ -98,6 +98,26 @@ def test_the_wrong_scope_is_granted() -> None:
         assert found.candidates == (GLOBAL_OPUS.id,)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"arn:aws:bedrock:us-east-1::inference-profile/us.{NOVA}",
+        f"arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.{NOVA}",
+        model(f"us.{NOVA}"),
+    ],
+)
+def test_a_profile_by_a_wrong_arn(wrong: str) -> None:
+    """Without its account, with another's, or as if it were a model: the right ARN is named."""
+    (found,) = examined(allow(wrong))
+    assert (found.kind, found.level, found.subject) == (Kind.PROFILE_NOT_FOUND, Level.ERROR, (wrong,))
+    assert found.candidates == (US_NOVA.arn,)
+
+
+def test_models_that_no_profile_has_are_left_alone() -> None:
+    """A model's ARN that nothing here knows may be of another region, or retired."""
+    assert examined(allow(model("vendor.retired-v1:0"), model("vendor.*"))) == ()
+
+
 def test_the_wrong_scope_beside_the_right_one() -> None:
     """A profile that does not exist beside one that works is a note; one of another region is none at all."""
     found = examined(allow(profile(f"us.{OPUS}"), *GLOBAL_OPUS.resources))
