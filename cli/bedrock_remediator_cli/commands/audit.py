@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from bedrock_remediator_cli.audit import fix_plan, wording
 from bedrock_remediator_cli.audit.account import AccountReader
 from bedrock_remediator_cli.audit.audit import Audit
 from bedrock_remediator_cli.audit.catalogue import Catalogue, read_catalogues
-from bedrock_remediator_cli.audit.findings import Audited, Level
+from bedrock_remediator_cli.audit.findings import Audited, Kind, Level
 from bedrock_remediator_cli.audit.organization import Ceiling, read_ceiling
 from bedrock_remediator_cli.audit.report import content
 from bedrock_remediator_cli.audit.sarif import sarif
@@ -162,9 +162,21 @@ def _tell(output: Output, audited: Sequence[Audited], examined: int, *, notes: b
         output.say(heading)
         output.say(f"  {wording.sentence(principal, finding)}")
         output.say(f"  {wording.advice(principal, finding)}\n")
+    if shown:
+        output.table(("finding", "principals", *_WORDS.values(), "a policy helps"), _summary(audited))
     levels = Counter(finding.level for one in audited for finding in one.findings)
-    fixable = sum(finding.fixable for _, finding in shown)
     output.say(
-        f"{examined} principals examined: {levels[Level.ERROR]} will fail, {levels[Level.WARNING]} may fail, "
-        f"{levels[Level.NOTE]} only untidy. A further policy would help in {fixable} cases."
+        f"{examined} principals examined: {levels[Level.ERROR]} findings will fail, {levels[Level.WARNING]} may fail, "
+        f"{levels[Level.NOTE]} are only untidy."
     )
+
+
+def _summary(audited: Sequence[Audited]) -> Iterator[tuple[str, ...]]:
+    """Each kind of finding: of how many principals, how many at each level, and how many a policy would help."""
+    found = [(one.principal.arn, finding) for one in audited for finding in one.findings]
+    for kind in Kind:
+        some = [(arn, finding) for arn, finding in found if finding.kind is kind]
+        if some:
+            levels = Counter(finding.level for _, finding in some)
+            counts = (len({arn for arn, _ in some}), *(levels[level] for level in _WORDS))
+            yield (kind.value, *map(str, counts), str(sum(finding.fixable for _, finding in some)))

@@ -16,14 +16,14 @@ from bedrock_remediator_cli.decisions.asking import (
     tell_one,
 )
 from bedrock_remediator_cli.deployment import stack_option
-from bedrock_remediator_cli.help import Command
+from bedrock_remediator_cli.help import Command, Group
 from bedrock_remediator_cli.options import Program, shared_options
 
 _STANDING: Final = (State.ACTIVE, State.APPLYING, State.APPROVED, State.REVOKING)
 _STATES: Final = click.Choice([state.value for state in State])
 
 
-@click.group()
+@click.group(cls=Group, examples=("bedrock-remediator grants list", "bedrock-remediator grants revoke 3f9a1c"))
 def command() -> None:
     """List and show grants, take them back, or give them another end.
 
@@ -46,7 +46,12 @@ def list_grants(program: Program, *, stack_name: str, states: tuple[str, ...], p
     tell_list(program, requests_api(program, stack_name), wanted, principal)
 
 
-@command.command("show", cls=Command, examples=("bedrock-remediator grants show 3f9a1c",))
+@command.command(
+    "show",
+    short_help="Show a grant: until when, who decided, its history, the policy.",
+    cls=Command,
+    examples=("bedrock-remediator grants show 3f9a1c",),
+)
 @shared_options
 @stack_option
 @click.argument("identifier", metavar="ID")
@@ -57,6 +62,7 @@ def show_grant(program: Program, *, stack_name: str, identifier: str) -> None:
 
 @command.command(
     "revoke",
+    short_help="Take a grant back, or all that a principal has.",
     cls=Command,
     examples=(
         "bedrock-remediator grants revoke 3f9a1c --reason 'Project ended'",

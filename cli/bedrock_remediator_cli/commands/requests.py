@@ -8,13 +8,15 @@ from bedrock_remediator.core.approval import Verb
 from bedrock_remediator.core.grant import State
 from bedrock_remediator_cli.decisions.asking import Decision, checked_length, decide, requests_api, tell_list, tell_one
 from bedrock_remediator_cli.deployment import stack_option
-from bedrock_remediator_cli.help import Command
+from bedrock_remediator_cli.help import Command, Group
 from bedrock_remediator_cli.options import Program, shared_options
 
 _STATES: Final = click.Choice([state.value for state in State])
 
 
-@click.group()
+@click.group(
+    cls=Group, examples=("bedrock-remediator requests list", "bedrock-remediator requests approve 3f9a1c --for 30d")
+)
 def command() -> None:
     """List, show, approve and reject requests, as the caller that AWS knows.
 
@@ -38,7 +40,12 @@ def list_requests(program: Program, *, stack_name: str, states: tuple[str, ...],
     tell_list(program, requests_api(program, stack_name), wanted, principal)
 
 
-@command.command("show", cls=Command, examples=("bedrock-remediator requests show 3f9a1c",))
+@command.command(
+    "show",
+    short_help="Show a request: why, since when, its history, the policy.",
+    cls=Command,
+    examples=("bedrock-remediator requests show 3f9a1c",),
+)
 @shared_options
 @stack_option
 @click.argument("identifier", metavar="ID")
@@ -49,6 +56,7 @@ def show_request(program: Program, *, stack_name: str, identifier: str) -> None:
 
 @command.command(
     "approve",
+    short_help="Approve a request, after showing what it grants.",
     cls=Command,
     examples=("bedrock-remediator requests approve 3f9a1c --for 30d --reason 'Agreed with the team'",),
 )
