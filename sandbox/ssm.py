@@ -1,4 +1,4 @@
-"""Parameter Store, as far as the service reads it. A stand-in only because moto's takes a second to import."""
+"""Parameter Store, for the service and for an operator. A stand-in only because moto's takes a second to import."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,13 +10,17 @@ from sandbox.calls import ApiError, Call
 
 PAGE_LENGTH: Final = 10
 """GetParametersByPath gives ten at most, whatever is asked for."""
+STANDARD: Final = 4096
+ADVANCED: Final = 8192
+"""Bytes in a parameter of each tier."""
 
 
 class Parameter(Struct, frozen=True):
-    """A parameter's value and type (`String` or `SecureString`)."""
+    """A parameter's value, type (`String` or `SecureString`) and version."""
 
     value: str
     type: str = "String"
+    version: int = 1
 
 
 class ParameterStore:
@@ -28,12 +32,32 @@ class ParameterStore:
         self.parameters: dict[str, Parameter] = {}
         self.answers: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
             "GetParameter": self._get,
+            "GetParameters": self._get_several,
+            "PutParameter": self._put,
             "GetParametersByPath": self._get_by_path,
         }
 
     def put(self, name: str, value: str, kind: str = "String") -> None:
         """Write a parameter, over one that is there."""
-        self.parameters[name] = Parameter(value, kind)
+        before = self.parameters.get(name)
+        self.parameters[name] = Parameter(value, kind, before.version + 1 if before else 1)
+
+    def _put(self, call: Call) -> Mapping[str, Any]:
+        name, value = call.parameters["Name"], call.parameters["Value"]
+        if name in self.parameters and not call.parameters.get("Overwrite", False):
+            raise ApiError("ParameterAlreadyExists", "The parameter already exists.")
+        advanced = call.parameters.get("Tier", "Standard") != "Standard"
+        if len(value.encode()) > (ADVANCED if advanced else STANDARD):
+            raise ApiError("ValidationException", "The value exceeds the maximum size of its tier.")
+        self.put(name, value, call.parameters.get("Type", "String"))
+        return {"Version": self.parameters[name].version, "Tier": "Advanced" if advanced else "Standard"}
+
+    def _get_several(self, call: Call) -> Mapping[str, Any]:
+        names = call.parameters["Names"]
+        return {
+            "Parameters": [self._described(name, call) for name in names if name in self.parameters],
+            "InvalidParameters": [name for name in names if name not in self.parameters],
+        }
 
     def _get(self, call: Call) -> Mapping[str, Any]:
         name = call.parameters["Name"]
@@ -61,7 +85,7 @@ class ParameterStore:
             "Name": name,
             "Type": parameter.type,
             "Value": f"encrypted:{len(parameter.value)}" if secret else parameter.value,
-            "Version": 1,
+            "Version": parameter.version,
             "LastModifiedDate": datetime(2026, 1, 1, tzinfo=UTC),
             "ARN": f"arn:{self._partition}:ssm:{call.region}:{self._account}:parameter{name}",
             "DataType": "text",

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "requests": "List, show, approve and reject requests, as the caller that AWS knows.",
     "grants": "List and show grants, take them back, or give them another end.",
     "doctor": "Check that denials arrive, the stack works and people are told.",
+    "allowlist": "Check the allowlist's documents, push them, and see whom they would let in.",
     "completion": "Print the script that completes this program's words in a shell.",
 }
 """Command -> what it does, in a line. `NAME` is the click command `command` of the module `commands/NAME.py`."""

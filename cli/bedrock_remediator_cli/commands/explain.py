@@ -1,25 +1,22 @@
 """`explain`: what a refusal means and what to do about it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_remediator.core.arn import ArnError, BedrockResource, is_model_id
 from bedrock_remediator_cli.explain import report
-from bedrock_remediator_cli.explain.explanation import Explanation, explain
-from bedrock_remediator_cli.explain.refusals import Refusal, heard
+from bedrock_remediator_cli.explain.asking import explained
+from bedrock_remediator_cli.explain.explanation import Explanation
+from bedrock_remediator_cli.explain.refusals import heard
 from bedrock_remediator_cli.explain.samples import Samples, gather
 from bedrock_remediator_cli.explain.sources import read
 from bedrock_remediator_cli.help import Command
 from bedrock_remediator_cli.options import Program, shared_options
 from bedrock_remediator_cli.output import finish
-from bedrock_remediator_cli.trouble import told
 
 if TYPE_CHECKING:
-    from bedrock_remediator_cli.explain.inquiry import Inquiry
     from bedrock_remediator_cli.explain.proposal import Form
 
 _EXAMPLES: Final = (
@@ -62,55 +59,13 @@ def command(
     asks AWS as well, reading only, and says which answers are AWS's.
     """
     found = gather(read(given))
-    explanations = _explained(program, heard(found.samples, model_id), offline=offline)
+    explanations = explained(program, heard(found.samples, model_id), offline=offline)
     output = program.output
     output.answer(
         [each.fields(form) for each in explanations], lambda: report.show(output, explanations, form or "json")
     )
     _remarks(program, found, explanations)
     finish(found=not explanations or any(each.refusal.problem for each in explanations))
-
-
-def _explained(program: Program, found: Sequence[Refusal], *, offline: bool) -> list[Explanation]:
-    explanations = [explain(each) for each in found]
-    inquiry = None if offline or not explanations else _inquiry(program)
-    if inquiry is None:
-        return explanations
-    with program.output.progress("asking AWS", len(explanations)) as advance:
-        asked = []
-        for each in explanations:
-            asked.append(_asked(program, inquiry, each))
-            advance()
-    return asked
-
-
-def _inquiry(program: Program) -> "Inquiry | None":
-    """The way to AWS, if there are credentials and they are good."""
-    try:
-        if program.aws.session.get_credentials() is None:
-            return None
-        account, clients = program.aws.account, program.aws.clients
-    except (ClientError, BotoCoreError) as error:
-        program.output.note(f"AWS was not asked. {told(error)}")
-        return None
-    from bedrock_remediator_cli.explain.inquiry import Inquiry  # noqa: PLC0415 - costly, and offline it is not needed
-
-    noted: set[str] = set()
-
-    def note(text: str) -> None:
-        if text not in noted:
-            program.output.note(text)
-        noted.add(text)
-
-    return Inquiry(account, clients, program.aws.session.region_name, datetime.now(UTC), note)
-
-
-def _asked(program: Program, inquiry: "Inquiry", explanation: Explanation) -> Explanation:
-    try:
-        return inquiry.ask(explanation)
-    except (ClientError, BotoCoreError) as error:
-        program.output.note(f"AWS could not be asked about {explanation.refusal.where or 'this'}. {told(error)}")
-        return explanation
 
 
 def _remarks(program: Program, found: Samples, explanations: Sequence[Explanation]) -> None:

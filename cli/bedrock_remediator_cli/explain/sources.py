@@ -4,6 +4,7 @@ import gzip
 import io
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ class Source(Struct, frozen=True):
     text: str
 
 
-def read(given: tuple[str, ...]) -> list[Source]:
+def read(given: Sequence[str]) -> list[Source]:
     """Read what the command line names: `-` is stdin, a word that is a file's name is the file, the rest is text.
 
     Raises:
