@@ -263,3 +263,11 @@ def test_what_is_no_event_at_all_is_an_error(body: bytes) -> None:
     """Bytes that hold no CloudTrail record cannot be written down, and say why."""
     with pytest.raises(RecordError):
         read(body)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "0999-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_cannot_be_is_no_time(time: str) -> None:
+    """It has none in UTC, or none that the ledger can sort: the record is incomplete, and nothing is raised."""
+    denial = read(json.dumps(make.event(make.record(eventTime=time))))
+    assert isinstance(denial, Unreadable)
+    assert (denial.code, denial.time) == ("record_incomplete", datetime.fromtimestamp(0, UTC))

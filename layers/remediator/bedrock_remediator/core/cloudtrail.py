@@ -6,7 +6,7 @@ on the account, the region and the principal; a record in which they do not is `
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,8 @@ from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, 
 from bedrock_remediator.core.denial import Caller, Denial, Unreadable
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9998
 
 INVOCATIONS: Final = {
     "InvokeModel": "bedrock:InvokeModel",
@@ -113,7 +115,7 @@ def _denial(envelope: _Envelope, caller: Caller) -> Denial | Unreadable:
     text = messages.read(record.error_message)
     if isinstance(text, messages.Unread):
         return _unreadable(envelope, caller, text.code, text.reason)
-    if record.event_time is None or not record.region or not (record.event_id or envelope.id):
+    if not _is_possible(record.event_time) or not record.region or not (record.event_id or envelope.id):
         return _unreadable(envelope, caller, "record_incomplete", "The record lacks its time, its region or its id.")
     refusal = text.refusal
     action = refusal.action or INVOCATIONS.get(record.event_name or "")
@@ -210,6 +212,11 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
+def _is_possible(time: datetime | None) -> TypeGuard[datetime]:
+    """Whether a call can have been made then: other years have no time in UTC, or none that sorts as text."""
+    return time is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
+
+
 def _utc(time: datetime) -> datetime:
     if time.tzinfo is UTC and not time.microsecond:
         return time
@@ -263,7 +270,7 @@ def _unreadable(envelope: _Envelope, caller: Caller, code: str, reason: str) -> 
     return Unreadable(
         record.event_id or envelope.id or "unknown",
         record.shared_event_id,
-        _utc(record.event_time or _EPOCH),
+        _utc(record.event_time if _is_possible(record.event_time) else _EPOCH),
         caller.account,
         record.region or envelope.region or "unknown",
         caller,

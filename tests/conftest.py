@@ -1,0 +1,31 @@
+"""What all tests share: the counts that some of them keep, told at the end of a run."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Count = Callable[[str, int], None]
+"""Takes what was counted, and how many."""
+
+_PREFIX = "count: "
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Count:
+    """Adds to the counts that are told at the end of the run."""
+    return lambda what, many: record_property(f"{_PREFIX}{what}", many)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell how many faults, interleavings and inputs were tried."""
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, many in getattr(report, "user_properties", ()):
+            if name.startswith(_PREFIX) and report.when == "call":
+                totals[name.removeprefix(_PREFIX)] += many
+    if totals:
+        terminalreporter.section("counts")
+        for what, many in sorted(totals.items()):
+            terminalreporter.write_line(f"{many:>8,} {what}")
