@@ -1,6 +1,7 @@
 """`python -m sandbox run --decide`: every request that waits is answered by its link, over HTTP."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,15 @@ from click.testing import CliRunner, Result
 from sandbox.__main__ import cli
 from sandbox.deciding import decide_all
 from sandbox.http_api import Ask, HttpApi, Reply
+from sandbox.report import policies
 from sandbox.running import handle, read_events, time_after
 from sandbox.stack import Options, Sandbox
 from sandbox.world import read_world
 from tests.builders.sandboxes import own_session
 
-EVENTS: Final = Path(__file__).parents[2] / "events"
+ROOT: Final = Path(__file__).parents[2]
+EVENTS: Final = ROOT / "events"
+APPROVING: Final = ROOT / "docs/approving.md"
 GUIDE: Final = EVENTS / "geographic-profile.json"
 USER: Final = "arn:aws:iam::123456789012:user/nova-developer"
 
@@ -142,3 +146,29 @@ def test_a_row_that_was_tampered_with_is_not_applied() -> None:
         (row,) = [item for item in sandbox.ledger.items() if "state" in item]
         assert (row["state"], row["reason_code"]) == ("failed", "approval_unverified")
         assert "iam:CreatePolicy" not in sandbox.endpoint.tally.counts
+
+
+def test_who_administers_the_ledger_can_revoke_without_page_or_api() -> None:
+    """As docs/approving.md says: the row's state is set to revoking, and what was granted is taken out of IAM."""
+    (command,) = re.findall(r"aws dynamodb update-item (.*?)```", APPROVING.read_text(), re.DOTALL)
+    given = dict(re.findall(r"--(condition-expression|update-expression|expression-attribute-\w+) '([^']*)'", command))
+    events = read_events([GUIDE])
+    with Sandbox(read_world(), Options(now=time_after(events))) as sandbox:
+        handle(sandbox, events)
+        decide_all(sandbox, "approve")
+        sandbox.run()
+        (row,) = [item for item in sandbox.ledger.items() if "state" in item]
+        assert row["state"] == "active"
+        own_session().client("dynamodb").update_item(
+            TableName=sandbox.ledger.name,
+            Key={"pk": {"S": row["pk"]}, "sk": {"S": row["sk"]}},
+            ConditionExpression=given["condition-expression"],
+            UpdateExpression=given["update-expression"],
+            ExpressionAttributeNames=json.loads(given["expression-attribute-names"]),
+            ExpressionAttributeValues=json.loads(given["expression-attribute-values"]),
+        )
+        sandbox.run()
+        (row,) = [item for item in sandbox.ledger.items() if "state" in item]
+        assert row["state"] == "revoked"
+        assert not [held for held in policies(sandbox)[row["pk"]] if "/bedrock-access-remediator/" in held["arn"]]
+        assert sandbox.authorization.refusals == []
