@@ -293,6 +293,8 @@ class TestSignIn:
         clock: StoppedClock,
     ) -> None:
         """From the link to the provider, back to the page, to the decision under the provider's name."""
+        from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - only where there is a browser
+
         secret = boto3.client("secretsmanager").create_secret(Name="client", SecretString=CLIENT_SECRET)
         provider = Provider("", clock.now)
         with running(provider):
@@ -312,6 +314,12 @@ class TestSignIn:
                 assert "Signed in as alice@example.com" in page.inner_text("header")
                 page.get_by_role("button", name="Approve").click()
                 page.get_by_text("Approved by alice@example.com").wait_for()
+                scripted = browser.new_context(storage_state=context.storage_state())
+                reading = scripted.new_page()
+                reading.goto(address + stack.link(row))
+                assert "Signed in as alice@example.com" in reading.inner_text("header")
+                assert Axe().run(reading).violations_count == 0
+                scripted.close()
                 context.close()
         assert stack.row(row).decided_by == "alice@example.com"
 
