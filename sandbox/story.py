@@ -283,7 +283,8 @@ def _who(row: Mapping[str, Any]) -> str:
     if principal is None:
         return str(row["pk"]).removeprefix("account/").replace("/", " ", 1)
     resource = principal.split(":", 5)[5]
-    return f"{resource.partition('/')[0]} {resource.rpartition('/')[2]}"
+    name = f"{resource.partition('/')[0]} {resource.rpartition('/')[2]}"
+    return f"{name} in {row['account_name']}" if row.get("account_name") else name
 
 
 def _what(row: Mapping[str, Any]) -> str:

@@ -199,6 +199,23 @@ def test_the_story_is_told() -> None:
         assert part in result.stdout
 
 
+def test_a_world_of_several_accounts(tmp_path: Path) -> None:
+    """A world file may list other accounts: each event happens in its own, and the story names the account."""
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    world = tmp_path / "world.json"
+    research = {"name": "research", "users": [{"name": "nova-developer", "inline": {"own": policy}}]}
+    other = {"name": "other", "enrolled": False}
+    accounts = {"111122223333": research, "444455556666": other}
+    world.write_text(json.dumps({"account": "777788889999", "accounts": accounts}), encoding="utf-8")
+    event = tmp_path / "event.json"
+    text = (EVENTS / "geographic-profile.json").read_text(encoding="utf-8")
+    event.write_text(text.replace("123456789012", "111122223333"), encoding="utf-8")
+    told = run("run", "--world", world, event, EVENTS / "account-not-enrolled.json")
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert "nova-developer in research" in " ".join(told.stdout.split())
+    assert "Account 444455556666 is not enrolled" in " ".join(told.stdout.split())
+
+
 def test_the_demonstration_tells_eleven_cases() -> None:
     """`make demo` shows ten kinds of denials and a burst of 500, and leaves nothing over."""
     result = run("demo")
