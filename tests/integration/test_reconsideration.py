@@ -8,6 +8,7 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError
 from bedrock_remediator.aws.ledger_items import grant_item
@@ -45,11 +46,14 @@ class FakeTags:
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, str]] = {}
+        self.trouble: dict[str, Exception] = {}
         self.asked = 0
 
     def tags(self, principal: Principal) -> dict[str, str]:
         """By its ARN."""
         self.asked += 1
+        if principal.account in self.trouble:
+            raise self.trouble[principal.account]
         return self.known.get(principal.arn, {})
 
 
@@ -293,3 +297,19 @@ def test_tags_are_read_with_one_call(aws: None) -> None:
     reader = IamReader(lambda _: iam)
     assert reader.tags(Principal.parse(ROLE)) == {"team": "ml"}
     assert reader.tags(Principal.parse(f"{ROLE}-gone")) == {}
+
+
+def test_an_account_in_trouble_holds_up_no_other(waiting: Waiting) -> None:
+    """One does not answer, and is asked once a run; one is out of reach, which is no failure. Both stay as they are."""
+    accounts = {"111122223333": RetryableError("busy"), "444455556666": RoleMissingError("444455556666", "arn:of:role")}
+    waiting.tags.trouble = dict(accounts)
+    waiting.settings = replace(SETTINGS, grantable_principals=("arn:aws:iam::*:role/*",))
+    theirs = [
+        waiting.ask(pk=f"arn:aws:iam::{account}:role/{name}", account=account) for account in accounts for name in "ab"
+    ]
+    row = waiting.ask()
+    waiting.tags.known[row.pk] = {"team": "ml"}
+    waiting.allow(rule("auto", ", principal_tags: {team: [ml]}"))
+    assert waiting.run() == {"approved": 1, "failed": 2, "out_of_reach": 2}
+    assert [waiting.now(each) for each in theirs] == theirs
+    assert waiting.tags.asked == 4

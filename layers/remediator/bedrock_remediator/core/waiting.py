@@ -20,7 +20,7 @@ BY: Final = "upkeep"
 MOST_TRIES: Final = 5
 """How often a stuck row is driven again before it fails, and how often one that failed in passing is tried again."""
 
-PASSING: Final = frozenset({"check_refused", "iam_refused", "limit_exceeded", "write_denied"})
+PASSING: Final = frozenset({"check_refused", "iam_refused", "limit_exceeded", "member_role_missing", "write_denied"})
 """Reasons for which a grant failed that may be gone some hours later without anybody approving again: AWS refused a
 call, as it does while roles and organization policies are being deployed, or until somebody has made room."""
 

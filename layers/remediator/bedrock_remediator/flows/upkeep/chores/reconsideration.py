@@ -3,8 +3,9 @@
     pending --a rule allows it by now--> approved      pending --a rule forbids it by now-------------> rejected
     pending --it is still a person's---> pending       pending --nobody may be given it any more------> lapsed
 
-No look at AWS is needed: what a rule approves here, remediate decides by itself once more before it writes, and what
-a person is still asked is only told in the words of today. A request that somebody decides on meanwhile is theirs.
+No look at AWS is needed, but for the tags that a rule may ask for: what a rule approves here, remediate decides by
+itself once more before it writes, and what a person is still asked is only told in the words of today. A
+request that somebody decides on meanwhile is theirs.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import Cap, CapReachedError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.allowlist import Allowlist
@@ -24,7 +26,7 @@ from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.opening import cool_down, told
 from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, unless_unusual
 from bedrock_remediator.flows.configuration import basis
-from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.upkeep.chores.contract import FAILED, HasTime, Rows, Tally, current, step, tend
 from bedrock_remediator.settings import PolicySettings
 
 REQUESTS_A_RUN: Final = 200
@@ -93,6 +95,7 @@ class Reconsideration:
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock
         self._most = most
+        self._silent: set[str] = set()
 
     def run(self, has_time: HasTime) -> Tally:
         """See `Chore.run`. An allowlist that cannot be read completely decides nothing."""
@@ -101,6 +104,7 @@ class Reconsideration:
             return Tally({"allowlist_unreadable": 1})
         today = basis(self._settings, allowlist)
         waiting = current(self._ledger, self._ledger.due(State.PENDING), has_time)
+        self._silent.clear()
         others = (row for row in waiting if row.state is State.PENDING and row.basis != today)
         return tend(islice(others, self._most), lambda row: self._tend(row, allowlist, today), has_time)
 
@@ -108,9 +112,13 @@ class Reconsideration:
         if not self._grantable.covers(row.pk):
             reason = f"{row.pk} is no longer among the principals that this service may change."
             return self._close(row, State.LAPSED, "principal_not_grantable", reason, today)
-        decision = decide_again(
-            row, allowlist, self._tags(row, allowlist), mode=self._settings.mode.value, paused=self._settings.paused
-        )
+        try:
+            tags = self._tags(row, allowlist)
+        except (NotEnrolledError, RoleMissingError):
+            return "out_of_reach"
+        if tags is None:
+            return FAILED
+        decision = decide_again(row, allowlist, tags, mode=self._settings.mode.value, paused=self._settings.paused)
         if decision.outcome is Outcome.REPORT:
             to = State.LAPSED if decision.code == "mode_observe" else State.REJECTED
             return self._close(row, to, decision.code, decision.reason, today)
@@ -124,11 +132,18 @@ class Reconsideration:
         self._ledger.update(row, asked_again(row, decision, today, _seconds(self._length(decision))))
         return "still_asked"
 
-    def _tags(self, row: Grant, allowlist: Allowlist) -> Mapping[str, str]:
-        """The principal's tags, where a rule asks for tags."""
+    def _tags(self, row: Grant, allowlist: Allowlist) -> Mapping[str, str] | None:
+        """The principal's tags, where a rule asks for tags; None where its account does not answer in this run."""
         if not any(rule.principal_tags for rule in allowlist.rules):
             return {}
-        return self._principals.tags(Principal.parse(row.pk))
+        if row.account in self._silent:
+            return None
+        try:
+            return self._principals.tags(Principal.parse(row.pk))
+        except RetryableError:
+            # Other accounts' requests are decided about all the same.
+            self._silent.add(row.account)
+            return None
 
     def _approve(self, row: Grant, decision: Decision, today: str) -> str:
         """Approve it by the rule, as triage would have; raises CapReachedError."""
