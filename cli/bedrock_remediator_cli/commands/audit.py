@@ -163,7 +163,7 @@ def _tell(output: Output, audited: Sequence[Audited], examined: int, *, notes: b
         output.say(f"  {wording.sentence(principal, finding)}")
         output.say(f"  {wording.advice(principal, finding)}\n")
     if shown:
-        output.table(("finding", "principals", *_WORDS.values(), "a policy helps"), _summary(audited))
+        output.table(("finding", "principals", *_WORDS.values(), "fixable"), _summary(audited))
     levels = Counter(finding.level for one in audited for finding in one.findings)
     output.say(
         f"{examined} principals examined: {levels[Level.ERROR]} findings will fail, {levels[Level.WARNING]} may fail, "

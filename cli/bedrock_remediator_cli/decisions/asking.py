@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Final
 
 import click
 from msgspec import Struct
@@ -15,8 +16,13 @@ from bedrock_remediator_cli.options import Program
 from bedrock_remediator_cli.output import finish
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
 
-_NO_API = "There is no /api without ApproverRoleArns: name there the roles that may decide, and be in a session of one."
-_SHOWN = 12
+_NO_API: Final = (
+    "There is no /api without ApproverRoleArns: name there the roles that may decide, and be in a session of one."
+)
+_SHOWN: Final = 12
+
+MOST_LISTED: Final = 500
+"""How many requests of a state the API lists."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -60,7 +66,10 @@ def tell_list(program: Program, api: RequestsApi, states: Iterable[State], princ
     found: list[Content] = []
     with program.output.progress("asking the stack", len(states)) as advance:
         for state in states:
-            found += [each for each in api.list(state) if not principal or principal in (each["principal"] or "")]
+            listed = api.list(state)
+            if len(listed) >= MOST_LISTED:
+                program.output.note(f"The stack lists {MOST_LISTED} that are {state}, the oldest; there may be more.")
+            found += [each for each in listed if not principal or principal in (each["principal"] or "")]
             advance()
     program.output.answer({"requests": found}, lambda: _table(program, found))
     finish(found=False)

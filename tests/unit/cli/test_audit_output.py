@@ -104,6 +104,20 @@ def test_pages_are_read_as_iam_gives_them() -> None:
     assert (audit.examined, pages.most_at_once) == (4, 500)
 
 
+def test_a_large_account_is_read_a_page_at_a_time() -> None:
+    """Every page is asked for by the marker of the one before, and no principal is lost between them."""
+    pages = IamPages(
+        policies={"Models": [allow(model(NOVA))], "Other": [allow("*", action="s3:*")]},
+        roles={f"role-{number}": ["Models" if number % 7 == 0 else "Other"] for number in range(1200)},
+    )
+    reader = AccountReader(pages)
+    list(reader.read_policies())
+    audit = Audit((CATALOGUE,), None, NOW)
+    found = [[each.principal.name for each in page] for page in audit.of(reader)]
+    assert (audit.examined, [len(page) for page in found]) == (1200, [72, 71, 29])
+    assert found[0][:2] == ["role-0", "role-7"]
+
+
 def test_principals_alike_are_examined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Roles with the same policies are examined once, unless a policy looks at who asks."""
     examined: list[str] = []
