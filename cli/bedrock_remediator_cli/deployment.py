@@ -38,6 +38,16 @@ class Deployment(Struct, frozen=True, kw_only=True):
         return self.parameters.get(name, default)
 
 
+def not_an_operator(error: ClientError) -> EnvironmentTrouble | None:
+    """What it means that the denials queue does not take a message; None where it is something else."""
+    if "AccessDenied" not in error.response.get("Error", {}).get("Code", ""):
+        return None
+    return EnvironmentTrouble(
+        "The denials queue takes messages from the rule and from the roles of OperatorRoleArns only. Be in a session "
+        "of one of them."
+    )
+
+
 def stack_option(command: Command) -> Command:
     """Add --stack-name."""
     option = click.option(

@@ -86,6 +86,17 @@ def test_nobody_is_sent_anything_without_a_yes(stack: Sandbox) -> None:
     assert rows(stack) == []
 
 
+def test_who_is_no_operator_is_told(stack: Sandbox) -> None:
+    """The queue takes nothing from others than the operators: the parameter is named."""
+
+    def refuse(_: Any) -> dict[str, Any]:
+        raise ApiError("AccessDenied", "with an explicit deny in a resource-based policy", 403)
+
+    stack.endpoint.answers["sqs:SendMessageBatch"] = refuse
+    result = backfill("--offline", "--send", "--yes")
+    assert (result.exit_code, "OperatorRoleArns" in result.stderr) == (2, True)
+
+
 def test_files_are_read_without_aws(stack: Sandbox, tmp_path: Path) -> None:
     """Offline, a file's denials are told with what no grant could help, and AWS is asked nothing."""
     (tmp_path / "log.json").write_text(json.dumps({"Records": [each.event["detail"] for each in events(*SENT)]}))

@@ -18,7 +18,7 @@ from bedrock_remediator_cli.backfill.pace import Pace
 from bedrock_remediator_cli.backfill.period import period
 from bedrock_remediator_cli.backfill.records import PastDenial, denials
 from bedrock_remediator_cli.backfill.settings import policy_settings
-from bedrock_remediator_cli.deployment import Deployment, read_deployment, stack_option
+from bedrock_remediator_cli.deployment import Deployment, not_an_operator, read_deployment, stack_option
 from bedrock_remediator_cli.help import Command
 from bedrock_remediator_cli.options import Program, shared_options
 from bedrock_remediator_cli.output import finish
@@ -215,8 +215,14 @@ def _agreed(count: int, stack_name: str) -> bool:
 
 def _sent(program: Program, deployment: Deployment, found: list[PastDenial]) -> dict[str, Any]:
     url = deployment.output("DenialsQueueUrl", _NO_QUEUE)
-    with program.output.progress("sending", len(found)) as advance:
-        sent = sending.send(program.aws.client("sqs"), url, found, SystemClock(), advance)
+    try:
+        with program.output.progress("sending", len(found)) as advance:
+            sent = sending.send(program.aws.client("sqs"), url, found, SystemClock(), advance)
+    except ClientError as error:
+        trouble = not_an_operator(error)
+        if trouble is None:
+            raise
+        raise trouble from error
     return {"count": sent.count, "refused": dict(sent.refused)}
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.errors import RetryableError, error_code
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator_cli.deployment import Deployment, read_deployment, stack_option
+from bedrock_remediator_cli.deployment import Deployment, not_an_operator, read_deployment, stack_option
 from bedrock_remediator_cli.doctor import arrival, telling, working
 from bedrock_remediator_cli.doctor.check import REFUSED, Check, Status, Ward, asked
 from bedrock_remediator_cli.doctor.synthetic import Synthetic, Watch, Watched, synthetic_denial
@@ -112,12 +112,10 @@ def _send(program: Program, url: str, event: Synthetic) -> None:
     try:
         program.aws.client("sqs").send_message(QueueUrl=url, MessageBody=event.body)
     except ClientError as error:
-        if error_code(error) in REFUSED or "AccessDenied" in str(error):
-            raise EnvironmentTrouble(
-                "The denials queue takes messages from the rule and from the roles of OperatorRoleArns only. Be in a "
-                "session of one of them."
-            ) from error
-        raise
+        trouble = not_an_operator(error)
+        if trouble is None:
+            raise
+        raise trouble from error
 
 
 def _missing(seen: Watched, patience: int) -> str | None:
