@@ -44,8 +44,8 @@ def _in(finding: Finding) -> str:
 def _no_profile(finding: Finding, who: str) -> str:
     maybe = "" if finding.level is Level.ERROR else ", as far as can be seen,"
     return (
-        f"{who} may invoke {_models(finding)}{_in(finding)}, which it can{maybe} only call through an inference profile "
-        f"in {finding.region}, and is granted none of them."
+        f"{who} may invoke {_models(finding)}{_in(finding)}, which it can{maybe} only call through an inference "
+        f"profile in {finding.region}, and is granted none of them."
     )
 
 
