@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bedrock_remediator_cli.program import cli
 from sandbox.calls import ApiError, Call
+from sandbox.sessions import session
 from sandbox.stack import Sandbox
 from sandbox.world import read_world
 
@@ -41,6 +43,40 @@ def test_the_account_is_audited(account: Sandbox, tmp_path: Path) -> None:
     assert answer["principals"] == len(account.world.roles) + len(account.world.users)
     assert len(json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]) == len(answer["findings"])
     assert len(list((tmp_path / "plan").glob("*.1.json"))) == len(answer["plans"]) == 3
+
+
+def test_what_is_planned_helps(account: Sandbox, tmp_path: Path) -> None:
+    """IAM's simulator, whose evaluator is another, denies what is planned without the plan and allows it with it."""
+    answer = json.loads(audit("--json", "--fix-plan", str(tmp_path / "plan")).stdout)
+    iam = session("AKIASANDBOX", "us-east-1").client("iam")
+    needed = [(each["principal"], one) for each in answer["findings"] if each["fixable"] for one in each["profiles"]]
+    assert len(needed) == 3
+    for principal, profile in needed:
+        files = next(each["files"] for each in answer["plans"] if each["principal"] == principal)
+        plan = [(tmp_path / "plan" / name).read_text() for name in files]
+        decisions = {
+            bool(policies): {_decided(iam, principal, arn, profile["arn"], policies) for arn in profile["missing"]}
+            for policies in ([], plan)
+        }
+        assert decisions == {False: {"implicitDeny"}, True: {"allowed"}}
+
+
+def _decided(iam: Any, principal: str, resource: str, profile: str, policies: list[str]) -> str:
+    context = {"aws:RequestedRegion": resource.split(":")[3] or "unspecified"}
+    if resource != profile:
+        context["bedrock:InferenceProfileArn"] = profile
+    entries = [
+        {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for key, value in context.items()
+    ]
+    (result,) = iam.simulate_principal_policy(
+        PolicySourceArn=principal,
+        ActionNames=["bedrock:InvokeModel"],
+        ResourceArns=[resource],
+        ContextEntries=entries,
+        PolicyInputList=policies,
+    )["EvaluationResults"]
+    return str(result["EvalDecision"])
 
 
 def test_people_read_sentences(account: Sandbox) -> None:
