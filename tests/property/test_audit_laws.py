@@ -1,6 +1,7 @@
 """What an audit says of any mixture of ARNs in a policy, however they are spread over statements."""
 
 import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,30 @@ def test_the_plan_leaves_nothing_to_find(spread: list[list[str]]) -> None:
     assert bool(found) == bool(audited.findings)
 
 
-def _statements(document: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(document)["Statement"]
+def _statements(document: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(document)["Statement"]
     return found
+
+
+_GUARD = {"StringEquals": {"bedrock:GuardrailIdentifier": "arn:aws:bedrock:us-east-1:123456789012:guardrail/a1b2"}}
+_BOUND = {"StringEquals": {"bedrock:InferenceProfileArn": US_NOVA.arn}}
+_CONDITIONS = st.sampled_from([None, _GUARD, _BOUND, {**_GUARD, "ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}])
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.tuples(st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=4), _CONDITIONS), max_size=5))
+def test_no_plan_works_round_a_demand(spread: list[tuple[list[str], dict[str, Any] | None]]) -> None:
+    """What is allowed only with a guardrail is in no planned policy, where it would be allowed without."""
+    statements = [allow(*some, **({"Condition": block} if block else {})) for some, block in spread]
+    whole = member(policy(*statements))
+    audited = Audited(principal=whole.principal, findings=examine(whole, (CATALOGUE,), None, NOW))
+    planned = {arn for plan in plans([audited]) for text in plan.documents for arn in _resources(text)}
+    free = {
+        arn for some, block in spread if not block or "bedrock:GuardrailIdentifier" not in str(block) for arn in some
+    }
+    guarded = {arn for some, block in spread if block and "bedrock:GuardrailIdentifier" in str(block) for arn in some}
+    assert planned.isdisjoint(guarded - free)
+
+
+def _resources(document: str) -> list[str]:
+    return [str(arn) for statement in _statements(document) for arn in statement["Resource"]]

@@ -117,13 +117,12 @@ class _Survey:
         elif case := self._condition(profile, missing):
             yield case
         else:
-            conditional = any(answer.verdict is Verdict.CONDITIONAL for answer in answers.values())
             yield _Case(
                 kind=Kind.DESTINATION_MISSING,
                 level=level,
                 policy=granted.policy.name if granted.policy else None,
                 affected=self._affected(profile, missing),
-                fixable=not conditional and not stopped,
+                fixable=not stopped and not self._demanded(profile),
             )
 
     def _case(self, kind: Kind, level: Level, profile: Profile, stopped: dict[str, Answer]) -> _Case:
@@ -151,7 +150,7 @@ class _Survey:
             policy=policy.name if policy else None,
             affected=self._affected(profile, tuple(missing)),
             subject=tuple(keys),
-            fixable=slip and not self._stopped(profile, void[0]),
+            fixable=slip and not self._stopped(profile, void[0]) and not self._demanded(profile),
         )
 
     def _bare(
@@ -176,7 +175,13 @@ class _Survey:
             level=Level.ERROR if sure else Level.WARNING,
             policy=granted.policy.name if granted.policy else None,
             affected=self._affected(chosen, missing),
-            fixable=granted.verdict is Verdict.ALLOWED and not self._stopped(chosen, granted),
+            fixable=not self._stopped(chosen, granted) and not self._demanded(chosen),
+        )
+
+    def _demanded(self, profile: Profile) -> bool:
+        """Whether a part of it is allowed under a demand on the caller (a guardrail, say): a grant would defeat that."""
+        return any(
+            self._reach.ask(self._action, arn, profile).verdict is Verdict.CONDITIONAL for arn in profile.resources
         )
 
     def _stopped(self, profile: Profile, granted: Answer) -> _Case | None:
