@@ -179,7 +179,7 @@ class _Survey:
         )
 
     def _demanded(self, profile: Profile) -> bool:
-        """Whether a part of it is allowed under a demand on the caller (a guardrail, say): a grant would defeat that."""
+        """Whether something is demanded of the caller for a part of it (a guardrail): a grant would defeat that."""
         return any(
             self._reach.ask(self._action, arn, profile).verdict is Verdict.CONDITIONAL for arn in profile.resources
         )
