@@ -19,6 +19,7 @@ LARGEST: Final = 512 * 1024 * 1024
 
 _SUFFIXES: Final = (".json.gz", ".json", ".jsonl", ".jsonl.gz")
 _DAY: Final = re.compile(r"/(\d{4})/(\d{2})/(\d{2})/")
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 _LAG: Final = timedelta(days=1)
 
 
@@ -94,12 +95,12 @@ def records_of(content: bytes, name: str) -> Iterator[bytes]:
     text = _unpacked(content, name)
     try:
         yield from _of_value(text)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         try:
             for line in text.splitlines():
                 if line.strip():
                     yield from _of_value(line)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise EnvironmentTrouble(f"{name} is neither a file of CloudTrail's nor JSON lines: {error}") from error
 
 

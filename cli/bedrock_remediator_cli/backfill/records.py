@@ -75,14 +75,14 @@ def denials(records: Iterable[bytes], since: datetime, until: datetime) -> Itera
 
 def _denial(raw: bytes) -> PastDenial | None:
     try:
-        record = _records.decode(raw)
-    except msgspec.DecodeError:
-        return None  # not even the fields that tell a denial have their types
+        record, text = _records.decode(raw), raw.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # no text, or not even the fields that tell a denial have their types
     if record.source != _SOURCE or record.name not in INVOCATIONS or not _refused(record):
         return None
     if record.time is None or record.time.tzinfo is None or not record.region:
         return None
-    identifier = record.id or str(uuid.uuid5(uuid.NAMESPACE_URL, raw.decode()))
+    identifier = record.id or str(uuid.uuid5(uuid.NAMESPACE_URL, text))
     envelope = _Envelope(
         version="0",
         id=identifier,

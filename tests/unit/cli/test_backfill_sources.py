@@ -80,7 +80,16 @@ def test_files_of_every_form_are_read(tmp_path: Path) -> None:
     assert (ids(found), len(steps)) == (["a", "b", "c", "d", "e", "f"], 4)
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.json", b"{"), ("a.json.gz", b"\x1f\x8bnothing")])
+def test_records_that_are_no_text_are_left_out() -> None:
+    """Bytes that are no UTF-8, and nesting without end, are no denials and stop nothing."""
+    spoiled = packed(eventID="x").replace(b"Amazon", b"\xff\xfe").replace(b"userAgent", b"\xffAgent")
+    nested = b'{"requestParameters": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    assert ids([spoiled, nested, packed(eventID="y")]) == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", b"{"), ("b.json", b"[" * 50_000), ("a.json.gz", b"\x1f\x8bnothing")]
+)
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     """A broken file ends the command with its name."""
     (tmp_path / name).write_bytes(content)
