@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types scan build bench lock licences clean
+.PHONY: help setup demo test test-long lint types scan build bench pictures lock licences clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ build: $(SAM_VENV)/.ready ## validate the template and build what `sam deploy` s
 
 bench: setup ## measure against the budgets in docs/performance.md
 	$(BIN)/python -m benchmarks
+
+pictures: setup ## draw what the operator's command prints, for docs/pictures
+	@$(BIN)/python docs/pictures/terminal.py
 
 lock: ## renew the locked requirements (needs uv)
 	for name in layers/remediator/requirements requirements/dev requirements/sam requirements/scan; do \

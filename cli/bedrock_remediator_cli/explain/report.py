@@ -64,10 +64,8 @@ def _one(output: Output, each: Explanation, count: int, form: Form) -> None:
     if snippet:
         output.say()
         code = shown(snippet).rstrip("\n")
-        on_terminal = output.console.is_terminal
-        output.console.print(
-            Syntax(code, _LEXERS[form], theme=_THEME, background_color="default") if on_terminal else Text(code)
-        )
+        # As text: where rich lays code out, it cuts lines that are longer than the terminal is wide.
+        output.say(Syntax(code, _LEXERS[form], theme=_THEME, background_color="default").highlight(code))
 
 
 def _step(output: Output, step: str) -> None:
