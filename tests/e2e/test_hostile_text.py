@@ -78,12 +78,12 @@ def denial(number: int, of: int, field: str, said: str) -> dict[str, Any]:
 
 
 def denials() -> Iterator[dict[str, Any]]:
-    """Each field with each piece alone, and with all of them, which is longer than CloudTrail would let it be."""
+    """Each field with every other piece alone, and with all, which is longer than CloudTrail would let it be."""
     numbers = itertools.count()
     for of, field in enumerate(ASKING):
         yield denial(next(numbers), of, field, everything(of))
     for of, field in enumerate(MISLEADING):
-        yield from (denial(next(numbers), 2, field, piece) for piece in PIECES)
+        yield from (denial(next(numbers), 2, field, piece) for piece in PIECES[(of + 1) % 2 :: 2])
         yield denial(next(numbers), 2, field, everything(of))
 
 
@@ -119,7 +119,7 @@ def texts(stack: Served, topic: str) -> list[dict[str, str]]:
 def test_it_was_heard_everywhere(stack: Served, slack: FakeSlack) -> None:
     """The rest of this file would hold of silence too: what was written is shown in each channel."""
     assert (stack.ask("/failures").json, stack.sandbox.authorization.refusals) == ([], [])
-    assert collections.Counter(stack.states) == {"active": 1, "rejected": 1, "pending": 1, "reported": 31}
+    assert collections.Counter(stack.states) == {"active": 1, "rejected": 1, "pending": 1, "reported": 17}
     every = {
         "approvals": texts(stack, "approvals"),
         "notices": texts(stack, "notices"),
