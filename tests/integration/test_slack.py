@@ -279,6 +279,15 @@ def test_a_reminder_is_passed_on_once(tell: Tell, queue: SlackStack, slack: Fake
     assert len(slack.posted) == 2
 
 
+def test_a_link_that_was_asked_for_is_no_news(tell: Tell, queue: SlackStack, slack: FakeSlack) -> None:
+    """It is the approvers' mail; nothing has happened that the channel should hear of."""
+    row = tell(stepped(waiting(), State.APPROVED, State.APPLYING, State.ACTIVE))
+    queue.run()
+    tell(msgspec.structs.replace(row, link_asked_at=NOON + timedelta(days=9)))
+    assert queue.run() == 0
+    assert [method for method, _ in slack.calls] == ["chat.postMessage"]
+
+
 def test_what_upkeep_finds_goes_to_the_thread_once(tell: Tell, put: Put, queue: SlackStack, slack: FakeSlack) -> None:
     """The message itself stays as it is."""
     row = tell(stepped(waiting(), State.APPROVED, State.APPLYING, State.ACTIVE))
