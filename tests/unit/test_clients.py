@@ -17,6 +17,7 @@ from tests.builders.clocks import StoppedClock
 HOME = "123456789012"
 MEMBER = "444455556666"
 OTHER = "777788889999"
+GET_ROLE = SimpleNamespace(name="GetRole")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -207,11 +208,11 @@ def test_credentials_that_aws_refuses_are_got_anew(aws: Aws, code: str) -> None:
     """A role that is deployed anew makes void what its predecessor gave."""
     clients = aws.clients(MEMBER)
     first: Any = clients.iam(MEMBER)
-    first.hear(parsed={"Error": {"Code": "AccessDenied"}})
-    first.hear(parsed={"Role": {}})
+    first.hear(parsed={"Error": {"Code": "AccessDenied"}}, model=GET_ROLE)
+    first.hear(parsed={"Role": {}}, model=GET_ROLE)
     again: Any = clients.iam(MEMBER)
     assert again is first
-    first.hear(parsed={"Error": {"Code": code}})
+    first.hear(parsed={"Error": {"Code": code}}, model=GET_ROLE)
     assert clients.iam(MEMBER) is not first
 
 
@@ -221,3 +222,23 @@ def test_the_number_of_accounts_remembered_has_an_end(aws: Aws) -> None:
     for number in range(300):
         clients.iam(f"{number:012}")
     assert len(clients._members._known) == 256
+
+
+def test_an_account_that_throttles_is_spared_for_a_moment(aws: Aws) -> None:
+    """Botocore has waited long for it, and the others of the batch shall not wait as long again for its next denial."""
+    clients = aws.clients("*")
+    throttled: Any = clients.bedrock(MEMBER, "eu-west-1")
+    throttled.hear(parsed={"Error": {"Code": "ThrottlingException"}}, model=SimpleNamespace(name="GetInferenceProfile"))
+    with pytest.raises(RetryableError, match="GetInferenceProfile: ThrottlingException"):
+        clients.iam(MEMBER)
+    assert clients.iam(OTHER) is not None
+    aws.clock.time += timedelta(seconds=10)
+    assert clients.bedrock(MEMBER, "eu-west-1") is throttled
+
+
+def test_a_simulator_that_throttles_spares_nobody(aws: Aws) -> None:
+    """It does so readily, and a request is opened without its answer."""
+    clients = aws.clients(MEMBER)
+    client: Any = clients.iam(MEMBER)
+    client.hear(parsed={"Error": {"Code": "Throttling"}}, model=SimpleNamespace(name="SimulatePrincipalPolicy"))
+    assert clients.iam(MEMBER) is client

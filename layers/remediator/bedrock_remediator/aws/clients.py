@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from botocore.config import Config
 
-from bedrock_remediator.aws.errors import STALE_CREDENTIALS, NotEnrolledError, RetryableError, RoleMissingError
+from bedrock_remediator.aws.errors import (
+    STALE_CREDENTIALS,
+    THROTTLED,
+    NotEnrolledError,
+    RetryableError,
+    RoleMissingError,
+)
 from bedrock_remediator.aws.member_credentials import Credentials, MemberCredentials
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment, member_role_arn
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
@@ -38,6 +45,8 @@ _CONFIG: Final = Config(  # type: ignore[call-arg]  # the stubs do not know user
 )
 # IAM serves the whole account at a few requests a second, and throttles simulation readily (docs/aws-facts.md §4.5).
 _IAM_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 6}))
+_SIMULATION: Final = "SimulatePrincipalPolicy"
+
 _BRIEF_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
 
 
@@ -151,15 +160,22 @@ class Clients:
         return known[1]
 
     def _made(self, service: str, region: str | None, config: Config, account: str, of: Credentials | None) -> Any:
-        """A client; a member account's is watched, and credentials that AWS refuses are forgotten."""
+        """A client; a member account's is watched.
+
+        One that throttles is spared, and credentials that AWS refuses are got anew. Simulating is throttled readily
+        (docs/aws-facts.md §4.5), and who asks for it does without.
+        """
         make: Callable[..., Any] = self._session.client
         if of is None:
             return make(service, region_name=region, config=config)
         client = make(service, region_name=region, config=config, **of.keys)
 
-        def watch(parsed: dict[str, Any], **_: Any) -> None:
-            if parsed.get("Error", {}).get("Code") in STALE_CREDENTIALS:
+        def watch(parsed: dict[str, Any], model: "OperationModel", **_: Any) -> None:
+            code = parsed.get("Error", {}).get("Code")
+            if code in STALE_CREDENTIALS:
                 self._members.forget(account)
+            elif code in THROTTLED and model.name != _SIMULATION:
+                self._members.spare(account, f"{model.name}: {code}")
 
         client.meta.events.register("after-call", watch)
         return client

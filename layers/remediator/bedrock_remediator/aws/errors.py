@@ -12,22 +12,28 @@ STALE_CREDENTIALS: Final = frozenset(
 )
 """What AWS says to the credentials of a role that was deleted, or made anew, since it was assumed."""
 
-_PASSING: Final = frozenset(
+THROTTLED: Final = frozenset(
     {
-        "InternalServerError",
-        "InternalServerException",
-        "ProvisionedThroughputExceededException",
-        "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
         "Throttled",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+    }
+)
+"""What AWS says to calls that are too many."""
+
+_PASSING: Final = THROTTLED | frozenset(
+    {
+        "InternalServerError",
+        "InternalServerException",
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
         "TransactionInProgressException",
     }
 )

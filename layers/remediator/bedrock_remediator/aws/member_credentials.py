@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.cache import AgedCache
-from bedrock_remediator.aws.errors import RoleMissingError, error_code, passing_trouble
+from bedrock_remediator.aws.errors import RetryableError, RoleMissingError, error_code, passing_trouble
 from bedrock_remediator.clock import Clock
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ _RENEWED_BEFORE: Final = timedelta(minutes=10)
 _ACCOUNTS_KEPT: Final = 256
 _REFUSED_FOR: Final = timedelta(minutes=1)
 """A storm of denials in an account without the role costs a call a minute, not one a denial."""
+_SPARED_FOR: Final = timedelta(seconds=10)
+"""botocore has tried for long by then: whoever asks next for the account must not wait as long again, and hold up all
+others of its batch."""
 
 
 class Credentials(Struct, frozen=True):
@@ -58,15 +61,19 @@ class MemberCredentials:
         self._clock = clock
         self._known: dict[str, Credentials] = {}
         self._refused: AgedCache[str, str] = AgedCache(_ACCOUNTS_KEPT, _REFUSED_FOR, clock)
+        self._spared: AgedCache[str, str] = AgedCache(_ACCOUNTS_KEPT, _SPARED_FOR, clock)
 
     def of(self, account: str) -> Credentials:
         """The credentials in an account: the same ones until they are renewed.
 
         Raises:
             RoleMissingError: The role cannot be assumed, or could not a moment ago.
-            RetryableError: STS does not answer at the moment.
+            RetryableError: STS does not answer at the moment, or the account is spared.
             botocore.exceptions.ClientError: STS refuses for another reason.
         """
+        throttled = self._spared.get(account)
+        if throttled is not None:
+            raise RetryableError(f"account {account} is spared for a moment: {throttled}")
         known = self._known.get(account)
         if known is not None and self._clock.now() < known.expires - _RENEWED_BEFORE:
             return known
@@ -83,6 +90,10 @@ class MemberCredentials:
     def forget(self, account: str) -> None:
         """Assume the role anew the next time: AWS does not take what it gave any more."""
         self._known.pop(account, None)
+
+    def spare(self, account: str, reason: str) -> None:
+        """Leave an account alone for a moment, since it throttles."""
+        self._spared.put(account, reason)
 
     def _assumed(self, account: str) -> Credentials:
         arn = self._role_arn(account)
