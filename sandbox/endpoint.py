@@ -17,7 +17,9 @@ from botocore import handlers
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.httpsession import URLLib3Session
+from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import MockRawResponse
+from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 from moto.core.request import determine_request_protocol
 from moto.core.serialize import XFormedAttributePicker, get_serializer_class
@@ -194,3 +196,21 @@ def connected(endpoint: Endpoint) -> Iterator[None]:
             yield
     finally:
         _SWITCHBOARD.endpoint = before
+
+
+@contextlib.contextmanager
+def emptied() -> Iterator[None]:
+    """Within the block moto knows nothing from before, and after it nothing of what was within.
+
+    In the place of `mock_aws`, which would set up its own ways to be reached: an endpoint is the only one here.
+    """
+    _forget()
+    try:
+        yield
+    finally:
+        _forget()
+
+
+def _forget() -> None:
+    BackendDict.reset()
+    reset_model_data()

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-import boto3
 from msgspec import Struct
 
 from sandbox.clock import DeadlineError, VirtualClock
 from sandbox.interleaving import Interleaving
 from sandbox.output import FUNCTION_OUTPUT
-from sandbox.sessions import SECRET, session
+from sandbox.sessions import SECRET, only, session
 from sandbox.template import SOURCE_BUCKET, Stack
 
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONHASHSEED", "COVERAGE_PROCESS_START")
@@ -117,7 +116,7 @@ class Function:
     def _environed(self) -> Iterator[None]:
         with (
             patch.dict(os.environ, self._environment, clear=True),
-            patch.object(boto3, "DEFAULT_SESSION", self._session),
+            only(self._session),
             FUNCTION_OUTPUT.captured(),
         ):
             yield

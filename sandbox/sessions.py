@@ -1,16 +1,25 @@
-"""Sessions whose credentials say who calls, and open nothing."""
+"""Sessions whose credentials say who calls, and open nothing.
+
+Making a client costs more than all calls that most tests make with it. A client keeps nothing of what it was used for
+but its retry quota, so the clients of one caller are made once a process, and every sandbox refills their quotas.
+"""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
+from unittest.mock import patch
 
 import boto3
 import botocore.session
 from botocore.loaders import create_loader
+from botocore.retries import quota
 from msgspec import Struct
 
 SECRET: Final = "sandbox"  # noqa: S105 - it opens nothing
+
+_QUOTAS: Final[list[quota.RetryQuota]] = []
 
 
 class AssumedRole(Struct, frozen=True, kw_only=True):
@@ -39,10 +48,58 @@ def _loader() -> Any:
     return create_loader()
 
 
-def session(access_key: str, region: str) -> boto3.Session:
-    """A session that signs with this access key, in a region."""
-    core = botocore.session.Session()
-    core.register_component("data_loader", _loader())
-    return boto3.Session(
-        aws_access_key_id=access_key, aws_secret_access_key=SECRET, region_name=region, botocore_session=core
-    )
+class CallerSession(boto3.Session):
+    """The session of one caller, with its clients."""
+
+    def __init__(self, access_key: str, region: str) -> None:
+        core = botocore.session.Session()
+        core.register_component("data_loader", _loader())
+        super().__init__(
+            aws_access_key_id=access_key, aws_secret_access_key=SECRET, region_name=region, botocore_session=core
+        )
+        self._clients: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def client(self, service_name: str, region_name: str | None = None, **given: Any) -> Any:  # type: ignore[override]  # the stubs list every service
+        """The client that was made with these arguments before, or a new one."""
+        config = given.get("config")
+        key = (service_name, region_name, id(config))
+        if set(given) > {"config"}:
+            return super().client(service_name, region_name, **given)  # type: ignore[call-overload]  # as above
+        if key not in self._clients:
+            with patch.object(quota, "RetryQuota", _counted):
+                made = super().client(service_name, region_name, **given)  # type: ignore[call-overload]  # as above
+            # With its configuration, so that no other one gets the same id.
+            self._clients[key] = made, config
+        return self._clients[key][0]
+
+
+_RetryQuota: Final = quota.RetryQuota
+
+
+def _counted(*arguments: Any, **named: Any) -> quota.RetryQuota:
+    made = _RetryQuota(*arguments, **named)
+    _QUOTAS.append(made)
+    return made
+
+
+def refill_quotas() -> None:
+    """Let every client retry as often as a new one."""
+    for each in _QUOTAS:
+        each.release(_RetryQuota.INITIAL_CAPACITY)
+
+
+@functools.cache
+def session(access_key: str, region: str) -> CallerSession:
+    """The session that signs with this access key, in a region."""
+    return CallerSession(access_key, region)
+
+
+@contextmanager
+def only(own: CallerSession) -> Iterator[None]:
+    """Within the block every session that is made without arguments is this one."""
+
+    def made(**given: Any) -> boto3.Session:
+        return CallerSession.__base__(**given) if given else own  # type: ignore[misc]  # the base is boto3's
+
+    with patch.object(boto3, "DEFAULT_SESSION", own), patch.object(boto3.session, "Session", made):
+        yield

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import boto3
-from moto import mock_aws
 from moto.moto_api._internal import mock_random
 from msgspec import Struct
 
@@ -26,7 +25,7 @@ from sandbox.buses import Buses
 from sandbox.clock import VirtualClock
 from sandbox.description import Description
 from sandbox.dynamodb import quickened
-from sandbox.endpoint import Endpoint, connected
+from sandbox.endpoint import Endpoint, connected, emptied
 from sandbox.http_api import HttpApi, routes_of
 from sandbox.interleaving import Interleaving
 from sandbox.kms import MacKeys
@@ -41,7 +40,7 @@ from sandbox.pipes import Pipe
 from sandbox.queues import DeadLetter, Queues
 from sandbox.schedules import Schedule
 from sandbox.secretsmanager import SecretStore
-from sandbox.sessions import session
+from sandbox.sessions import refill_quotas, session
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
 from sandbox.streams import TableStream
@@ -122,12 +121,13 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
-            opened.enter_context(mock_aws())
+            opened.enter_context(emptied())
             opened.enter_context(self.clock.installed())
             opened.enter_context(quickened())
             opened.enter_context(connected(self.endpoint))
             FUNCTION_OUTPUT.reset(verbose=self.options.verbose)
             mock_random.seed(0)
+            refill_quotas()
             self._deploy()
             self._closing = opened.pop_all()
         return self
