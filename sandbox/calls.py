@@ -31,13 +31,14 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class ApiError(Exception):
-    """What AWS answers instead of a result: an error code and a message."""
+    """What AWS answers instead of a result: an error code and a message; `details` are other members of the error."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.details = details or {}
 
 
 class Tally:

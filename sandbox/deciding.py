@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from msgspec import Struct
@@ -41,12 +41,35 @@ class Answered(Struct, frozen=True, kw_only=True):
     broken: bool = False
 
 
-class _NotDecidedError(Exception):
+class NotDecidedError(Exception):
     """There is no decision: the message says why, `broken` whether something did not work."""
 
     def __init__(self, message: str, *, broken: bool = True) -> None:
         super().__init__(message)
         self.broken = broken
+
+
+class Answer(Protocol):
+    """An HTTP answer, as `http.client` has it."""
+
+    status: int
+    headers: Any
+
+    def read(self) -> bytes:
+        """Its body."""
+        ...
+
+
+class Connection(Protocol):
+    """A way to the API, as `http.client` has it."""
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = ..., /) -> None:
+        """Send a request."""
+        ...
+
+    def getresponse(self) -> Answer:
+        """Its answer."""
+        ...
 
 
 class Form(Struct):
@@ -111,7 +134,7 @@ def decide_all(sandbox: Sandbox, decision: str, state: str = "pending") -> list[
     waiting = [item for item in sandbox.ledger.items() if item.get("state") == state]
     if not waiting:
         return []
-    links = _links(sandbox)
+    links = links_in(sandbox)
     with _serving(sandbox) as connection:
         return [_answer(connection, (item["pk"], item["sk"]), _link(links, item), decision) for item in waiting]
 
@@ -123,41 +146,46 @@ def _link(links: Mapping[tuple[str, str, int], str], item: Mapping[str, Any]) ->
     return sent[-1] if sent else None
 
 
-def _answer(connection: http.client.HTTPConnection, row: tuple[str, str], link: str | None, decision: str) -> Answered:
+def _answer(connection: Connection, row: tuple[str, str], link: str | None, decision: str) -> Answered:
     if link is None:
         return Answered(row=row, problem="no mail with a link was sent for it", broken=True)
     try:
-        _decide(connection, link, decision)
-    except _NotDecidedError as problem:
+        decide(connection, link, decision)
+    except NotDecidedError as problem:
         return Answered(row=row, problem=str(problem), broken=problem.broken)
     return Answered(row=row)
 
 
-def _decide(connection: http.client.HTTPConnection, link: str, decision: str) -> None:
+def decide(connection: Connection, link: str, decision: str) -> None:
+    """Open a link from a mail, and press the button of that name on its page.
+
+    Raises:
+        NotDecidedError: There is no decision.
+    """
     status, page, _ = _visit(connection, link)
     if status != HTTPStatus.OK:
-        raise _NotDecidedError(f"its page answers {status}: {page.heading}")
+        raise NotDecidedError(f"its page answers {status}: {page.heading}")
     form = next((form for form in page.forms if (_BUTTON, decision) in form.buttons), None)
     if form is None:
-        raise _NotDecidedError(f"its page does not offer to {decision} it", broken=False)
+        raise NotDecidedError(f"its page does not offer to {decision} it", broken=False)
     fields = {**form.fields, **{name: NAME for name in form.required if not form.fields.get(name)}}
     status, page, where = _visit(connection, urljoin(link, form.action), {**fields, _BUTTON: decision})
     if status != HTTPStatus.SEE_OTHER or where is None:
         refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        raise _NotDecidedError(f"{page.heading} ({status})", broken=not refused)
+        raise NotDecidedError(f"{page.heading} ({status})", broken=not refused)
     status, page, _ = _visit(connection, urljoin(link, where))
     if status != HTTPStatus.OK:
-        raise _NotDecidedError(f"its page answers {status} afterwards: {page.heading}")
+        raise NotDecidedError(f"its page answers {status} afterwards: {page.heading}")
 
 
 def _visit(
-    connection: http.client.HTTPConnection, link: str, form: Mapping[str, str] | None = None
+    connection: Connection, link: str, form: Mapping[str, str] | None = None
 ) -> tuple[int, _Page, str | None]:
     """Ask for a page, or send a form from it; gives the status, the page, and where it sends the browser."""
     address = urlsplit(link)
     headers = {"Host": address.netloc, "Accept": "text/html", "User-Agent": "sandbox"}
     if form is None:
-        connection.request("GET", address.path, headers=headers)
+        connection.request("GET", address.path, None, headers)
     else:
         # As browsers send the form of a page that asks for no referrer.
         own = {"Origin": "null", "Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
@@ -181,7 +209,7 @@ def _serving(sandbox: Sandbox) -> Iterator[http.client.HTTPConnection]:
             thread.join()
 
 
-def _links(sandbox: Sandbox) -> dict[tuple[str, str, int], str]:
+def links_in(sandbox: Sandbox) -> dict[tuple[str, str, int], str]:
     """The links in the mails to approvers, by the row's key and version."""
     wanted = re.compile(rf"^{re.escape(sandbox.url)}/request/\S+$", re.MULTILINE)
     links = {}

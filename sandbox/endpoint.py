@@ -26,6 +26,7 @@ from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import get_service_model
 
 from sandbox.calls import ApiError, Call, Tally
+from sandbox.faults import Faults
 from sandbox.interleaving import Interleaving
 
 if TYPE_CHECKING:
@@ -55,11 +56,13 @@ class Endpoint:
         checks: By service; each says whether moto has anything left to do.
         answers: `service:Operation` -> the stand-in's answer.
         turns: Told before each request, where several invocations work at once.
+        faults: Stands between a call and its answer, where something is to fail.
         observers: `service:Operation` -> told of each call that went through.
     """
 
-    def __init__(self, account: str, turns: Interleaving | None = None) -> None:
+    def __init__(self, account: str, turns: Interleaving | None = None, faults: Faults | None = None) -> None:
         self.account = account
+        self.faults = faults
         self.callers: dict[str, str] = {}
         self.roles: Mapping[str, AssumedRole] = {}
         self.tally = Tally()
@@ -88,12 +91,18 @@ class Endpoint:
         with self._lock:
             self.tally.add(call)
             try:
-                response = self._response(call, request)
+                if self.faults is None:
+                    return self._effect(call, request)
+                return self.faults.around(call, lambda: self._effect(call, request))
             except ApiError as error:
                 return _refused(call, request, error)
-            if response.status_code == _OK and call.name in self.observers:
-                self.observers[call.name](call)
-            return response
+
+    def _effect(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
+        """Do what the call asks for, and tell those who want to know."""
+        response = self._response(call, request)
+        if response.status_code == _OK and call.name in self.observers:
+            self.observers[call.name](call)
+        return response
 
     def _response(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
         if call.role is not None and _text(request.headers.get("X-Amz-Security-Token")) != call.role.token:
@@ -140,7 +149,7 @@ def _refused(call: Call, request: AWSPreparedRequest, error: ApiError) -> AWSRes
         parts = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
         body = f"<ErrorResponse><Error><Type>Sender</Type>{parts}</Error></ErrorResponse>"
         return _http(request, error.status, {"Content-Type": "text/xml"}, body)
-    body = json.dumps({"__type": error.code, "message": error.message})
+    body = json.dumps({"__type": error.code, "message": error.message, **error.details})
     return _http(request, error.status, {"Content-Type": "application/json", "x-amzn-errortype": error.code}, body)
 
 

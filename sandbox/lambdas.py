@@ -16,6 +16,7 @@ from unittest.mock import patch
 from msgspec import Struct
 
 from sandbox.clock import DeadlineError, VirtualClock
+from sandbox.faults import DeathError
 from sandbox.interleaving import Interleaving
 from sandbox.output import FUNCTION_OUTPUT
 from sandbox.sessions import SECRET, only, session
@@ -154,7 +155,11 @@ class Function:
                 answer = handler(json.loads(json.dumps(event)), Context(self, request_id, seconds_left))
                 answer = json.loads(json.dumps(answer))
         except DeadlineError:
+            self._loaded.pop(environment, None)
             raise self._failed(records, f"timed out after {self.timeout} seconds") from None
+        except DeathError:
+            self._loaded.pop(environment, None)
+            raise self._failed(records, "the environment is gone") from None
         except Exception as error:
             FUNCTION_OUTPUT.write(traceback.format_exc())
             raise self._failed(records, f"{type(error).__name__}: {error}") from error

@@ -26,6 +26,7 @@ from sandbox.clock import VirtualClock
 from sandbox.description import Description
 from sandbox.dynamodb import quickened
 from sandbox.endpoint import Endpoint, connected, emptied
+from sandbox.faults import Faults
 from sandbox.http_api import HttpApi, routes_of
 from sandbox.interleaving import Interleaving
 from sandbox.kms import MacKeys
@@ -43,7 +44,7 @@ from sandbox.secretsmanager import SecretStore
 from sandbox.sessions import refill_quotas, session
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
-from sandbox.streams import TableStream
+from sandbox.streams import StreamConsumer, TableStream
 from sandbox.sts import SecurityTokens
 from sandbox.subscriptions import Subscriptions
 from sandbox.template import Stack, load, transformed
@@ -74,7 +75,7 @@ class Options(Struct, frozen=True, kw_only=True):
     functions print on stderr. `secrets` are those that the template only names: ARN -> text; `slack_api` is the address
     that stands for Slack's, by itself one where nobody answers. For tests: `seed` has several batches of a queue
     handled at once, in an order that the seed decides; `settle_seconds` is how long the simulator takes to see a
-    change of IAM.
+    change of IAM; `faults` spoils a call.
     """
 
     parameters: Mapping[str, str] = {}
@@ -87,6 +88,7 @@ class Options(Struct, frozen=True, kw_only=True):
     template: Path = TEMPLATE
     seed: int | None = None
     settle_seconds: float = 0
+    faults: Faults | None = None
 
 
 class Sandbox:
@@ -113,7 +115,7 @@ class Sandbox:
             partition=world.partition,
         )
         self._turns = None if self.options.seed is None else Interleaving(self.options.seed)
-        self.endpoint = Endpoint(world.account, self._turns)
+        self.endpoint = Endpoint(world.account, self._turns, self.options.faults)
         self.outbox = Outbox({self.stack.ref(name): name for name in self.stack.of_type("AWS::SNS::Topic")})
         self.trail = Trail(world)
         self.matched = 0
@@ -212,6 +214,9 @@ class Sandbox:
         ]
         self.functions = {function.logical_id: function for function in functions}
         self.endpoint.callers = {function.access_key: function.logical_id for function in functions}
+        if self.options.faults is not None:
+            self.options.faults.wait = self.clock.sleep
+            self.options.faults.invocation = lambda name: len(self.functions[name].invocations)
 
     def _connect(self) -> None:
         self._buses = Buses(self.authorization)
@@ -221,6 +226,7 @@ class Sandbox:
             self.world, self.stack, folder, self._buses, self.authorization, self.clock.seconds
         )
         self._queue_mappings: list[QueueMapping] = []
+        self._consumers: list[StreamConsumer] = []
         steps: list[Callable[[], bool]] = []
         by_reference = {
             name: function for function in self.functions.values() for name in (function.name, function.arn)
@@ -230,11 +236,12 @@ class Sandbox:
             source = mapping["EventSourceArn"]
             if source in self._streams:
                 stream = self._streams[source]
-                steps.append(
+                self._consumers.append(
                     StreamMapping(
                         name, mapping, stream, function, self.queues, self.authorization, self.clock
-                    ).consumer.step
+                    ).consumer
                 )
+                steps.append(self._consumers[-1].step)
             else:
                 queue = self.queues[source]
                 queue_mapping = QueueMapping(name, mapping, queue, function, self.authorization, self._turns)
@@ -242,6 +249,7 @@ class Sandbox:
                 steps.append(queue_mapping.step)
         for name in self.stack.of_type("AWS::Pipes::Pipe"):
             pipe = Pipe(self.stack, name, self._streams, self.queues, self.authorization, self.clock)
+            self._consumers.append(pipe.consumer)
             steps.append(pipe.consumer.step)
         self.schedules = {
             name: Schedule(self.stack, name, by_reference, self.queues, self.authorization)
@@ -295,6 +303,12 @@ class Sandbox:
             return False
         self.clock.advance(max(0.0, min(times) - self.clock.seconds()) + 0.001)
         return True
+
+    def replay(self) -> None:
+        """Deliver the whole stream once more to all who read it, as a consumer that begins at TRIM_HORIZON gets it."""
+        for consumer in self._consumers:
+            consumer.rewind()
+        self.run()
 
     @property
     def failures(self) -> list[DeadLetter]:

@@ -111,6 +111,10 @@ class StreamConsumer:
         self._position = 0
         self._work: list[Batch] = []
 
+    def rewind(self) -> None:
+        """Begin at the beginning of the stream again."""
+        self._position = 0
+
     def step(self) -> bool:
         """Deliver the next batch; whether there was one."""
         if not self._work:

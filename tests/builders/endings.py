@@ -1,0 +1,131 @@
+"""All that a sandbox ends with, so that two runs can be compared: the ledger, IAM, what people were told, what is lost.
+
+Times are left out: to die costs time. So are the names of links, and how often Slack's memory was written.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from sandbox.population import own_policies
+from sandbox.sns import Notice
+from sandbox.stack import Sandbox
+
+OUR_PATH: Final = "/bedrock-access-remediator/"
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?)?")
+_LINK = re.compile(r"(/request/)[\w.~-]+")
+_PASSING_ATTRIBUTES: Final = frozenset(
+    {"approval", "due_at", "expires", "revision", "simulated_at", "trying", "unsure"}
+)
+"""The signature covers the end, which is a time; the others are times, or count tries."""
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """What is left: `ledger` items by key, `iam` principals and policies, `told` how often which notice, unmarked
+    copies aside, `unmarked` those of which two copies do not say so, `lost` the dead letters by queue."""
+
+    ledger: dict[str, Any]
+    iam: dict[str, Any]
+    told: frozenset[str]
+    unmarked: tuple[str, ...]
+    lost: dict[str, int]
+
+
+def ending(stack: Sandbox, slack: Sequence[Mapping[str, Any]] = ()) -> Ending:
+    """What the sandbox holds now. `slack` is what was posted there."""
+    news = [*map(_news, stack.outbox.notices), *map(_post, slack)]
+    firsts = Counter(what for what, marked in news if not marked)
+    return Ending(
+        ledger={f"{item['pk']} {item['sk']}": timeless(_kept(item)) for item in stack.ledger.items()},
+        iam=timeless(in_iam(stack)),
+        told=frozenset(what for what, _ in news),
+        unmarked=tuple(what for what, times in firsts.items() if times > 1),
+        lost=dict(Counter(letter.queue for letter in stack.failures)),
+    )
+
+
+def in_iam(stack: Sandbox) -> dict[str, Any]:
+    """Every principal's policies and attachments, and every managed policy of the account.
+
+    Of a policy of ours the version in force counts, of others' all of them.
+    """
+    principals = {}
+    for arn, _ in stack.world.principals:
+        entity = stack.directory.entity(arn)
+        principals[arn] = entity and {
+            "own": [list(each) for each in own_policies(entity)],
+            "attached": sorted(entity.managed_policies),
+        }
+    policies = {}
+    for arn, policy in stack.directory.backend.managed_policies.items():
+        if ":iam::aws:" in arn:
+            continue
+        versions = {version.version_id: json.loads(version.document) for version in policy.versions}
+        ours = OUR_PATH in arn
+        policies[arn] = {
+            "documents": [versions[policy.default_version_id]] if ours else [*versions.values()],
+            "in force": versions[policy.default_version_id],
+            "attachments": policy.attachment_count,
+            "tags": policy.tags,
+        }
+    return {"principals": principals, "policies": policies}
+
+
+def differences(one: Ending, other: Ending) -> list[str]:
+    """In what the second differs from the first, a line each."""
+    lines = [
+        line
+        for part in ("ledger", "iam", "unmarked", "lost")
+        for line in _differing(part, getattr(one, part), getattr(other, part))
+    ]
+    unheard, heard = sorted(one.told - other.told), sorted(other.told - one.told)
+    return [*lines, *(f"not told: {each}" for each in unheard), *(f"told instead: {each}" for each in heard)]
+
+
+def timeless(value: Any) -> Any:
+    """The value without its times and links."""
+    if isinstance(value, str):
+        return _LINK.sub(r"\1LINK", _TIME.sub("TIME", value))
+    if isinstance(value, Mapping):
+        return {name: timeless(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [timeless(each) for each in value]
+    return value
+
+
+def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name not in _PASSING_ATTRIBUTES}
+
+
+def _news(notice: Notice) -> tuple[str, bool]:
+    """What a notice says, and whether it says that it may be a copy."""
+    text = notice.message["default"]
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = text
+    marked = isinstance(content, dict) and bool(content.pop("may_be_duplicate", False))
+    return json.dumps([notice.topic, notice.subject, timeless(content)], sort_keys=True), marked
+
+
+def _post(message: Mapping[str, Any]) -> tuple[str, bool]:
+    """What a message in Slack says, and whether it says that it may be a copy."""
+    text = json.dumps(message.get("blocks"), sort_keys=True)
+    where = "thread" if message.get("thread_ts") else "channel"
+    plain = re.sub(r"[^{}]*may be a duplicate[^{}]*", "", text)
+    return json.dumps([where, timeless(message.get("text")), timeless(plain)]), "may be a duplicate" in text
+
+
+def _differing(path: str, one: Any, other: Any) -> Iterator[str]:
+    if one == other:
+        return
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from _differing(f"{path} {name}", one.get(name), other.get(name))
+    else:
+        yield f"{path}: {str(one)[:300]} -> {str(other)[:300]}"

@@ -1,0 +1,264 @@
+"""The stories that are told with every call of the watched function failing: each kind of work, by each strategy."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from unittest.mock import patch
+
+from sandbox.world import InferenceProfile
+from tests.builders.small_world import APP, BARE, DEV, MEANT, REGION, denial, models, profile, profile_arn, wide_arn
+from tests.builders.stories import Part, Stage, Story
+
+STRATEGIES: Final = ("managed", "inline", "in-place")
+ASKING: Final = "version: 1\nrules: []\n"
+ENDING: Final = """
+version: 1
+rules:
+  - {name: a-day, effect: auto, principals: ["arn:aws:iam::*:role/**"], profiles: ["*", "arn:*"], expires_after: 1d}
+"""
+ROLE: Final = "arn:aws:iam::123456789012:role/approvers"
+OUR_POLICY: Final = "arn:aws:iam::123456789012:policy/bedrock-access-remediator/role.app.1"
+
+
+def _denied(*events: Mapping[str, Any]) -> Part:
+    return lambda stage: stage.deny(*events)
+
+
+def _pressed(decision: str) -> Part:
+    return lambda stage: stage.press(decision)
+
+
+def _both(first: Part, second: Part) -> Part:
+    def both(stage: Stage) -> None:
+        first(stage)
+        second(stage)
+
+    return both
+
+
+FIRST: Final = denial(APP, profile_arn(0))
+SECOND: Final = denial(APP, profile_arn(1), 2)
+
+
+# ------------------------------------------------------------------------------------------------------------- triage
+
+
+def _batch(stage: Stage) -> None:
+    """New denials that end in each way, a copy, a second action of the same profile, and what is no event at all."""
+    stage.sandbox.queues[stage.sandbox.stack.arn("Denials")].send("not JSON")
+    stage.deny(FIRST, FIRST, denial(BARE, wide_arn(0), 3), denial(MEANT, profile_arn(0), 4))
+
+
+def _repeated(stage: Stage) -> None:
+    stage.deny(denial(APP, profile_arn(0), 5), denial(APP, profile_arn(0), 6))
+
+
+def _reopened(stage: Stage) -> None:
+    stage.deny(denial(BARE, profile_arn(0), 7, at=stage.sandbox.clock.now()))
+
+
+def _lapsed(stage: Stage) -> None:
+    """A request that was rejected, and whose cool-down is over."""
+    _both(_denied(denial(BARE, profile_arn(0))), _pressed("reject"))(stage)
+    stage.later(days=2)
+
+
+def _still_denied(stage: Stage) -> None:
+    stage.deny(denial(APP, profile_arn(0), 8, at=stage.sandbox.clock.now()))
+
+
+def _long_since_granted(stage: Stage) -> None:
+    stage.deny(FIRST)
+    stage.later(hours=2)
+
+
+TRIAGE: Final = (
+    Story(name="a batch", watched="TriageFunction", act=_batch),
+    Story(name="repeats", watched="TriageFunction", before=_denied(FIRST), act=_repeated),
+    Story(
+        name="a request opened anew", watched="TriageFunction", allowlist=ASKING, before=_lapsed, act=_reopened
+    ),
+    Story(name="denied despite a grant", watched="TriageFunction", before=_long_since_granted, act=_still_denied),
+)
+
+
+# ---------------------------------------------------------------------------------------------------------- remediate
+
+
+def _useless(stage: Stage) -> None:
+    """Once triage has approved it, the organization forbids one of its models."""
+    statement = stage.sandbox.world.scps[0]["Statement"][0]
+
+    def forbid(call: Any) -> None:
+        if call.caller == "RemediateFunction":
+            statement["Resource"] = models(1)[1]
+
+    stage.sandbox.endpoint.refusals.append(forbid)
+    stage.deny(SECOND)
+
+
+def _remediating(strategy: str) -> Iterator[Story]:
+    parameters = {"PolicyStrategy": strategy}
+
+    def story(name: str, before: Part, act: Part) -> Story:
+        return Story(
+            name=f"{name}, {strategy}", watched="RemediateFunction", parameters=parameters, before=before, act=act
+        )
+
+    yield story("a first grant", lambda _: None, _denied(FIRST))
+    yield story("a second grant", _denied(FIRST), _denied(SECOND))
+    yield story("a grant that does not help", _denied(FIRST), _useless)
+    yield story("one of two revoked", _denied(FIRST, SECOND), _revoked(1))
+    yield story("the last one revoked", _denied(FIRST), _revoked(1))
+    if strategy == "inline":
+        yield story("a user's grant", lambda _: None, _denied(denial(DEV, profile_arn(0))))
+    if strategy == "managed":
+        yield story("a grant that needs a second policy", _denied(denial(BARE, wide_arn(0))), _wide)
+        yield story("two policies become one", _both(_denied(denial(BARE, wide_arn(0))), _wide), _revoked(1))
+
+
+def _wide(stage: Stage) -> None:
+    stage.deny(denial(BARE, wide_arn(1), 2))
+
+
+def _revoked(number: int) -> Part:
+    """A person takes back that many grants, the first ones, by the API."""
+
+    def revoke(stage: Stage) -> None:
+        found = stage.call("GET", "/api/requests?state=active")["requests"]
+        for request in found[:number]:
+            body = {"decision": "revoke", "version": request["version"]}
+            stage.call("POST", f"/api/requests/{request['id']}", body)
+        stage.sandbox.run()
+
+    return revoke
+
+
+# --------------------------------------------------------------------------------------------------- approve, by a link
+
+
+def _deciding(name: str, before: Part, act: Part) -> Story:
+    return Story(name=name, watched="ApproveFunction", allowlist=ASKING, before=before, act=act)
+
+
+def _by_api(decision: str, state: str = "pending") -> Part:
+    def decide(stage: Stage) -> None:
+        for request in stage.call("GET", f"/api/requests?state={state}")["requests"]:
+            body = {"decision": decision, "version": request["version"]} | (
+                {"length": "none"} if decision == "approve" else {}
+            )
+            stage.call("POST", f"/api/requests/{request['id']}", body)
+        stage.sandbox.run()
+
+    return decide
+
+
+APPROVE: Final = (
+    _deciding("approved on the page", _denied(FIRST), _pressed("approve")),
+    _deciding("rejected on the page", _denied(FIRST), _pressed("reject")),
+    _deciding("revoked on the page", _both(_denied(FIRST), _pressed("approve")), _pressed("revoke")),
+    _deciding("approved by the API", _denied(FIRST), _by_api("approve")),
+    _deciding("rejected by the API", _denied(FIRST), _by_api("reject")),
+)
+
+
+# ------------------------------------------------------------------------------------------------------------- notify
+
+NOTIFY: Final = (
+    Story(name="news of a batch", watched="NotifyFunction", act=_batch),
+    Story(
+        name="news of a request and its end",
+        watched="NotifyFunction",
+        allowlist=ASKING,
+        act=_both(_denied(FIRST), _both(_pressed("approve"), _revoked(1))),
+    ),
+    Story(
+        name="news by Amazon Q too", watched="NotifyFunction", parameters={"AmazonQTopic": "true"}, act=_denied(FIRST)
+    ),
+)
+
+
+# ------------------------------------------------------------------------------------------------------------- upkeep
+
+
+def _later(**length: float) -> Part:
+    return lambda stage: stage.later(**length)
+
+
+def _round(stage: Stage) -> None:
+    stage.round("upkeep")
+
+
+def _upkeep(name: str, before: Part, **settings: Any) -> Story:
+    return Story(name=name, watched="UpkeepFunction", before=before, act=_round, **settings)
+
+
+def _stuck(stage: Stage) -> None:
+    """A grant whose message was lost on its way to remediate."""
+    queue = stage.sandbox.queues[stage.sandbox.stack.arn("Remediations")]
+    with patch.object(queue, "send"):
+        stage.deny(FIRST)
+    stage.later(minutes=20)
+
+
+def _stripped(stage: Stage) -> None:
+    """Somebody has taken a statement out of our policy."""
+    policy = stage.sandbox.directory.backend.managed_policies[OUR_POLICY]
+    version = next(each for each in policy.versions if each.version_id == policy.default_version_id)
+    document = json.loads(version.document)
+    version.document = json.dumps({**document, "Statement": document["Statement"][:1]})
+
+
+def _rerouted(stage: Stage) -> None:
+    """AWS routes the profile to one more region."""
+    changed = InferenceProfile(
+        id=profile(0), type="SYSTEM_DEFINED", models=tuple(models(0, REGION, "us-west-2", "us-east-2"))
+    )
+    profiles = stage.sandbox.world.inference_profiles
+    profiles[REGION] = tuple(changed if each.id == changed.id else each for each in profiles[REGION])
+
+
+UPKEEP: Final = (
+    _upkeep("a grant ends", _both(_denied(FIRST), _later(days=2)), allowlist=ENDING),
+    _upkeep("a request is reminded of", _both(_denied(FIRST), _later(hours=40)), allowlist=ASKING),
+    _upkeep("a request lapses", _both(_denied(FIRST), _later(hours=80)), allowlist=ASKING),
+    _upkeep("a grant is stuck", _stuck),
+    _upkeep("a policy was edited", _both(_denied(FIRST), _both(_later(hours=1), _stripped))),
+    _upkeep("a profile is routed elsewhere", _both(_denied(FIRST), _both(_later(hours=1), _rerouted))),
+    Story(
+        name="the digest",
+        watched="UpkeepFunction",
+        parameters={"DigestSchedule": "cron(0 7 * * ? *)"},
+        before=_denied(FIRST, denial(MEANT, profile_arn(0), 4)),
+        act=lambda stage: stage.round("digest"),
+    ),
+)
+
+
+def _with_api(story: Story) -> Story:
+    """The story in a stack whose API somebody may use."""
+    return Story(
+        name=story.name,
+        watched=story.watched,
+        act=story.act,
+        before=story.before,
+        parameters={"ApproverRoleArns": ROLE, **story.parameters},
+        allowlist=story.allowlist,
+        world=story.world,
+    )
+
+
+REPERTOIRE: Final = {
+    story.name: story
+    for story in map(
+        _with_api,
+        (
+            *TRIAGE,
+            *(story for strategy in STRATEGIES for story in _remediating(strategy)),
+            *APPROVE,
+            *NOTIFY,
+            *UPKEEP,
+        ),
+    )
+}
+"""Every story by its name."""

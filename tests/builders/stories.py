@@ -1,0 +1,175 @@
+"""Stories of the whole stack, one for each kind of work, whose calls can be made to fail.
+
+A story has a part that goes undisturbed and a part in which one function is watched. Whoever must come again when
+something fails does: queues and streams by themselves, the schedule at its next hour, a person who presses once more.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from email.message import Message
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from sandbox.calls import Call
+from sandbox.deciding import NotDecidedError, decide, links_in
+from sandbox.faults import Fault, Faults
+from sandbox.http_api import Ask
+from sandbox.lambdas import InvocationError
+from sandbox.stack import Options, Sandbox
+from sandbox.world import World
+from tests.builders.endings import Ending, ending
+from tests.builders.small_world import NOW, small_world
+
+MOST_TRIES: Final = 4
+"""How often a person presses, or a schedule comes round, before they give up."""
+
+RULES: Final = """
+version: 1
+rules:
+  - name: everything
+    effect: auto
+    principals: ["arn:aws:iam::*:role/**", "arn:aws:iam::*:user/**"]
+    profiles: ["*", "arn:*"]
+    models: ["*"]
+    max_grants_per_day: 20
+"""
+
+
+class Stage:
+    """A sandbox in which a story is played, and the people in it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def deny(self, *events: Mapping[str, Any]) -> None:
+        """Hand over events, all of them before the stack moves, and let it come to rest."""
+        for event in events:
+            assert self.sandbox.put(event)
+        self.sandbox.run()
+
+    def press(self, decision: str) -> None:
+        """Open the newest link of each request and press a button of its page, again if the page fails."""
+        for link in self.links():
+            self._press(link, decision)
+        self.sandbox.run()
+
+    def links(self) -> list[str]:
+        """The link of the newest mail about each row."""
+        newest = {key[:2]: link for key, link in sorted(links_in(self.sandbox).items())}
+        return list(newest.values())
+
+    def _press(self, link: str, decision: str) -> None:
+        for _ in range(MOST_TRIES):
+            try:
+                decide(_Direct(self.sandbox), link, decision)
+            except NotDecidedError as problem:
+                if not problem.broken:
+                    return
+            else:
+                return
+
+    def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Use the API as an approver's role does, again if it fails; gives the last answer."""
+        headers = [("Authorization", "AWS4-HMAC-SHA256 Credential=ASIAAPPROVER1/20261123/us-east-1/execute-api")]
+        content = b"" if body is None else json.dumps(body).encode()
+        if content:
+            headers.append(("Content-Type", "application/json"))
+        for _ in range(MOST_TRIES):
+            reply = self.sandbox.api.answer(Ask(method=method, target=target, headers=headers, body=content))
+            if reply.status < 500:
+                break
+        return json.loads(reply.body)
+
+    def round(self, task: str) -> None:
+        """Let the schedule of a task come round until it has done all, and the stack come to rest."""
+        schedule = next(each for each in self.sandbox.schedules.values() if each.input.get("task") == task)
+        for _ in range(MOST_TRIES):
+            try:
+                schedule.start()
+            except InvocationError:
+                self.later(minutes=15)
+            else:
+                break
+        self.sandbox.run()
+
+    def later(self, **length: float) -> None:
+        """Let time go by."""
+        self.sandbox.clock.advance(timedelta(**length).total_seconds())
+
+
+Part = Callable[[Stage], None]
+
+
+class Story(Struct, frozen=True, kw_only=True):
+    """A story: its name, the function that is watched, the stack's parameters, and its two parts.
+
+    `changes` are made to the world as it begins.
+    """
+
+    name: str
+    watched: str
+    act: Part
+    before: Part = lambda _: None
+    parameters: Mapping[str, str] = {}
+    allowlist: str = RULES
+    world: Callable[[], World] = small_world
+
+    def play(self, fault: Fault | None = None, then: Part = lambda _: None) -> "Played":
+        """Play it, with a fault. `then` looks at the stage when all is over."""
+        faults = Faults(self.watched, fault)
+        options = Options(
+            parameters={"Mode": "auto", **self.parameters},
+            allowlist={"main": self.allowlist},
+            now=NOW,
+            faults=faults,
+        )
+        with ExitStack() as closing:
+            sandbox = closing.enter_context(Sandbox(self.world(), options))
+            stage = Stage(sandbox)
+            self.before(stage)
+            faults.begin()
+            self.act(stage)
+            faults.end()
+            sandbox.run()
+            played = Played(
+                ending=ending(sandbox),
+                calls=list(faults.calls),
+                spoiled=faults.spoiled,
+                errors=[run.error for each in sandbox.functions.values() for run in each.invocations if run.error],
+            )
+            then(stage)
+        return played
+
+
+class Played(Struct, frozen=True, kw_only=True):
+    """What became of a story: its ending, the watched function's calls, how many were spoiled, failed invocations."""
+
+    ending: Ending
+    calls: Sequence[Call]
+    spoiled: int
+    errors: Sequence[str]
+
+
+class _Direct:
+    """A connection to the API that needs no network."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._api = sandbox.api
+        self._reply = SimpleNamespace()
+
+    def request(self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, /) -> None:
+        content = b"" if body is None else str(body).encode()
+        reply = self._api.answer(Ask(method=method, target=url, headers=list((headers or {}).items()), body=content))
+        carried = Message()
+        for name, value in reply.headers:
+            carried[name] = value
+        self._reply = SimpleNamespace(status=reply.status, headers=carried, read=io.BytesIO(reply.body).read)
+
+    def getresponse(self) -> Any:
+        return self._reply
