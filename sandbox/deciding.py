@@ -178,9 +178,7 @@ def decide(connection: Connection, link: str, decision: str) -> None:
         raise NotDecidedError(f"its page answers {status} afterwards: {page.heading}")
 
 
-def _visit(
-    connection: Connection, link: str, form: Mapping[str, str] | None = None
-) -> tuple[int, _Page, str | None]:
+def _visit(connection: Connection, link: str, form: Mapping[str, str] | None = None) -> tuple[int, _Page, str | None]:
     """Ask for a page, or send a form from it; gives the status, the page, and where it sends the browser."""
     address = urlsplit(link)
     headers = {"Host": address.netloc, "Accept": "text/html", "User-Agent": "sandbox"}

@@ -37,11 +37,19 @@ class Ledger:
         self._client = session.client("dynamodb")
         self._client.create_table(**{name: properties[name] for name in _CREATED if name in properties})
 
+    def raw(self) -> list[dict[str, Any]]:
+        """Every item of the table, as DynamoDB writes it."""
+        pages = self._client.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Write an item (as `raw` has it) over the one that is there: what somebody does who may write to the table."""
+        self._client.put_item(TableName=self.name, Item=item)
+
     def items(self) -> list[dict[str, Any]]:
         """Every item of the table, in the order of its keys; numbers are ints."""
         deserialize = TypeDeserializer().deserialize
-        pages = self._client.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
-        items = [{name: deserialize(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+        items = [{name: deserialize(value) for name, value in item.items()} for item in self.raw()]
         return sorted((_plain(item) for item in items), key=lambda item: [str(item[key]) for key in self.keys])
 
 

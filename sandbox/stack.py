@@ -237,9 +237,7 @@ class Sandbox:
             if source in self._streams:
                 stream = self._streams[source]
                 self._consumers.append(
-                    StreamMapping(
-                        name, mapping, stream, function, self.queues, self.authorization, self.clock
-                    ).consumer
+                    StreamMapping(name, mapping, stream, function, self.queues, self.authorization, self.clock).consumer
                 )
                 steps.append(self._consumers[-1].step)
             else:

@@ -25,7 +25,7 @@ settings = ApproveSettings.read()
 
 @cache
 def _routes(home: str) -> "Mapping[str, Route]":
-    return routes(settings, Clients(home), SystemClock())
+    return routes(settings, Clients(home, quick=True), SystemClock())
 
 
 def _failed(request: Request, error: Exception) -> Response:

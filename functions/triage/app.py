@@ -1,7 +1,7 @@
 """Triage: from EventBridge's denials, in batches from SQS, to rows of the ledger."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,6 +15,9 @@ from bedrock_remediator.settings import TriageSettings
 logger = Logger()
 metrics = Metrics()
 settings = TriageSettings.read()
+
+RESERVE: Final = 60_000
+"""Milliseconds kept for the denial at hand: as long as a call takes that is tried again and again without an answer."""
 
 
 @cache
@@ -35,7 +38,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         SQS's partial batch response: the messages to deliver again.
     """
     home = context.invoked_function_arn.split(":")[4]
-    summary = _triage(home).handle({record["messageId"]: record["body"] for record in event["Records"]})
+    summary = _triage(home).handle(
+        {record["messageId"]: record["body"] for record in event["Records"]},
+        lambda: context.get_remaining_time_in_millis() > RESERVE,
+    )
     for outcome, messages in summary.counts.items():
         metrics.add_metric(name=f"Denials_{outcome}", unit=MetricUnit.Count, value=messages)
     for grant in summary.opened:

@@ -19,6 +19,7 @@ OUR_PATH: Final = "/bedrock-access-remediator/"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?)?")
 _LINK = re.compile(r"(/request/)[\w.~-]+")
+_SAID: Final = r"\nThis may be a duplicate."
 _PASSING_ATTRIBUTES: Final = frozenset(
     {"approval", "due_at", "expires", "revision", "simulated_at", "trying", "unsure"}
 )
@@ -26,8 +27,11 @@ _PASSING_ATTRIBUTES: Final = frozenset(
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """What is left: `ledger` items by key, `iam` principals and policies, `told` how often which notice, unmarked
-    copies aside, `unmarked` those of which two copies do not say so, `lost` the dead letters by queue."""
+    """What is left.
+
+    `ledger` items by key, `iam` principals and policies, `told` every notice once, `unmarked` those that went out
+    twice without saying so, `lost` how many dead letters by queue.
+    """
 
     ledger: dict[str, Any]
     iam: dict[str, Any]
@@ -41,7 +45,7 @@ def ending(stack: Sandbox, slack: Sequence[Mapping[str, Any]] = ()) -> Ending:
     news = [*map(_news, stack.outbox.notices), *map(_post, slack)]
     firsts = Counter(what for what, marked in news if not marked)
     return Ending(
-        ledger={f"{item['pk']} {item['sk']}": timeless(_kept(item)) for item in stack.ledger.items()},
+        ledger={f"{item['pk']} {item['sk']}": timeless(_kept(item)) for item in stack.ledger.items() if _counts(item)},
         iam=timeless(in_iam(stack)),
         told=frozenset(what for what, _ in news),
         unmarked=tuple(what for what, times in firsts.items() if times > 1),
@@ -56,13 +60,13 @@ def in_iam(stack: Sandbox) -> dict[str, Any]:
     """
     principals = {}
     for arn, _ in stack.world.principals:
-        entity = stack.directory.entity(arn)
+        entity = stack.accounts.directory(arn).entity(arn)
         principals[arn] = entity and {
             "own": [list(each) for each in own_policies(entity)],
             "attached": sorted(entity.managed_policies),
         }
     policies = {}
-    for arn, policy in stack.directory.backend.managed_policies.items():
+    for arn, policy in _home(stack).managed_policies.items():
         if ":iam::aws:" in arn:
             continue
         versions = {version.version_id: json.loads(version.document) for version in policy.versions}
@@ -74,6 +78,11 @@ def in_iam(stack: Sandbox) -> dict[str, Any]:
             "tags": policy.tags,
         }
     return {"principals": principals, "policies": policies}
+
+
+def _home(stack: Sandbox) -> Any:
+    """Moto's IAM of the account that the stack is in."""
+    return stack.accounts.by_id[stack.world.account].directory.backend
 
 
 def differences(one: Ending, other: Ending) -> list[str]:
@@ -102,6 +111,11 @@ def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name not in _PASSING_ATTRIBUTES}
 
 
+def _counts(item: Mapping[str, Any]) -> bool:
+    """Whether an item is part of the ending; where upkeep's walk goes on is not, since it goes round."""
+    return bool(item["pk"] != "upkeep")
+
+
 def _news(notice: Notice) -> tuple[str, bool]:
     """What a notice says, and whether it says that it may be a copy."""
     text = notice.message["default"]
@@ -110,7 +124,9 @@ def _news(notice: Notice) -> tuple[str, bool]:
     except ValueError:
         content = text
     marked = isinstance(content, dict) and bool(content.pop("may_be_duplicate", False))
-    return json.dumps([notice.topic, notice.subject, timeless(content)], sort_keys=True), marked
+    told = json.dumps([notice.topic, notice.subject, timeless(content)], sort_keys=True)
+    # Amazon Q's form has no field for it.
+    return told.replace(_SAID, ""), marked or _SAID in told
 
 
 def _post(message: Mapping[str, Any]) -> tuple[str, bool]:

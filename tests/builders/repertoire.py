@@ -75,9 +75,7 @@ def _long_since_granted(stage: Stage) -> None:
 TRIAGE: Final = (
     Story(name="a batch", watched="TriageFunction", act=_batch),
     Story(name="repeats", watched="TriageFunction", before=_denied(FIRST), act=_repeated),
-    Story(
-        name="a request opened anew", watched="TriageFunction", allowlist=ASKING, before=_lapsed, act=_reopened
-    ),
+    Story(name="a request opened anew", watched="TriageFunction", allowlist=ASKING, before=_lapsed, act=_reopened),
     Story(name="denied despite a grant", watched="TriageFunction", before=_long_since_granted, act=_still_denied),
 )
 
@@ -86,11 +84,11 @@ TRIAGE: Final = (
 
 
 def _useless(stage: Stage) -> None:
-    """Once triage has approved it, the organization forbids one of its models."""
+    """When remediate begins to apply it, the organization forbids one of its models."""
     statement = stage.sandbox.world.scps[0]["Statement"][0]
 
     def forbid(call: Any) -> None:
-        if call.caller == "RemediateFunction":
+        if (call.caller, call.name) == ("RemediateFunction", "dynamodb:UpdateItem"):
             statement["Resource"] = models(1)[1]
 
     stage.sandbox.endpoint.refusals.append(forbid)
@@ -190,7 +188,12 @@ def _round(stage: Stage) -> None:
 
 
 def _upkeep(name: str, before: Part, **settings: Any) -> Story:
-    return Story(name=name, watched="UpkeepFunction", before=before, act=_round, **settings)
+    return Story(name=name, watched="UpkeepFunction", before=before, act=_round, after=_next_round, **settings)
+
+
+def _next_round(stage: Stage) -> None:
+    stage.later(hours=1)
+    stage.round("upkeep")
 
 
 def _stuck(stage: Stage) -> None:
@@ -203,7 +206,7 @@ def _stuck(stage: Stage) -> None:
 
 def _stripped(stage: Stage) -> None:
     """Somebody has taken a statement out of our policy."""
-    policy = stage.sandbox.directory.backend.managed_policies[OUR_POLICY]
+    policy = stage.sandbox.accounts.directory(OUR_POLICY).backend.managed_policies[OUR_POLICY]
     version = next(each for each in policy.versions if each.version_id == policy.default_version_id)
     document = json.loads(version.document)
     version.document = json.dumps({**document, "Statement": document["Statement"][:1]})
@@ -242,6 +245,7 @@ def _with_api(story: Story) -> Story:
         watched=story.watched,
         act=story.act,
         before=story.before,
+        after=story.after,
         parameters={"ApproverRoleArns": ROLE, **story.parameters},
         allowlist=story.allowlist,
         world=story.world,

@@ -1,6 +1,5 @@
 """An account with a few principals and many profiles, and denials that happen in it."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -60,9 +59,7 @@ def small_world() -> World:
         }
         for number in range(WIDE)
     ]
-    narrow = [
-        {"id": profile(number), "type": "SYSTEM_DEFINED", "models": models(number)} for number in range(PROFILES)
-    ]
+    narrow = [{"id": profile(number), "type": "SYSTEM_DEFINED", "models": models(number)} for number in range(PROFILES)]
     own = _document(*(models(number)[0] for number in range(PROFILES)))
     return parse_world(
         {
@@ -80,7 +77,9 @@ def small_world() -> World:
     )
 
 
-def denial(principal: str, target: str, number: int = 1, *, at: datetime | None = None, **detail: Any) -> dict[str, Any]:
+def denial(
+    principal: str, target: str, number: int = 1, *, at: datetime | None = None, **detail: Any
+) -> dict[str, Any]:
     """An event: a principal was denied an invocation of a profile (an ARN). The number makes it another call."""
     name = principal.rpartition("/")[2]
     kind = principal.split(":")[5].partition("/")[0]
@@ -136,9 +135,14 @@ def _identity(kind: str, name: str, caller: str, principal: str) -> dict[str, An
         "accountId": ACCOUNT,
         "userName": name,
     }
-    return {"type": "AssumedRole", "principalId": "AROAEXAMPLE:i-1", "sessionContext": {"sessionIssuer": issuer}, **known}
+    return {
+        "type": "AssumedRole",
+        "principalId": "AROAEXAMPLE:i-1",
+        "sessionContext": {"sessionIssuer": issuer},
+        **known,
+    }
 
 
 def _document(*resources: str, effect: str = "Allow") -> Mapping[str, Any]:
     statement = {"Effect": effect, "Action": _INVOKE, "Resource": [*resources]}
-    return json.loads(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    return {"Version": "2012-10-17", "Statement": [statement]}

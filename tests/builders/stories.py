@@ -12,7 +12,6 @@ from datetime import timedelta
 from email.message import Message
 from types import SimpleNamespace
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -23,8 +22,9 @@ from sandbox.http_api import Ask
 from sandbox.lambdas import InvocationError
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
-from tests.builders.endings import Ending, ending
+from tests.builders.endings import Ending, ending, in_iam
 from tests.builders.small_world import NOW, small_world
+from tests.builders.soundness import unsound
 
 MOST_TRIES: Final = 4
 """How often a person presses, or a schedule comes round, before they give up."""
@@ -109,19 +109,20 @@ Part = Callable[[Stage], None]
 class Story(Struct, frozen=True, kw_only=True):
     """A story: its name, the function that is watched, the stack's parameters, and its two parts.
 
-    `changes` are made to the world as it begins.
+    `after` is what comes about in any case later, undisturbed.
     """
 
     name: str
     watched: str
     act: Part
     before: Part = lambda _: None
+    after: Part = lambda _: None
     parameters: Mapping[str, str] = {}
     allowlist: str = RULES
     world: Callable[[], World] = small_world
 
-    def play(self, fault: Fault | None = None, then: Part = lambda _: None) -> "Played":
-        """Play it, with a fault. `then` looks at the stage when all is over."""
+    def play(self, fault: Fault | None = None, like: Ending | None = None) -> "Played":
+        """Play it, with a fault. An ending like the one given is as sound as that."""
         faults = Faults(self.watched, fault)
         options = Options(
             parameters={"Mode": "auto", **self.parameters},
@@ -132,25 +133,32 @@ class Story(Struct, frozen=True, kw_only=True):
         with ExitStack() as closing:
             sandbox = closing.enter_context(Sandbox(self.world(), options))
             stage = Stage(sandbox)
+            held = in_iam(sandbox)
             self.before(stage)
             faults.begin()
             self.act(stage)
             faults.end()
+            self.after(stage)
             sandbox.run()
-            played = Played(
-                ending=ending(sandbox),
+            found = ending(sandbox)
+            return Played(
+                ending=found,
+                unsound=() if found == like else unsound(sandbox, held),
                 calls=list(faults.calls),
                 spoiled=faults.spoiled,
                 errors=[run.error for each in sandbox.functions.values() for run in each.invocations if run.error],
             )
-            then(stage)
-        return played
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """What became of a story: its ending, the watched function's calls, how many were spoiled, failed invocations."""
+    """What became of a story.
+
+    Its `ending`, and what is `unsound` in it; the watched function's `calls`, how many of them were `spoiled`, and
+    the `errors` that invocations of any function ended with.
+    """
 
     ending: Ending
+    unsound: Sequence[str]
     calls: Sequence[Call]
     spoiled: int
     errors: Sequence[str]

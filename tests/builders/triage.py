@@ -1,6 +1,7 @@
 """Triage with everything it needs, on a real ledger."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from bedrock_remediator.aws.ledger import Ledger
@@ -33,9 +34,14 @@ class Service:
         self.probes = ProbeLimits()
         self.allowlist = Allowlist(rules=(), problems=())
         self.refused: list[tuple[str, str]] = []
+        self.on_refusal: Callable[[], None] = lambda: None
         self.home = make.ACCOUNT
         self.enrolled: tuple[str, ...] = ()
         self.reached: set[str] = set()
+
+    def _refuse(self, body: str, reason: str) -> None:
+        self.on_refusal()
+        self.refused.append((body, reason))
 
     def read(self) -> Allowlist:
         """The allowlist."""
@@ -65,7 +71,7 @@ class Service:
             investigation=Investigation(home=self.home, iam=self.iam, profiles=self.profiles, policy=settings),
             principals=self.iam,
             allowlists=self,
-            refuse=lambda body, reason: self.refused.append((body, reason)),
+            refuse=self._refuse,
             settings=settings,
             clock=self.clock,
             reaches=self.reached.__contains__,

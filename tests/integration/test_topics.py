@@ -9,6 +9,7 @@ from botocore.stub import Stubber
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.topics import Publisher
+from tests.builders.remediation import RunningClock
 
 
 @pytest.fixture
@@ -47,10 +48,31 @@ def test_an_empty_attribute_is_left_out(topic: tuple[str, str]) -> None:
     assert set(received(url)["MessageAttributes"]) == {"state"}
 
 
-def test_throttling_is_left_to_the_stream(aws: None) -> None:
-    """A notice that could not be sent now is sent with the next delivery."""
-    client = boto3.client("sns")
+ARN = "arn:aws:sns:us-east-1:123456789012:notices"
+
+
+@pytest.mark.parametrize("times", [3, 4])
+def test_a_throttled_notice_is_sent_again_for_some_seconds(aws: None, times: int) -> None:
+    """It has certainly not gone out. If that does not end, it is left to the next delivery."""
+    client, clock = boto3.client("sns"), RunningClock()
     with Stubber(client) as stubber:
-        stubber.add_client_error("publish", "Throttled", http_status_code=429)
+        for _ in range(times):
+            stubber.add_client_error("publish", "Throttled", http_status_code=429)
+        stubber.add_response("publish", {"MessageId": "m"})
+        publisher = Publisher(client, clock)
+        if times == 3:
+            assert publisher.publish(ARN, "x", {"default": "x"}) == "m"
+        else:
+            with pytest.raises(RetryableError):
+                publisher.publish(ARN, "x", {"default": "x"})
+    assert clock.waits == [0.5, 1.0, 2.0]
+
+
+def test_a_notice_that_may_have_gone_out_is_not_sent_again_at_once(aws: None) -> None:
+    """After a server error nobody knows: who sends it again must be able to say so in it."""
+    client, clock = boto3.client("sns"), RunningClock()
+    with Stubber(client) as stubber:
+        stubber.add_client_error("publish", "InternalError", http_status_code=500)
         with pytest.raises(RetryableError):
-            Publisher(client).publish("arn:aws:sns:us-east-1:123456789012:notices", "x", {"default": "x"})
+            Publisher(client, clock).publish(ARN, "x", {"default": "x"})
+    assert clock.waits == []

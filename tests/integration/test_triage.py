@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -17,6 +17,9 @@ from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
 from tests.builders.clocks import StoppedClock
 from tests.builders.triage import SK, US, Service
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 RULE = {
     "name": "nova",
@@ -292,6 +295,49 @@ def test_what_holds_no_event_is_refused_with_its_reason(service: Service, denial
     assert dict(summary.counts) == {"refused": 2, "pending": 1}
     assert [body for body, _ in service.refused] == ["{", "[]"]
     assert all(reason for _, reason in service.refused)
+
+
+def test_what_cannot_even_be_refused_holds_up_nobody(service: Service, denial: Denials) -> None:
+    """Where the dead letters take nothing, that message alone comes again, and the rest of the batch is handled."""
+
+    def gone() -> None:
+        raise RetryableError("the queue does not answer")
+
+    service.on_refusal = gone
+    summary = service.triage().handle({"1": "{", "2": json.dumps(denial())})
+    assert (dict(summary.counts), summary.failed) == ({"pending": 1}, {"1"})
+
+
+def test_what_there_is_no_time_for_comes_again(service: Service, denial: Denials) -> None:
+    """Where AWS is slow, what is done stays done, and only the rest of the batch is delivered again."""
+    other = denial(errorMessage=make.message(why="with an explicit deny in a service control policy"))
+    time = iter([True, True, True, False])
+    summary = service.triage().handle({"1": json.dumps(denial()), "2": json.dumps(other)}, lambda: next(time))
+    assert (dict(summary.counts), summary.failed) == ({"pending": 1}, {"2"})
+    late = service.triage().handle({"3": json.dumps(other)}, lambda: False)
+    assert (late.counts, late.failed) == ({}, {"3"})
+
+
+def test_a_message_is_refused_when_the_rest_is_done(service: Service, denial: Denials) -> None:
+    """So a batch that is cut off half-way refuses its messages once, when it comes again."""
+    before: list[str] = []
+    service.on_refusal = lambda: before.extend(row.sk for row in service.ledger.grants(make.ROLE))
+    service.triage().handle({"1": "{", "2": json.dumps(denial())})
+    assert before == [SK]
+
+
+@pytest.mark.parametrize("broken", ["the row", "its counter"])
+def test_an_item_that_nobody_can_read_holds_up_nobody(
+    service: Service, dynamodb: "DynamoDBClient", denial: Denials, broken: str
+) -> None:
+    """Where somebody has spoilt an item of the ledger, its own denials alone come again."""
+    service.handle(denial())
+    (counter,) = (item for item in dynamodb.scan(TableName="ledger")["Items"] if item["sk"]["S"].startswith("seen#"))
+    spoilt = counter if broken == "its counter" else {"pk": counter["pk"], "sk": counter["row"]}
+    dynamodb.put_item(TableName="ledger", Item={"pk": spoilt["pk"], "sk": spoilt["sk"], "state": {"N": "1"}})
+    other = denial(errorMessage=make.message(why="with an explicit deny in a service control policy"))
+    summary = service.triage().handle({"1": json.dumps(denial()), "2": json.dumps(other)})
+    assert (dict(summary.counts), summary.failed) == ({"reported": 1}, {"1"})
 
 
 def test_an_unreadable_record_is_in_the_ledger_with_its_text(service: Service, denial: Denials) -> None:

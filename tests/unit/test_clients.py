@@ -112,6 +112,14 @@ def test_each_client_is_made_once(aws: Aws) -> None:
     assert not any(client.keys for client in aws.made)
 
 
+def test_nobody_waits_longer_than_the_function_may() -> None:
+    """A call that never gets an answer fails before API Gateway does (30 s), and before approve does (20 s)."""
+    config = Clients(HOME, quick=True)._config
+    tries = config.retries["total_max_attempts"]  # type: ignore[attr-defined]  # the stubs leave the fields out
+    longest_pauses = sum(2.0**each for each in range(tries - 1))
+    assert tries * config.read_timeout + longest_pauses < 15  # type: ignore[attr-defined]  # as above
+
+
 def test_clients_of_accounts_and_regions_are_bounded(aws: Aws) -> None:
     """Both come from an event, so the number of clients that are kept has an end; the longest unused one goes."""
     clients = aws.clients()

@@ -25,7 +25,7 @@ WORLD = make.world(
 
 def allowed(sandbox: Sandbox, service: str, operation: str, **parameters: Any) -> bool:
     """Whether the function `Work` gets past authorisation with a call."""
-    client = session(sandbox.functions["Work"].access_key, make.REGION).client(service)  # type: ignore[call-overload]
+    client = session(sandbox.functions["Work"].access_key, make.REGION).client(service)
     try:
         getattr(client, operation)(**parameters)
     except ClientError as error:

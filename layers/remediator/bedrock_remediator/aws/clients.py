@@ -50,6 +50,15 @@ _SIMULATION: Final = "SimulatePrincipalPolicy"
 _BRIEF_CONFIG: Final = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
 
 
+# A publication whose answer is lost may have gone out: to send it again is for whoever can say so in it.
+_SNS_CONFIG: Final = _CONFIG.merge(Config(retries={"total_max_attempts": 1}))
+
+_QUICK_CONFIG: Final = _CONFIG.merge(
+    Config(read_timeout=3, connect_timeout=1, retries={"mode": "standard", "total_max_attempts": 3})
+)
+"""For a person who waits: a call that gets no answer fails well before API Gateway and the function give up."""
+
+
 class Clients:
     """The clients of one function's environment.
 
@@ -62,6 +71,7 @@ class Clients:
         role: The name of the role that it assumes there.
         clock: Tells when the role is to be assumed anew.
         session: Makes the clients; without one it is that of the environment.
+        quick: Whether clients for the service's own resources give up sooner, since somebody waits.
     """
 
     def __init__(
@@ -72,8 +82,10 @@ class Clients:
         role: str = READ_ROLE,
         clock: Clock | None = None,
         session: boto3.session.Session | None = None,
+        quick: bool = False,
     ) -> None:
         self._given = session
+        self._config = _QUICK_CONFIG if quick else _CONFIG
         self._enrolment = Enrolment(home_account, tuple(enrolled))
         self._role = role
         self._members = MemberCredentials(lambda: self._sts, self._role_arn, clock or SystemClock())
@@ -82,27 +94,27 @@ class Clients:
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The ledger's."""
-        return self._session.client("dynamodb", config=_CONFIG)
+        return self._session.client("dynamodb", config=self._config)
 
     @cached_property
     def sns(self) -> "SNSClient":
-        """The topics'."""
-        return self._session.client("sns", config=_CONFIG)
+        """The topics'. It tries once: `Publisher` knows what may be tried again."""
+        return self._session.client("sns", config=_SNS_CONFIG)
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """The queues'."""
-        return self._session.client("sqs", config=_CONFIG)
+        return self._session.client("sqs", config=self._config)
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Parameter Store's."""
-        return self._session.client("ssm", config=_CONFIG)
+        return self._session.client("ssm", config=self._config)
 
     @cached_property
     def kms(self) -> "KMSClient":
         """The key's that signs approvals."""
-        return self._session.client("kms", config=_CONFIG)
+        return self._session.client("kms", config=self._config)
 
     @cached_property
     def organizations(self) -> "Organizations":
@@ -113,7 +125,7 @@ class Clients:
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager's."""
-        return self._session.client("secretsmanager", config=_CONFIG)
+        return self._session.client("secretsmanager", config=self._config)
 
     def iam(self, account: str) -> "IAMClient":
         """IAM of an account.

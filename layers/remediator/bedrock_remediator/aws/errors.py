@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
 
 STALE_CREDENTIALS: Final = frozenset(
@@ -68,6 +68,14 @@ class BusyError(RetryableError):
 def error_code(error: ClientError) -> str:
     """AWS's word for the error."""
     return error.response.get("Error", {}).get("Code", "")
+
+
+def surely_undone(error: BaseException | None) -> bool:
+    """Whether AWS has certainly not done what a call that failed so asked for: refused, or never reached."""
+    if isinstance(error, ClientError):
+        status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return 0 < status < _SERVER_ERROR
+    return isinstance(error, ConnectTimeoutError | EndpointConnectionError)
 
 
 @contextmanager

@@ -1,21 +1,33 @@
 """Publishing to SNS topics."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bedrock_remediator.aws.errors import passing_trouble
+from bedrock_remediator.aws.errors import RetryableError, passing_trouble, surely_undone
+from bedrock_remediator.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+
+
+_PAUSES: Final = (0.5, 1.0, 2.0)
+"""Seconds between tries of what SNS has certainly not sent."""
 
 
 class Publisher:
-    """Publishes messages that read differently for each kind of subscriber."""
+    """Publishes messages that read differently for each kind of subscriber.
 
-    def __init__(self, client: "SNSClient") -> None:
+    Args:
+        client: SNS's. It must try once: what may have gone out is not to go out again without saying so.
+        clock: What waits between tries.
+    """
+
+    def __init__(self, client: "SNSClient", clock: Clock | None = None) -> None:
         self._client = client
+        self._clock = clock or SystemClock()
 
     def publish(
         self, topic_arn: str, subject: str, message: Mapping[str, str], attributes: Mapping[str, str] | None = None
@@ -29,18 +41,27 @@ class Publisher:
             attributes: What subscriptions may filter on. SNS takes no empty one; an empty one is left out.
 
         Raises:
-            RetryableError: SNS is throttling or does not answer.
+            RetryableError: SNS is throttling, or does not answer. The message may have gone out.
         """
-        with passing_trouble("publishing a notice"):
-            answer = self._client.publish(
-                TopicArn=topic_arn,
-                Subject=subject,
-                Message=msgspec.json.encode(message).decode(),
-                MessageStructure="json",
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value}
-                    for name, value in (attributes or {}).items()
-                    if value
-                },
-            )
-        return answer["MessageId"]
+        told: dict[str, MessageAttributeValueTypeDef] = {
+            name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items() if value
+        }
+
+        def publish() -> str:
+            with passing_trouble("publishing a notice"):
+                return self._client.publish(
+                    TopicArn=topic_arn,
+                    Subject=subject,
+                    Message=msgspec.json.encode(message).decode(),
+                    MessageStructure="json",
+                    MessageAttributes=told,
+                )["MessageId"]
+
+        for pause in _PAUSES:
+            try:
+                return publish()
+            except RetryableError as error:
+                if not surely_undone(error.__cause__):
+                    raise
+                self._clock.sleep(pause)
+        return publish()

@@ -108,15 +108,21 @@ class Triage:
         self._reaches = reaches
         self._called = called
 
-    def handle(self, messages: Mapping[str, str]) -> Summary:
+    def handle(self, messages: Mapping[str, str], has_time: Callable[[], bool] = lambda: True) -> Summary:
         """Triage the batch: message id -> body.
 
         No message is lost: it is in the ledger, refused with its reason, or among the failed, to be delivered again.
+        So is what there is no time for; `has_time` is asked before each group.
         """
         summary = Summary(counts=Counter(), opened=[], failed=set())
-        groups = grouped(self._read(messages, summary))
+        unfit: dict[str, str] = {}
+        groups = grouped(self._read(messages, summary, unfit, has_time))
         known = self._known(groups)
         for group in groups:
+            if not has_time():
+                # AWS is slow to answer. To be cut off would have all of the batch delivered again.
+                summary.failed.update(group.messages)
+                continue
             try:
                 fate, opened = self._settle(group, known)
             except Exception:
@@ -126,6 +132,15 @@ class Triage:
             else:
                 summary.counts[fate] += len(group.messages)
                 summary.opened += [opened] if opened else []
+        # Last, since a message that is refused twice is there twice: nothing can cut the batch off after it.
+        for message_id, reason in unfit.items():
+            try:
+                self._refuse(messages[message_id], reason)
+            except Exception:
+                logger.exception("a message could not be refused", extra={"reason": reason})
+                summary.failed.add(message_id)
+            else:
+                summary.counts["refused"] += 1
         return summary
 
     def _known(self, groups: Sequence[Group]) -> Known:
@@ -145,14 +160,18 @@ class Triage:
         known.rows.update(self._ledger.known((), others).rows)
         return known
 
-    def _read(self, messages: Mapping[str, str], summary: Summary) -> Iterator[tuple[str, Denial | Unreadable]]:
-        """The denials in the messages; what holds none is refused with its reason."""
+    def _read(
+        self, messages: Mapping[str, str], summary: Summary, unfit: dict[str, str], has_time: Callable[[], bool]
+    ) -> Iterator[tuple[str, Denial | Unreadable]]:
+        """The denials in the messages; what holds none is `unfit`, with its reason."""
         for message_id, body in messages.items():
+            if not has_time():
+                summary.failed.add(message_id)
+                continue
             try:
                 denial = self._located(cloudtrail.read(body))
             except cloudtrail.RecordError as error:
-                self._refuse(body, str(error))
-                summary.counts["refused"] += 1
+                unfit[message_id] = str(error)
             except Exception:
                 logger.exception("locating a principal failed")
                 summary.failed.add(message_id)

@@ -1,0 +1,62 @@
+"""Every call of every story fails in every way that AWS's own description of it lists, and in those that all share.
+
+What passes is tried again, by botocore or by another delivery, and ends as if nothing had been. What is final ends
+soundly: nothing half done, nothing lost, nobody left without a word.
+"""
+
+import pytest
+
+from sandbox.catalogue import failures
+from tests.builders.repertoire import REPERTOIRE
+from tests.builders.trials import fail, refusals, troubles, undisturbed
+from tests.conftest import Count
+from tests.faults.test_deaths import FUNCTIONS
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_errors_of_each_operation_end_soundly(function: str, count: Count) -> None:
+    """Two faults of each operation of a function, where it is first called: one that passes, and one that does not."""
+    seen: set[str] = set()
+    for name, story in REPERTOIRE.items():
+        for place, call in enumerate(undisturbed(name).calls, 1) if story.watched == function else ():
+            if call.name in seen:
+                continue
+            seen.add(call.name)
+            for passing, faults in ((True, list(troubles(call))), (False, list(refusals(call)))):
+                # Another one each time.
+                fail(name, place, faults[len(seen) % len(faults)], passing=passing)
+    count("errors, two an operation", 2 * len(seen))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", REPERTOIRE)
+def test_any_trouble_that_passes_changes_no_ending(name: str, count: Count) -> None:
+    """Throttling, server errors, lost connections and lost answers, once and for a whole invocation, at every call."""
+    tried = 0
+    for place, call in enumerate(undisturbed(name).calls, 1):
+        for fault in troubles(call):
+            fail(name, place, fault, passing=True)
+            tried += 1
+    count("errors: passing, at every call", tried)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", REPERTOIRE)
+def test_any_refusal_ends_soundly(name: str, count: Count) -> None:
+    """Every final error of AWS's catalogue, at every call."""
+    tried = 0
+    for place, call in enumerate(undisturbed(name).calls, 1):
+        for fault in refusals(call):
+            fail(name, place, fault, passing=False)
+            tried += 1
+    count("errors: final, at every call", tried)
+
+
+def test_the_catalogue_is_aws_own() -> None:
+    """It holds what IAM and DynamoDB are known to answer, sorted by whether it passes."""
+    attach = {each.error.code: each.passing for each in failures("iam", "AttachRolePolicy")}
+    assert (
+        attach | {"NoSuchEntity": False, "LimitExceeded": False, "ServiceFailure": True, "Throttling": True} == attach
+    )
+    update = {each.error.code: each.passing for each in failures("dynamodb", "UpdateItem")}
+    assert update | {"ConditionalCheckFailedException": False, "TransactionConflictException": True} == update
