@@ -1,8 +1,7 @@
 """Triage with everything it needs, on a real ledger."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core import allowlist as allowlists
@@ -15,6 +14,9 @@ from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
 from tests.builders.clocks import StoppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 US = profile()
 SK = f"profile#{US.arn}"
