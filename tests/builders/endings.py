@@ -112,8 +112,12 @@ def _kept(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(item: Mapping[str, Any]) -> bool:
-    """Whether an item is part of the ending; where upkeep's walk goes on is not, since it goes round."""
-    return bool(item["pk"] != "upkeep")
+    """Whether an item is part of the ending.
+
+    Where upkeep's walk goes on is not, since it goes round; nor is how many notices an hour has seen, since one that
+    may go out twice counts twice.
+    """
+    return item["pk"] not in {"upkeep", "notices"}
 
 
 def _news(notice: Notice) -> tuple[str, bool]:
