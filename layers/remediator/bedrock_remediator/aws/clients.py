@@ -74,7 +74,7 @@ class Clients:
         quick: Whether clients for the service's own resources give up sooner, since somebody waits.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - how each function reaches AWS, by name
         self,
         home_account: str,
         *,
