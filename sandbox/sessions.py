@@ -19,6 +19,7 @@ from msgspec import Struct
 
 SECRET: Final = "sandbox"  # noqa: S105 - it opens nothing
 
+_Session = boto3.session.Session
 _QUOTAS: Final[list[quota.RetryQuota]] = []
 
 
@@ -98,8 +99,12 @@ def session(access_key: str, region: str) -> CallerSession:
 def only(own: CallerSession) -> Iterator[None]:
     """Within the block every session that is made without arguments is this one."""
 
-    def made(**given: Any) -> boto3.Session:
-        return CallerSession.__base__(**given) if given else own  # type: ignore[misc]  # the base is boto3's
+    class Made(_Session):
+        """A class, since annotations name it."""
 
-    with patch.object(boto3, "DEFAULT_SESSION", own), patch.object(boto3.session, "Session", made):
+        def __new__(cls, **given: Any) -> Any:
+            """The caller's, or another where somebody says which."""
+            return _Session(**given) if given else own
+
+    with patch.object(boto3, "DEFAULT_SESSION", own), patch.object(boto3.session, "Session", Made):
         yield
