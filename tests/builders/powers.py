@@ -1,6 +1,6 @@
 """Questions to the policies of a stack: may this role do that, and who else is let in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -39,22 +39,7 @@ class Powers:
         **context: str | tuple[str, ...],
     ) -> bool:
         """Whether a principal may do something, with these policies of its own beside the resource's."""
-        known = {
-            "aws:principalarn": (principal,),
-            "aws:principalaccount": (principal.split(":")[4],) if principal.count(":") > 4 else (),
-            "aws:principalisawsservice": ("true" if principal.endswith(".amazonaws.com") else "false",),
-            "aws:securetransport": ("true",),
-            **{
-                name.replace("_", ":", 1): (value,) if isinstance(value, str) else value
-                for name, value in context.items()
-            },
-        }
-        ask = Ask(
-            action=action,
-            resource=resource,
-            context={name: values for name, values in known.items() if values},
-            principal=(principal,),
-        )
+        ask = _asked(principal, action, resource, context)
         own, stated = evaluate(sources, ask), self.resources.get(resource, ())
         theirs = evaluate(stated, ask)
         if Decision.EXPLICIT_DENY in {own.decision, theirs.decision}:
@@ -64,6 +49,28 @@ class Powers:
             # The policy of a key or role must let its caller in, by name, or by leaving it to the account's IAM.
             return by_name or (theirs.allowed and own.allowed)
         return own.allowed or by_name
+
+    def denies(self, principal: str, action: str, resource: str, **context: str | tuple[str, ...]) -> bool:
+        """Whether a resource's own policy denies something to whoever asks, whatever else would allow it."""
+        found = evaluate(self.resources.get(resource, ()), _asked(principal, action, resource, context))
+        return found.decision is Decision.EXPLICIT_DENY
+
+
+def _asked(principal: str, action: str, resource: str, context: Mapping[str, str | tuple[str, ...]]) -> Ask:
+    """The request, with the condition keys that AWS fills in."""
+    known = {
+        "aws:principalarn": (principal,),
+        "aws:principalaccount": (principal.split(":")[4],) if principal.count(":") > 4 else (),
+        "aws:principalisawsservice": ("true" if principal.endswith(".amazonaws.com") else "false",),
+        "aws:securetransport": ("true",),
+        **{name.replace("_", ":", 1): (value,) if isinstance(value, str) else value for name, value in context.items()},
+    }
+    return Ask(
+        action=action,
+        resource=resource,
+        context={name: values for name, values in known.items() if values},
+        principal=(principal,),
+    )
 
 
 def _naming(principal: str, source: Source) -> Source:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from sandbox.template import Stack, load
+from sandbox.template import Stack, load, transformed
+from tests.builders.powers import FOREIGN
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +36,19 @@ EVERYTHING = {
     "EnrolledAccounts": "444455556666,777788889999",
 }
 """What switches on everything that has a condition."""
+
+STACKS: Final = ["template.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("stacks/*.yaml"))]
+HUB_ROLES: Final = f"arn:aws:iam::{FOREIGN}:role/bedrock-access-remediator-stack"
+GIVEN: Final[Mapping[str, str]] = {
+    **EVERYTHING,
+    "HubAccountId": FOREIGN,
+    "HubRegion": "us-east-1",
+    "HubBusArn": f"arn:aws:events:us-east-1:{FOREIGN}:event-bus/denials",
+    "HubReadRoleArns": f"{HUB_ROLES}/triage,{HUB_ROLES}/upkeep",
+    "HubWriteRoleArn": f"{HUB_ROLES}/remediate",
+    "PrimaryRegion": "us-east-1",
+}
+"""Every parameter of any of them that has no default, and what switches on everything."""
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +84,12 @@ def everything() -> Mapping[str, str]:
 def whole(deploy: Callable[..., Stack]) -> Stack:
     """The stack with everything switched on. It is shared: read it, never change it."""
     return deploy(**EVERYTHING)
+
+
+@pytest.fixture(scope="session", params=STACKS)
+def any_stack(request: pytest.FixtureRequest) -> Stack:
+    """Each of the templates in turn, with everything switched on. It is shared: read it, never change it."""
+    path = ROOT / str(request.param)
+    known = transformed(path.read_text(encoding="utf-8"), "us-east-1").get("Parameters", {})
+    given = {name: GIVEN[name] for name in known if name in GIVEN}
+    return load(path, parameters=given, account="111122223333", region="us-east-1")

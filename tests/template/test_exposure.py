@@ -1,29 +1,14 @@
 """What is encrypted, and who outside is let in: of the main template and of every other stack beside it."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from sandbox.template import Stack, load, transformed
-from tests.builders.powers import FOREIGN, Powers
-from tests.template.conftest import EVERYTHING, ROOT
+from sandbox.template import Stack
+from tests.builders.powers import Powers
 
 ACCOUNT: Final = "111122223333"
-STACKS: Final = ["template.yaml", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("stacks/*.yaml"))]
-HUB_ROLES: Final = f"arn:aws:iam::{FOREIGN}:role/bedrock-access-remediator-stack"
-GIVEN: Final[Mapping[str, str]] = {
-    **EVERYTHING,
-    "HubAccountId": FOREIGN,
-    "HubRegion": "us-east-1",
-    "HubBusArn": f"arn:aws:events:us-east-1:{FOREIGN}:event-bus/denials",
-    "HubReadRoleArns": f"{HUB_ROLES}/triage,{HUB_ROLES}/upkeep",
-    "HubWriteRoleArn": f"{HUB_ROLES}/remediate",
-    "PrimaryRegion": "us-east-1",
-}
-"""Every parameter of any of them that has no default, and what switches on everything."""
-
 STRANGERS: Final = (
     f"arn:aws:iam::{'9' * 12}:role/stranger",
     f"arn:aws:iam::{'9' * 12}:root",
@@ -32,6 +17,12 @@ STRANGERS: Final = (
     "s3.amazonaws.com",
 )
 """Whom nothing has to do with: other accounts, nobody in particular, services on somebody else's behalf."""
+
+IN_TRANSIT: Final[Mapping[str, tuple[str, ...]]] = {
+    "sqs": ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
+    "sns": ("sns:Publish",),
+}
+"""By what content goes in and out."""
 
 TRIED: Final[Mapping[str, tuple[str, ...]]] = {
     "sqs": ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:PurgeQueue", "sqs:SetQueueAttributes"),
@@ -43,56 +34,46 @@ TRIED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=STACKS)
-def deployed(request: pytest.FixtureRequest) -> Stack:
-    """One of the templates, with everything switched on."""
-    path = ROOT / str(request.param)
-    known = transformed(Path(path).read_text(encoding="utf-8"), "us-east-1").get("Parameters", {})
-    given = {name: GIVEN[name] for name in known if name in GIVEN}
-    return load(path, parameters=given, account=ACCOUNT, region="us-east-1")
-
-
 def of_types(stack: Stack, *types: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The resources of these types."""
     for kind in types:
         yield from stack.of_type(kind).items()
 
 
-def test_everything_that_holds_something_is_encrypted(deployed: Stack) -> None:
+def test_everything_that_holds_something_is_encrypted(any_stack: Stack) -> None:
     """By SQS, by DynamoDB, by a key of the stack's own."""
-    for name, queue in of_types(deployed, "AWS::SQS::Queue"):
+    for name, queue in of_types(any_stack, "AWS::SQS::Queue"):
         assert queue.get("SqsManagedSseEnabled") is True or queue.get("KmsMasterKeyId"), name
-    for name, topic in of_types(deployed, "AWS::SNS::Topic"):
-        assert topic["KmsMasterKeyId"] == deployed.ref("TopicKey"), name
-    for name, table in of_types(deployed, "AWS::DynamoDB::Table"):
+    for name, topic in of_types(any_stack, "AWS::SNS::Topic"):
+        assert topic["KmsMasterKeyId"] == any_stack.ref("TopicKey"), name
+    for name, table in of_types(any_stack, "AWS::DynamoDB::Table"):
         assert table["SSESpecification"]["SSEEnabled"] is True, name
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True, name
-    assert not deployed.of_type("AWS::S3::Bucket")
+    assert not any_stack.of_type("AWS::S3::Bucket")
 
 
-def test_nothing_comes_in_without_tls(deployed: Stack) -> None:
+def test_nothing_comes_in_without_tls(any_stack: Stack) -> None:
     """Every queue that somebody sends to, and every topic, refuses plain HTTP to everybody, its owner included."""
-    powers = Powers(deployed)
+    powers = Powers(any_stack)
     administrator = f"arn:aws:iam::{ACCOUNT}:role/administrator"
     for resource in powers.resources:
         service = resource.split(":")[2]
         if service in {"sqs", "sns"}:
-            for action in TRIED[service]:
-                may = powers.lets_in(administrator, action, resource, aws_securetransport="false")
-                assert not may, (resource, action)
-    stated = {queue for policy in deployed.of_type("AWS::SQS::QueuePolicy").values() for queue in policy["Queues"]}
-    topics = {topic for policy in deployed.of_type("AWS::SNS::TopicPolicy").values() for topic in policy["Topics"]}
-    assert topics == {deployed.ref(name) for name in deployed.of_type("AWS::SNS::Topic")}
+            for action in IN_TRANSIT[service]:
+                assert powers.denies(administrator, action, resource, aws_securetransport="false"), (resource, action)
+    stated = {queue for policy in any_stack.of_type("AWS::SQS::QueuePolicy").values() for queue in policy["Queues"]}
+    topics = {topic for policy in any_stack.of_type("AWS::SNS::TopicPolicy").values() for topic in policy["Topics"]}
+    assert topics == {any_stack.ref(name) for name in any_stack.of_type("AWS::SNS::Topic")}
     work = {
-        deployed.ref(name) for name, queue in deployed.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in queue
+        any_stack.ref(name) for name, queue in any_stack.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in queue
     }
     assert work <= stated
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_no_stranger_is_let_in(deployed: Stack, stranger: str) -> None:
+def test_no_stranger_is_let_in(any_stack: Stack, stranger: str) -> None:
     """By the policy of any queue, topic, key, secret, bus or role, whatever they try."""
-    powers = Powers(deployed)
+    powers = Powers(any_stack)
     theirs: Any = {"aws_sourceaccount": "9" * 12, "aws_sourcearn": f"arn:aws:s3:::bucket-of-{'9' * 12}"}
     for resource in powers.resources:
         for action in TRIED[resource.split(":")[2]]:
@@ -101,18 +82,18 @@ def test_no_stranger_is_let_in(deployed: Stack, stranger: str) -> None:
             assert not powers.lets_in(stranger, action, resource, **theirs), (resource, action)
 
 
-def test_the_http_api_is_the_only_way_in_from_the_internet(deployed: Stack) -> None:
+def test_the_http_api_is_the_only_way_in_from_the_internet(any_stack: Stack) -> None:
     """No function has an address of its own, nothing is public, and every permission is for the API."""
     for kind in ("AWS::Lambda::Url", "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::ApiGateway::RestApi"):
-        assert not deployed.of_type(kind)
-    for name, permission in of_types(deployed, "AWS::Lambda::Permission"):
+        assert not any_stack.of_type(kind)
+    for name, permission in of_types(any_stack, "AWS::Lambda::Permission"):
         assert permission["Principal"] == "apigateway.amazonaws.com", name
         assert permission["SourceArn"].split(":")[4] == ACCOUNT, name
-    routes = {route["RouteKey"] for _, route in of_types(deployed, "AWS::ApiGatewayV2::Route")}
+    routes = {route["RouteKey"] for _, route in of_types(any_stack, "AWS::ApiGatewayV2::Route")}
     assert not {"$default", "ANY /{proxy+}"} & routes
     signed = {
         route["RouteKey"]
-        for _, route in of_types(deployed, "AWS::ApiGatewayV2::Route")
+        for _, route in of_types(any_stack, "AWS::ApiGatewayV2::Route")
         if route.get("AuthorizationType") == "AWS_IAM"
     }
     assert signed == {key for key in routes if " /api" in key}

@@ -212,6 +212,15 @@ def test_no_role_may(powers: Powers, deployed: Stack, role: str) -> None:
     assert [question[0] for question in OF_EVERY_ROLE if answer(powers, deployed, role, question)] == []
 
 
+def test_no_role_of_any_stack_may(any_stack: Stack) -> None:
+    """Those in member accounts and in other regions are asked the same, of whatever is there."""
+    powers = Powers(any_stack)
+    asked = [each for each in OF_EVERY_ROLE if each[2].startswith("arn:") or each[2] in any_stack.resources]
+    assert len(asked) > 30
+    for role in any_stack.of_type("AWS::IAM::Role"):
+        assert [question[0] for question in asked if answer(powers, any_stack, role, question)] == []
+
+
 @pytest.mark.parametrize("role", OF_SOME)
 def test_nor_may_this_one(powers: Powers, deployed: Stack, role: str, strategy: str) -> None:
     """Do another's work: each has a part of the way from a denial to a policy, and no two parts."""
