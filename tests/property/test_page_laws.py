@@ -77,7 +77,7 @@ def harmless(source: str) -> Reader:
     reader = Reader(source)
     assert reader.tags <= TAGS
     assert reader.attributes <= ATTRIBUTES
-    assert reader.addresses <= {"/request/t"}
+    assert reader.addresses <= {"/request/t", "#decision"}
     assert not UNSEEN.search(source)
     return reader
 
@@ -124,8 +124,10 @@ def test_what_the_caller_said_can_be_read(grant: Grant) -> None:
 def test_a_name_on_a_message_is_text(name: str, state: State, lost: bool) -> None:  # noqa: FBT001 - drawn
     """Whoever was first may have typed anything for a name."""
     message = decided_before(name, moment(NOON, NOON), state, lost=lost)
-    harmless(render("message.html", message=message, address="/request/t", visitor=readable(name, 100)))
-    harmless(render("message.html", message=refused(readable(name, 500)), address=None, visitor=None))
+    harmless(render("message.html", message=message, address="/request/t", visitor=readable(name, 100), form=None))
+    harmless(
+        render("message.html", message=refused(readable(name, 500)), address="/request/t", visitor=None, form="seal")
+    )
 
 
 @given(HOSTILE)
