@@ -1,6 +1,7 @@
 """What arrives from other regions and accounts: the hub's bus, who may put something on it, and its rule."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -46,6 +47,22 @@ def test_forwarded_denials_go_the_way_of_all_denials(stack: Stack) -> None:
     assert forwarded["EventBusName"] == stack.ref("ForwardedDenials")
     for part in ("EventPattern", "State", "Targets"):
         assert forwarded[part] == own[part]
+
+
+def test_two_hundred_accounts_fit(deploy: Callable[..., Stack], everything: Mapping[str, str]) -> None:
+    """Into an environment (4 KB) and a role's inline policies (10,240 characters), with everything switched on."""
+    accounts = ",".join(f"{number:012}" for number in range(200))
+    stack = deploy(**{**everything, "EnrolledAccounts": accounts})
+    for function in stack.of_type("AWS::Lambda::Function").values():
+        assert sum(len(name) + len(str(value)) for name, value in environment(function).items()) < 4096 - 512
+    for role in stack.of_type("AWS::IAM::Role").values():
+        assert sum(len(json.dumps(each["PolicyDocument"])) for each in role["Policies"]) < 10_240
+
+
+def environment(function: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A function's variables."""
+    variables: Mapping[str, Any] = function["Environment"]["Variables"]
+    return variables
 
 
 def test_without_an_organization_no_other_account_gets_in(stack: Stack) -> None:
