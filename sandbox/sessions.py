@@ -108,3 +108,10 @@ def only(own: CallerSession) -> Iterator[None]:
 
     with patch.object(boto3, "DEFAULT_SESSION", own), patch.object(boto3.session, "Session", Made):
         yield
+
+
+@contextmanager
+def one_reader() -> Iterator[None]:
+    """Within the block every session of this process shares that reader: a function or a command makes its own."""
+    with patch.object(botocore.session, "create_loader", lambda *_: _loader()):
+        yield

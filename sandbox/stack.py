@@ -41,7 +41,7 @@ from sandbox.pipes import Pipe
 from sandbox.queues import DeadLetter, Queues
 from sandbox.schedules import Schedule
 from sandbox.secretsmanager import SecretStore
-from sandbox.sessions import refill_quotas, session
+from sandbox.sessions import one_reader, refill_quotas, session
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
 from sandbox.streams import StreamConsumer, TableStream
@@ -126,6 +126,7 @@ class Sandbox:
             opened.enter_context(emptied())
             opened.enter_context(self.clock.installed())
             opened.enter_context(quickened())
+            opened.enter_context(one_reader())
             opened.enter_context(connected(self.endpoint))
             FUNCTION_OUTPUT.reset(verbose=self.options.verbose)
             mock_random.seed(0)
