@@ -9,9 +9,10 @@ import re
 from typing import Final
 
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
-_UNICODE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
-_ESCAPED_BREAK: Final = re.compile(r"\\+[nr]|\\\n")
-_ESCAPED_MARK: Final = re.compile(r"\\+([\"'/])")
+# JSON in JSON doubles its backslashes at each level.
+_UNICODE: Final = re.compile(r"\\{1,16}u([0-9a-fA-F]{4})")
+_ESCAPED_BREAK: Final = re.compile(r"\\{1,16}[nr]|\\\n")
+_ESCAPED_MARK: Final = re.compile(r"\\{1,16}([\"'/])")
 _EMPHASIS: Final = re.compile(r"(?<![^\s(])(\*{1,2})(?=[^\s*])([^\s]+?)\1(?![^\s,.;)])")
 _LINK: Final = re.compile(r"<((?:https?|mailto):[^|>\s]+)(?:\|[^>]*)?>")
 _MARKS: Final = str.maketrans(
@@ -21,6 +22,8 @@ _MARKS: Final = str.maketrans(
         "\u00ad": None, "\u2010": "-", "\u2011": "-", "\r": "\n", "\u2028": "\n", "\u2026": "...",
     }
 )  # fmt: skip
+_SPACES: Final = re.compile(r" {2,}")
+_EMPTY_LINES: Final = re.compile(r"\n{3,}")
 _BOX: Final = "\u2500-\u257f\u2580-\u259f"
 _HEAD: Final = re.compile(
     rf"""
@@ -32,13 +35,13 @@ _HEAD: Final = re.compile(
           | \[\d{{4}}-\d\d-\d\d[^\]]{{0,30}}\]
           | (?:\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\]?:?)(?=\s)
           | (?:stdout|stderr)[ ][FP](?=\s)                                    # Kubernetes
-          | [a-z0-9][\w.-]{{0,40}}[ ]*\|(?=\s)                                # Docker Compose
+          | [a-z0-9][\w.-]{{0,40}}[ ]*[|\u2502](?=\s)                         # Docker Compose, numbered lines
         )
     )*[ ]*
     """,
     re.VERBOSE,
 )
-_TAIL: Final = re.compile(rf"[ {_BOX}|]*$")
+_TAIL: Final = " |" + "".join(map(chr, range(0x2500, 0x25A0)))
 _RULE: Final = re.compile(rf"[ {_BOX}=_*#-]*")
 
 
@@ -51,7 +54,8 @@ def plain(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     text = _EMPHASIS.sub(r"\2", _LINK.sub(r"\1", text.translate(_MARKS)))
-    return "\n".join(map(_bare, text.split("\n")))
+    # Runs of spaces and empty lines say nothing, and would make the grammar try in vain.
+    return _EMPTY_LINES.sub("\n\n", "\n".join(_SPACES.sub(" ", _bare(line)).rstrip() for line in text.split("\n")))
 
 
 def _bare(line: str) -> str:
@@ -59,7 +63,7 @@ def _bare(line: str) -> str:
     if _RULE.fullmatch(line):
         return ""
     head = _HEAD.match(line)
-    return _TAIL.sub("", line[head.end() if head else 0 :])
+    return line[head.end() if head else 0 :].rstrip(_TAIL)
 
 
 def soft(words: str) -> str:

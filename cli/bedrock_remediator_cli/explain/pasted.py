@@ -41,7 +41,7 @@ _WHY_DENIED: Final = (
 )
 _LAYERED: Final = re.compile(rf"{_WHO}(?P<action>{_ACTION}){_RESOURCE}[ \n]+(?:{_WHY_NOT_ALLOWED}|{_WHY_DENIED})")
 
-_WORD_OF_ARN: Final = r"(?:[^ \n\"'<>{}]|<[^>\n]{1,30}>|\$\{[^}\n]{1,30}\})+"
+_WORD_OF_ARN: Final = r"(?::\[[^\]\n]{1,30}\]:|[^ \n\"'<>{}]|<[^>\n]{1,30}>|\$\{[^}\n]{1,30}\}|\{\{[^}\n]{1,30}\}\})+"
 _BARE: Final = re.compile(
     rf"{_WHO}(?:(?P<action>{_ACTION}){_GAP}{_ON}{_GAP}(?:[A-Za-z-]{{2,30}}[ \n]+){{0,3}}?"
     rf"(?P<resource>(?:arn:|(?![a-z-]+[ \n]+arn:)){_WORD_OF_ARN})"
@@ -53,6 +53,7 @@ _CONSOLE: Final = re.compile(
     rf"(?:[ \n]+{soft('Context:')}{_GAP}(?P<quantity>an?|the|no)[ \n]+(?P<layer>{_LAYER}){_GAP}"
     rf"(?:{soft('explicitly denies')}|{soft('allows')}){_GAP}{soft('the')})?"
 )
+_REASON: Final = re.compile(r"[ \n]+(?:because|with|due|as)\b")
 _SENTENCE: Final = re.compile(r"\.[ \n]+(?P<text>[A-Z][^\"{}(\n]*(?:\n[^\"{}(\n]+)?)")
 _DETAILS: Final = re.compile(
     rf"\.{_GAP}{soft('Go to')}[ \n]+\S+.{{0,200}}?{soft('authorization id:')}{_GAP}[\w-]*", re.DOTALL
@@ -69,6 +70,7 @@ _REPEATED: Final = 120
 _ACCOUNT: Final = re.compile(
     r"\b(arn:[a-z0-9-]{1,32}:[a-z0-9-]{1,63}:[a-z0-9-]{0,32}:)((?!aws:|\d{12}:|:)(?:\$\{[^}]{1,30}\}|[^:/]{1,40})):"
 )
+_LONGEST_ARN: Final = 2048
 _WHOLE: Final = re.compile(r"v\d+:\d+(?::\d+k)?$|/[a-z0-9]{12}$")
 _WORD: Final = re.compile(r"\n([A-Za-z0-9/_+=,.@:-]+)(?=\.?\n|\.?$| \(Service| \(SDK|\"|\. Go)")
 
@@ -77,12 +79,13 @@ class Found(Struct, frozen=True, kw_only=True):
     """A refusal in a pasted text.
 
     `text` is what AWS wrote, as far as it is known; `needs_profile` the model id of a call that must name a profile.
-    `place` is where in the cleaned text it begins.
+    `place` is where in the cleaned text it begins. `unfinished`: it goes on in words that are not known, or is cut off.
     """
 
     text: str
     place: int
     anonymous: bool = False
+    unfinished: bool = False
     needs_profile: str | None = None
 
 
@@ -167,7 +170,12 @@ def _bare(match: re.Match[str], start: int, window: str) -> tuple[Found, int]:
         resource, end = _continued(resource, window, end)
         resource = _resource(resource.rstrip(".,;)]"))
     head = _head(match["who"], _joined(match["action"] or match["plain"]), resource)
-    return Found(text=head + _sentence(window, end), place=start, anonymous=not match["who"]), start + end
+    return Found(
+        text=head + _sentence(window, end),
+        place=start,
+        anonymous=not match["who"],
+        unfinished=bool(_REASON.match(window, end)),
+    ), start + end
 
 
 def _head(who: str | None, action: str, resource: str | None) -> str:
@@ -195,7 +203,7 @@ def _words(text: str) -> str:
 def _continued(arn: str, window: str, end: int) -> tuple[str, int]:
     """An ARN with the lines that go on with it, and where it ends."""
     arn = arn.replace("\n", "")
-    while not _WHOLE.search(arn) and not arn.endswith("."):
+    while len(arn) < _LONGEST_ARN and not _WHOLE.search(arn) and not arn.endswith("."):
         line = window.rfind("\n", 0, end) + 1
         more = _WORD.match(window, end)
         if not more or len(more[1]) > end - line:

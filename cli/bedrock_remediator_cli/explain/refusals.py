@@ -17,6 +17,8 @@ _ACCOUNT_KEYS: Final = frozenset({"accountId", "recipientAccountId", "account"})
 _ACCOUNT: Final = re.compile(r"\d{12}")
 _REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
 _ALLOWS: Final = re.compile(r" allows the (\S+) action")
+_CONTRADICTS: Final = "The message names two different actions."
+_UNFINISHED: Final = "The message gives a reason in words that are not known here, or it is cut off."
 _UNREADABLE: Final = frozenset({"identity_mismatch", "record_malformed"})
 
 
@@ -105,7 +107,7 @@ def _judged(found: Found, where: str, called: str | None, *, whole: bool = True)
         policy_arn=said.policy_arn,
         region=_region(said.resource),
         called=called,
-        problem="The message names two different actions." if contradicts else None,
+        problem=_CONTRADICTS if contradicts else _UNFINISHED if found.unfinished else None,
         doubtful=not said.certain and said.layer is not Layer.UNKNOWN,
     )
 

@@ -1,5 +1,6 @@
 """Whether an identity policy can help, and what to do, from the message alone (docs/aws-facts.md §2)."""
 
+import re
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +14,9 @@ from bedrock_remediator_cli.explain.refusals import Refusal
 from bedrock_remediator_cli.explain.target import Target, shown_masked
 
 GUARDRAIL: Final = "bedrock:ApplyGuardrail"
+
+_NAMED_AS_HOLDER: Final = re.compile(r":(?:assumed-role|role|user)/")
+"""In the ARN of a role or a user, even where its name is masked."""
 
 _NOT_BY_IDENTITY: Final = frozenset(Layer) - {Layer.IDENTITY, Layer.UNKNOWN}
 
@@ -73,7 +77,7 @@ def _caller(refusal: Refusal) -> Verdict | None:
     holder, principal = refusal.holder, refusal.principal or ""
     if holder and holder.service_owned and not holder.identity_center:
         return cannot(wording.SERVICE_LINKED.format(holder.name))
-    if holder or not principal:
+    if holder or not principal or _NAMED_AS_HOLDER.search(principal):
         return None
     if principal.endswith(":root"):
         return cannot(wording.ROOT)
