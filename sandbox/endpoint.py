@@ -6,6 +6,7 @@ machine: with an endpoint installed, botocore's own way to the network is closed
 
 import contextlib
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,12 +29,15 @@ from moto.core.utils import get_service_model
 from sandbox.calls import ApiError, Call, Tally
 from sandbox.faults import Faults
 from sandbox.interleaving import Interleaving
+from sandbox.sessions import SECRET
 
 if TYPE_CHECKING:
     from sandbox.sessions import AssumedRole
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _OK: Final = 200
+_NOBODY: Final = {"AWS_ACCESS_KEY_ID": "AKIAANYBODY", "AWS_SECRET_ACCESS_KEY": SECRET}
+"""What a client signs with that was given no credentials: the calls of a person at this machine."""
 
 Answer = Callable[[Call], Mapping[str, Any]]
 Check = Callable[[Call], bool]
@@ -201,7 +205,11 @@ def connected(endpoint: Endpoint) -> Iterator[None]:
     before, _SWITCHBOARD.endpoint = _SWITCHBOARD.endpoint, endpoint
     try:
         # botocore asks every handler, though it takes the first answer: moto's own would do everything again.
-        with patch.object(URLLib3Session, "send", _closed), patch.object(botocore_stubber, "enabled", new=False):
+        with (
+            patch.dict(os.environ, _NOBODY),
+            patch.object(URLLib3Session, "send", _closed),
+            patch.object(botocore_stubber, "enabled", new=False),
+        ):
             yield
     finally:
         _SWITCHBOARD.endpoint = before
