@@ -58,8 +58,10 @@ def command(
     whether an identity policy can fix that, and the policy to add. Where there are AWS credentials of the account, it
     asks AWS as well, reading only, and says which answers are AWS's.
     """
-    found = gather(read(given))
-    explanations = explained(program, heard(found.samples, model_id), offline=offline)
+    with program.output.progress("reading"):
+        found = gather(read(given))
+        refusals = heard(found.samples, model_id)
+    explanations = explained(program, refusals, offline=offline)
     output = program.output
     output.answer(
         [each.fields(form) for each in explanations], lambda: report.show(output, explanations, form or "json")
