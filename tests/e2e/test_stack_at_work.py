@@ -110,7 +110,8 @@ def changed(tmp_path: Path) -> Callable[[str, str], Path]:
         assert old in text
         path = tmp_path / "template.yaml"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
-        (tmp_path / "functions").symlink_to(TEMPLATE.parent / "functions")
+        for folder in ("functions", "stacks"):
+            (tmp_path / folder).symlink_to(TEMPLATE.parent / folder)
         return path
 
     return make
