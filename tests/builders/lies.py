@@ -279,7 +279,7 @@ def events(draw: st.DrawFn) -> Told:
         record["recipientAccountId"] = OTHER
     elif lie == "region":
         record["awsRegion"] = "eu-west-1"
-    else:
+    elif not lie:
         _broken(draw, event)
     # A caller without an ARN can be granted nothing, and its message may name whom it likes of its account.
     speaks = text.startswith("User: ") and (identity.get("arn") or identity.get("type") in ("IAMUser", "AssumedRole"))

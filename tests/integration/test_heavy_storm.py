@@ -4,15 +4,19 @@ Five kinds of denial for each principal, 95 in 100 of them repeats, in batches o
 whole stack makes of a storm is measured by `python -m benchmarks.burst 100000`.
 """
 
+import copy
 import json
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+import moto.dynamodb.models
 import pytest
+from moto.dynamodb.models.table import Table
 
 from bedrock_remediator.aws.ledger import Ledger
 from tests.builders import records as make
@@ -74,7 +78,14 @@ def storm(denials: int, principals: int) -> Iterator[Key]:
 
 
 @pytest.fixture
-def calls(dynamodb: "DynamoDBClient") -> Counter[str]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep moto from copying the whole table for each transaction, in case it fails: none does here."""
+    lightly = SimpleNamespace(deepcopy=lambda value: value if isinstance(value, Table) else copy.deepcopy(value))
+    monkeypatch.setattr(moto.dynamodb.models, "copy", lightly)
+
+
+@pytest.fixture
+def calls(dynamodb: "DynamoDBClient", _quick: None) -> Counter[str]:
     """Counts the ledger's calls by operation."""
     counted: Counter[str] = Counter()
     dynamodb.meta.events.register("before-call.dynamodb.*", lambda model, **_: counted.update([model.name]))

@@ -61,7 +61,7 @@ ANY_RULE: Final = allowlist.parse(
 NOW: Final = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 PRINCIPAL: Final = re.compile(r"arn:aws:iam::\d{12}:(role|user)/([\w+=,.@-]+/)*[\w+=,.@-]+")
 SDK: Final = "An error occurred (AccessDeniedException) when calling the Converse operation: "
-FEW_OR_MANY: Final = pytest.mark.parametrize("many", [120, pytest.param(10_000, marks=pytest.mark.long)])
+FEW_OR_MANY: Final = pytest.mark.parametrize("many", [120, pytest.param(3_000, marks=pytest.mark.long)])
 
 
 SETTINGS_OF_HOME: Final = replace(
