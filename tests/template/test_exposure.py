@@ -1,6 +1,6 @@
 """What is encrypted, and who outside is let in: of the main template and of every other stack beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -71,7 +71,7 @@ def test_nothing_comes_in_without_tls(any_stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_no_stranger_is_let_in(any_stack: Stack, stranger: str) -> None:
+def test_no_stranger_is_let_in(any_stack: Stack, stranger: str, count: Callable[[str, int], None]) -> None:
     """By the policy of any queue, topic, key, secret, bus or role, whatever they try."""
     powers = Powers(any_stack)
     theirs: Any = {"aws_sourceaccount": "9" * 12, "aws_sourcearn": f"arn:aws:s3:::bucket-of-{'9' * 12}"}
@@ -80,6 +80,7 @@ def test_no_stranger_is_let_in(any_stack: Stack, stranger: str) -> None:
             if action == "sts:AssumeRole" and stranger.endswith(".amazonaws.com"):
                 continue  # which service may assume a role is test_roles.py's
             assert not powers.lets_in(stranger, action, resource, **theirs), (resource, action)
+            count("questions asked for strangers", 1)
 
 
 def test_the_http_api_is_the_only_way_in_from_the_internet(any_stack: Stack) -> None:

@@ -29,6 +29,7 @@ STRATEGIES: Final = ("managed", "inline", "in-place")
 FUNCTIONS: Final = ("TriageRole", "RemediateRole", "NotifyRole", "ApproveRole", "SlackRole", "UpkeepRole")
 ROLES: Final = (*FUNCTIONS, "PipeRole", "UpkeepScheduleRole")
 
+Count = Callable[[str, int], None]
 Question = tuple[str, str, str, dict[str, Any]]
 """In words; the action, the resource (an ARN, or the logical id of one of the stack's), the condition keys."""
 
@@ -207,27 +208,30 @@ def answer(powers: Powers, stack: Stack, role: str, question: Question) -> bool:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_no_role_may(powers: Powers, deployed: Stack, role: str) -> None:
+def test_no_role_may(powers: Powers, deployed: Stack, role: str, count: Count) -> None:
     """Administer, escalate, hide, or reach what is not the service's."""
     assert [question[0] for question in OF_EVERY_ROLE if answer(powers, deployed, role, question)] == []
+    count("questions asked of roles", len(OF_EVERY_ROLE))
 
 
-def test_no_role_of_any_stack_may(any_stack: Stack) -> None:
+def test_no_role_of_any_stack_may(any_stack: Stack, count: Count) -> None:
     """Those in member accounts and in other regions are asked the same, of whatever is there."""
     powers = Powers(any_stack)
     asked = [each for each in OF_EVERY_ROLE if each[2].startswith("arn:") or each[2] in any_stack.resources]
     assert len(asked) > 30
     for role in any_stack.of_type("AWS::IAM::Role"):
         assert [question[0] for question in asked if answer(powers, any_stack, role, question)] == []
+        count("questions asked of roles", len(asked))
 
 
 @pytest.mark.parametrize("role", OF_SOME)
-def test_nor_may_this_one(powers: Powers, deployed: Stack, role: str, strategy: str) -> None:
+def test_nor_may_this_one(powers: Powers, deployed: Stack, role: str, strategy: str, count: Count) -> None:
     """Do another's work: each has a part of the way from a denial to a policy, and no two parts."""
     may = [question[0] for question in OF_SOME[role] if answer(powers, deployed, role, question)]
     # In place is where remediate is as strong as an administrator, which README and the stack's output say.
     in_place = ["make another version the default"] if (role, strategy) == ("RemediateRole", "in-place") else []
     assert may == in_place
+    count("questions asked of roles", len(OF_SOME[role]))
 
 
 def test_each_may_do_its_own_work(powers: Powers, deployed: Stack) -> None:
