@@ -84,7 +84,8 @@ pictures: setup ## draw what the operator's command prints, for docs/pictures
 	@$(BIN)/python docs/pictures/terminal.py
 
 lock: ## renew the locked requirements (needs uv)
-	for name in layers/remediator/requirements requirements/dev requirements/sam requirements/scan; do \
+	for name in layers/remediator/requirements layers/remediator/botocore requirements/dev requirements/sam \
+	    requirements/scan; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	        --upgrade --quiet $$name.in --output-file $$name.txt || exit 1; done
 

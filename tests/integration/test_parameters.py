@@ -128,8 +128,8 @@ def test_a_later_page_that_fails_is_a_problem(clock: StoppedClock) -> None:
 def test_no_connection_is_a_problem(ssm: "SSMClient", reader: AllowlistReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that fails is a problem like any other."""
 
-    def fail(*_: object) -> None:
+    def fail(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://ssm")
 
-    monkeypatch.setattr(ssm, "get_paginator", fail)
+    monkeypatch.setattr(ssm, "get_parameters_by_path", fail)
     assert reader.read().problems

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -53,7 +52,7 @@ class Client:
 
 
 class Aws:
-    """Takes boto3's place: remembers the clients that were made and the roles that were assumed."""
+    """Takes botocore's place: remembers the clients that were made and the roles that were assumed."""
 
     def __init__(self) -> None:
         self.clock = StoppedClock(NOW)
@@ -79,16 +78,22 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     class Session:
         region_name = "us-east-1"
 
+        def get_config_variable(self, name: str) -> str:
+            assert name == "region"
+            return self.region_name
+
         def get_partition_for_region(self, region: str) -> str:
             return "aws-cn" if region.startswith("cn-") else "aws"
 
-        def client(self, service: str, region_name: str | None = None, config: object = None, **keys: str) -> Client:
+        def create_client(
+            self, service: str, region_name: str | None = None, config: object = None, **keys: str
+        ) -> Client:
             assert config is not None
             client = Client(aws, service, region_name, keys)
             aws.made.append(client)
             return client
 
-    monkeypatch.setattr(boto3.session, "Session", Session)
+    monkeypatch.setattr("bedrock_remediator.aws.clients.new_session", Session)
     return aws
 
 

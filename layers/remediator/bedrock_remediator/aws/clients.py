@@ -1,10 +1,9 @@
-"""The boto3 clients, each made when it is first used: making one costs more than anything else in a cold start."""
+"""The clients, each made when it is first used: making one costs more than anything else in a cold start."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.config import Config
 
 from bedrock_remediator.aws.errors import (
@@ -15,11 +14,14 @@ from bedrock_remediator.aws.errors import (
     RoleMissingError,
 )
 from bedrock_remediator.aws.member_credentials import Credentials, MemberCredentials
+from bedrock_remediator.aws.sessions import new_session
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment, member_role_arn
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.model import OperationModel
+    from botocore.session import Session
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
@@ -70,7 +72,7 @@ class Clients:
         enrolled: The other accounts that it may work in; see `Enrolment`.
         role: The name of the role that it assumes there.
         clock: Tells when the role is to be assumed anew.
-        session: Makes the clients; without one it is that of the environment.
+        session: A person's own, to make the clients with; without one they are a function's (`aws/sessions.py`).
         quick: Whether clients for the service's own resources give up sooner, since somebody waits.
     """
 
@@ -81,7 +83,7 @@ class Clients:
         enrolled: Sequence[str] = (),
         role: str = READ_ROLE,
         clock: Clock | None = None,
-        session: boto3.session.Session | None = None,
+        session: "boto3.session.Session | None" = None,
         quick: bool = False,
     ) -> None:
         self._given = session
@@ -94,38 +96,44 @@ class Clients:
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The ledger's."""
-        return self._session.client("dynamodb", config=self._config)
+        client: DynamoDBClient = self._made("dynamodb", self._config)
+        return client
 
     @cached_property
     def sns(self) -> "SNSClient":
         """The topics'. It tries once: `Publisher` knows what may be tried again."""
-        return self._session.client("sns", config=_SNS_CONFIG)
+        client: SNSClient = self._made("sns", _SNS_CONFIG)
+        return client
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """The queues'."""
-        return self._session.client("sqs", config=self._config)
+        client: SQSClient = self._made("sqs", self._config)
+        return client
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Parameter Store's."""
-        return self._session.client("ssm", config=self._config)
+        client: SSMClient = self._made("ssm", self._config)
+        return client
 
     @cached_property
     def kms(self) -> "KMSClient":
         """The key's that signs approvals."""
-        return self._session.client("kms", config=self._config)
+        client: KMSClient = self._made("kms", self._config)
+        return client
 
     @cached_property
     def organizations(self) -> "Organizations":
         """Organizations', for names that nobody waits long for."""
-        client: Organizations = self._session.client("organizations", config=_BRIEF_CONFIG)
+        client: Organizations = self._made("organizations", _BRIEF_CONFIG)
         return client
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager's."""
-        return self._session.client("secretsmanager", config=self._config)
+        client: SecretsManagerClient = self._made("secretsmanager", self._config)
+        return client
 
     def iam(self, account: str) -> "IAMClient":
         """IAM of an account.
@@ -165,22 +173,25 @@ class Clients:
         key = (service, account, region)
         known = self._kept.pop(key, None)
         if known is None or known[0] is not credentials:
-            known = (credentials, self._made(service, region, config, account, credentials))
+            known = (credentials, self._made_for(account, credentials, service, region, config))
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = known
         return known[1]
 
-    def _made(self, service: str, region: str | None, config: Config, account: str, of: Credentials | None) -> Any:
+    def _made(self, service: str, config: Config, **place: Any) -> Any:
+        make: Callable[..., Any] = self._given.client if self._given else self._session.create_client
+        return make(service, config=config, **place)
+
+    def _made_for(self, account: str, of: Credentials | None, service: str, region: str | None, config: Config) -> Any:
         """A client; a member account's is watched.
 
         One that throttles is spared, and credentials that AWS refuses are got anew. Simulating is throttled readily
         (docs/aws-facts.md §4.5), and who asks for it does without.
         """
-        make: Callable[..., Any] = self._session.client
         if of is None:
-            return make(service, region_name=region, config=config)
-        client = make(service, region_name=region, config=config, **of.keys)
+            return self._made(service, config, region_name=region)
+        client = self._made(service, config, region_name=region, **of.keys)
 
         def watch(parsed: dict[str, Any], model: "OperationModel", **_: Any) -> None:
             code = parsed.get("Error", {}).get("Code")
@@ -202,18 +213,20 @@ class Clients:
 
     def _role_arn(self, account: str) -> str:
         # An organization lies in one partition, so the roles lie in the one that the function runs in.
-        partition = self._session.get_partition_for_region(self._session.region_name)
+        partition = self._session.get_partition_for_region(self._session.get_config_variable("region"))
         return member_role_arn(partition, account, self._role)
 
     @cached_property
     def _iam(self) -> "IAMClient":
-        return self._session.client("iam", config=_IAM_CONFIG)
+        client: IAMClient = self._made("iam", _IAM_CONFIG)
+        return client
 
     @cached_property
     def _sts(self) -> "STSClient":
         """STS, at the endpoint of the function's own region, by AWS_STS_REGIONAL_ENDPOINTS in the template."""
-        return self._session.client("sts", config=_CONFIG)
+        client: STSClient = self._made("sts", _CONFIG)
+        return client
 
     @cached_property
-    def _session(self) -> boto3.session.Session:
-        return self._given or boto3.session.Session()
+    def _session(self) -> "Session":
+        return new_session()

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from bedrock_remediator.aws.cache import AgedCache
 from bedrock_remediator.aws.errors import RetryableError, error_code, passing_trouble
+from bedrock_remediator.aws.paging import iam_pages
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _DOCUMENTS: Final = 100
 _AWS_MANAGED_AGE: Final = timedelta(hours=1)
 _VERSION_AGE: Final = timedelta(days=1)
-_PAGE: Final = 1000
 _ABSENT: Final = "NoSuchEntity"
 _NO_ANSWER: Final = frozenset({"InvalidInput", "NoSuchEntity", "PolicyEvaluation"})
 
@@ -273,13 +273,9 @@ def _simulated(result: Mapping[str, Any]) -> Iterator[Simulated]:
 
 
 def _pages(call: Callable[..., Mapping[str, Any]], field: str, **arguments: Any) -> Iterator[Any]:
-    """The elements of a listing, page after page; botocore's own paginators would read a file first."""
-    while True:
-        answer = call(MaxItems=_PAGE, **arguments)
+    """The elements of a listing."""
+    for answer in iam_pages(call, **arguments):
         yield from answer[field]
-        if not answer.get("IsTruncated"):
-            return
-        arguments["Marker"] = answer["Marker"]
 
 
 def _unless_absent(call: Callable[..., Any], **arguments: Any) -> Any:

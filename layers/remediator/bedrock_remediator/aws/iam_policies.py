@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import RetryableError, error_code, passing_trouble
+from bedrock_remediator.aws.paging import iam_pages
 from bedrock_remediator.core.arn import Principal
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ManagedPolicies:
     def under(self, path: str) -> Iterator[str]:
         """The ARNs of the account's policies under a path, page by page."""
         with _calling("ListPolicies"):
-            pages = self._client.get_paginator("list_policies").paginate(Scope="Local", PathPrefix=path)
+            pages = iam_pages(self._client.list_policies, Scope="Local", PathPrefix=path)
             yield from (policy["Arn"] for page in pages for policy in page["Policies"])
 
     def document(self, arn: str, version: str) -> Document:
@@ -96,14 +97,14 @@ class ManagedPolicies:
     def versions(self, arn: str) -> tuple[str, ...]:
         """Every version, the oldest first."""
         with _calling("ListPolicyVersions"):
-            pages = self._client.get_paginator("list_policy_versions").paginate(PolicyArn=arn)
+            pages = iam_pages(self._client.list_policy_versions, PolicyArn=arn)
             found = [version["VersionId"] for page in pages for version in page["Versions"]]
         return tuple(sorted(found, key=_number))
 
     def holders(self, arn: str) -> frozenset[Holder]:
         """Whom it is attached to; those whose boundary it is are among them."""
         with _calling("ListEntitiesForPolicy"):
-            pages = list(self._client.get_paginator("list_entities_for_policy").paginate(PolicyArn=arn))
+            pages = list(iam_pages(self._client.list_entities_for_policy, PolicyArn=arn))
         return frozenset(
             [Holder("role", role["RoleName"], role["RoleId"]) for page in pages for role in page["PolicyRoles"]]
             + [Holder("user", user["UserName"], user["UserId"]) for page in pages for user in page["PolicyUsers"]]
@@ -118,11 +119,13 @@ class ManagedPolicies:
         """The ARNs of the principal's policies under a path; none if there is no such principal."""
         with _calling("ListAttachedPolicies", missing_is_an_answer=True) as call:
             if principal.kind == "role":
-                roles = self._client.get_paginator("list_attached_role_policies")
-                pages = list(roles.paginate(RoleName=principal.name, PathPrefix=path))
+                pages = list(
+                    iam_pages(self._client.list_attached_role_policies, RoleName=principal.name, PathPrefix=path)
+                )
             else:
-                users = self._client.get_paginator("list_attached_user_policies")
-                pages = list(users.paginate(UserName=principal.name, PathPrefix=path))
+                pages = list(
+                    iam_pages(self._client.list_attached_user_policies, UserName=principal.name, PathPrefix=path)
+                )
         if call.missing:
             return frozenset()
         return frozenset(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
@@ -219,12 +222,10 @@ class InlinePolicies:
     def _names(self, principal: Principal) -> list[str]:
         with _calling("ListInlinePolicies", missing_is_an_answer=True) as call:
             if principal.kind == "role":
-                roles = self._client.get_paginator("list_role_policies").paginate(RoleName=principal.name)
-                names = [name for page in roles for name in page["PolicyNames"]]
+                pages = list(iam_pages(self._client.list_role_policies, RoleName=principal.name))
             else:
-                users = self._client.get_paginator("list_user_policies").paginate(UserName=principal.name)
-                names = [name for page in users for name in page["PolicyNames"]]
-        return [] if call.missing else names
+                pages = list(iam_pages(self._client.list_user_policies, UserName=principal.name))
+        return [] if call.missing else [name for page in pages for name in page["PolicyNames"]]
 
 
 class _Call:

@@ -2,7 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,6 +19,8 @@ CACHED_FOR: Final = timedelta(minutes=1)
 FAILURE_CACHED_FOR: Final = timedelta(seconds=10)
 """How long a failed read is: long enough that a batch does not wait for each of its events, no longer."""
 
+_PAGE: Final = 10
+"""All that Parameter Store gives at once."""
 _PROBLEMS_LOGGED: Final = 10
 
 logger = logging.getLogger(__name__)
@@ -65,13 +67,15 @@ class AllowlistReader:
         return allowlist, good_for
 
     def _documents(self) -> dict[str, str]:
-        pages = (
-            self._ssm()
-            .get_paginator("get_parameters_by_path")
-            .paginate(Path=self._path, Recursive=True, WithDecryption=True)
-        )
-        return {
-            parameter["Name"].removeprefix(f"{self._path}/"): parameter["Value"]
-            for page in pages
-            for parameter in page["Parameters"]
-        }
+        # Not by botocore's paginator, which would read a file first.
+        documents: dict[str, str] = {}
+        token: dict[str, Any] = {}
+        while True:
+            page = self._ssm().get_parameters_by_path(
+                Path=self._path, Recursive=True, WithDecryption=True, MaxResults=_PAGE, **token
+            )
+            for parameter in page["Parameters"]:
+                documents[parameter["Name"].removeprefix(f"{self._path}/")] = parameter["Value"]
+            if not page.get("NextToken"):
+                return documents
+            token = {"NextToken": page["NextToken"]}
