@@ -143,7 +143,23 @@ def _run(sandbox: Sandbox, events: list[Given], decision: str | None, *, as_json
         return _FAILED if sandbox.failures or any(answer.broken for answer in answers) else 0
 
 
-@cli.command()
+_ROUTES: Final = """\b
+POST /events                events, as FILES of `run` hold them
+GET  /notices               what was sent; the links in the mails work
+     /grants /policies /calls /failures, /report for all
+GET, POST /request/TOKEN    the page that a mail's link leads to
+/api/requests               with --parameter ApproverRoleArns=ARN; sign as the
+                            access key id ASIAAPPROVER1 (the signature is not verified)
+POST /slack/interactions    with --parameter Slack..., --secret and --slack-api
+POST /upkeep                a round of upkeep, as its schedule would start it
+POST /digest                the digest, with --parameter DigestSchedule=...
+POST /clock                 move the time on: {"forward": "72h"} or
+                            {"to": "2026-12-24T18:00:00Z"}; then upkeep runs, if due
+GET  /clock                 the time
+"""
+
+
+@cli.command(epilog=_ROUTES)
 @_common
 @click.option("--port", type=click.IntRange(0, 65_535), default=8734, show_default=True, help="0 takes any free one.")
 def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
@@ -157,22 +173,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
     slack_api: str,
     verbose: bool,  # noqa: FBT001 - click passes a flag so
 ) -> None:
-    r"""Keep a stack up, with its approval page, its API and Slack's route, until Ctrl-C.
-
-    \b
-    POST /events                events, as FILES of `run` hold them
-    GET  /notices               what was sent; the links in the mails work
-         /grants /policies /calls /failures, /report for all
-    GET, POST /request/TOKEN    the page that a mail's link leads to
-    /api/requests               with --parameter ApproverRoleArns=ARN; sign as the
-                                access key id ASIAAPPROVER1 (the signature is not verified)
-    POST /slack/interactions    with --parameter Slack..., --secret and --slack-api
-    POST /upkeep                a round of upkeep, as its schedule would start it
-    POST /digest                the digest, with --parameter DigestSchedule=...
-    POST /clock                 move the time on: {"forward": "72h"} or
-                                {"to": "2026-12-24T18:00:00Z"}; then upkeep runs, if due
-    GET  /clock                 the time
-    """
+    """Keep a stack up, with its approval page, its API and Slack's route, until Ctrl-C."""
     from sandbox.serving import serve as serve_stack  # noqa: PLC0415 - what is not asked for need not be loaded
 
     options = Options(

@@ -35,6 +35,11 @@ class Connection:
         self._region = region
         self._made: dict[tuple[str, str], Any] = {}
 
+    @property
+    def profile_named(self) -> bool:
+        """Whether the user named a profile on the command line."""
+        return self._profile is not None
+
     @cached_property
     def session(self) -> boto3.Session:
         """The session.

@@ -54,7 +54,7 @@ class Output(Struct, frozen=True):
         color = True if no_color else None
         return cls(
             console=Console(no_color=color, highlight=False, markup=False, emoji=False, soft_wrap=True),
-            notes=Console(stderr=True, no_color=color, highlight=False, markup=False, emoji=False),
+            notes=Console(stderr=True, no_color=color, highlight=False, markup=False, emoji=False, soft_wrap=True),
             as_json=as_json,
         )
 

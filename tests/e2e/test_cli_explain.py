@@ -260,3 +260,15 @@ def test_what_cannot_be_explained_ends_in_one(tmp_path: Path) -> None:
     (tmp_path / "broken.json.gz").write_bytes(gzip.compress(b"{}")[:-9])
     assert run(tmp_path / "broken.json.gz").exit_code == 2
     assert run("-", given="").exit_code == 1
+    missing = run("missing.jsonl")
+    assert (missing.exit_code, missing.stderr) == (2, "error: There is no file missing.jsonl.\n")
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_profile_that_there_is_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that the user names ends the command; one of the environment is no reason not to explain."""
+    assert run("--profile", "nobody", DENIED).exit_code == 2
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    done = run(DENIED)
+    assert done.exit_code == 0
+    assert "nobody" in done.stderr

@@ -278,3 +278,10 @@ def test_a_bad_request_is_told(served: str, path: str, body: bytes | None, statu
     """A path that is not there, or a body that holds no event, is answered with the reason."""
     code, answer = ask(f"{served}{path}", body)
     assert (code, list(answer)) == (status, ["error"])
+
+
+def test_the_help_of_serve_lists_the_routes_line_by_line() -> None:
+    """A table that can be read: each route begins a line."""
+    lines = run("serve", "--help").output.splitlines()
+    for route in ("POST /events", "GET  /notices", "POST /upkeep", "GET  /clock"):
+        assert any(line.strip().startswith(route) for line in lines), route

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from bedrock_remediator_cli.explain.explanation import Explanation, explain
 from bedrock_remediator_cli.explain.refusals import Refusal
@@ -36,6 +36,8 @@ def _inquiry(program: Program) -> "Inquiry | None":
             return None
         account, clients = program.aws.account, program.aws.clients
     except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ProfileNotFound) and program.aws.profile_named:
+            raise
         program.output.note(f"AWS was not asked. {told(error)}")
         return None
     from bedrock_remediator_cli.explain.inquiry import Inquiry  # noqa: PLC0415 - costly, and offline it is not needed

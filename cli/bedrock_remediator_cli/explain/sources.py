@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from bedrock_remediator_cli.trouble import EnvironmentTrouble
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes that are read of one file, unpacked."""
 
+_FILE_NAME: Final = re.compile(r"\S+\.(?:jsonl?|ndjson|gz|log|txt)")
+"""What is meant as a file's name, even if there is no such file."""
 _GZIP: Final = b"\x1f\x8b"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -36,7 +39,7 @@ def read(given: Sequence[str]) -> list[Source]:
         if sys.stdin.isatty():
             raise EnvironmentTrouble("Nothing to explain: give a text or a file, or pipe one in (see --help).")
         given = ("-",)
-    if not any(each == "-" or _is_file(each) for each in given):
+    if not any(each == "-" or _is_file(each) or _FILE_NAME.fullmatch(each) for each in given):
         return [Source("", " ".join(given))]
     return [_source(each) for each in given]
 
