@@ -1,6 +1,6 @@
 """Signing in at a provider that others have written: Authlib's, over HTTP on this machine."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import boto3
 import pytest
@@ -8,36 +8,26 @@ import pytest
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import Grant, State
 from tests.builders.approve import ORIGIN, ApproveStack
+from tests.builders.authlib_provider import AuthlibProvider
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import waiting
 from tests.builders.grants import first_seen
 from tests.builders.identity_provider import CLIENT_ID, running
 from tests.builders.visitors import Browser
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.builders.authlib_provider import AuthlibProvider
-
-pytest.importorskip("authlib", reason="Authlib is not installed (make setup)")
-
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(params=[SECRET, None], ids=["with a secret", "a public client"])
-def provider(request: pytest.FixtureRequest, clock: StoppedClock) -> "Iterator[AuthlibProvider]":
+def provider(request: pytest.FixtureRequest, clock: StoppedClock) -> Iterator[AuthlibProvider]:
     """The provider, for a client with a secret and for one without."""
-    from tests.builders.authlib_provider import AuthlibProvider  # noqa: PLC0415 - only where Authlib is installed
-
     provider = AuthlibProvider(f"{ORIGIN}/signed-in", clock.now, secret=request.param)
     with running(provider):
         yield provider
 
 
 @pytest.fixture
-def browser(
-    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, clock: StoppedClock, provider: "AuthlibProvider"
-) -> Browser:
+def browser(monkeypatch: pytest.MonkeyPatch, ledger: Ledger, clock: StoppedClock, provider: AuthlibProvider) -> Browser:
     """A browser before a stack that knows the provider."""
     settings = {"APPROVER_AUTH": "oidc", "OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_ID": CLIENT_ID}
     if provider.secret:
@@ -55,7 +45,7 @@ def row(ledger: Ledger) -> Grant:
     return row
 
 
-def test_who_signs_in_there_decides(browser: Browser, row: Grant, provider: "AuthlibProvider") -> None:
+def test_who_signs_in_there_decides(browser: Browser, row: Grant, provider: AuthlibProvider) -> None:
     """Discovery, code, PKCE, nonce, ID token and keys are as Authlib wants them, and its answers as we do."""
     path = browser.stack.link(row)
     page = browser.open(path)
@@ -64,7 +54,7 @@ def test_who_signs_in_there_decides(browser: Browser, row: Grant, provider: "Aut
     assert (after.state, after.decided_by, provider.refused) == (State.REJECTED, "alice@example.com", [])
 
 
-def test_a_code_is_worth_nothing_in_another_browser(browser: Browser, row: Grant, provider: "AuthlibProvider") -> None:
+def test_a_code_is_worth_nothing_in_another_browser(browser: Browser, row: Grant, provider: AuthlibProvider) -> None:
     """Its verifier is another, so the provider itself refuses: a stolen code is no sign-in."""
     path = browser.stack.link(row)
     stolen = browser.begin(path)
@@ -77,7 +67,7 @@ def test_a_code_is_worth_nothing_in_another_browser(browser: Browser, row: Grant
     assert thief.get(path).status == 303
 
 
-def test_a_code_is_good_once(browser: Browser, row: Grant, provider: "AuthlibProvider") -> None:
+def test_a_code_is_good_once(browser: Browser, row: Grant, provider: AuthlibProvider) -> None:
     """Who brings it again is refused by the provider."""
     path = browser.stack.link(row)
     back = browser.begin(path)

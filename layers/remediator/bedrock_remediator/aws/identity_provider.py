@@ -2,16 +2,15 @@
 
     discovery --> authorization endpoint (the browser goes there) --> code --> token endpoint --> ID token --> claims
 
-What the provider says of itself is kept for an hour. Signatures are verified by joserfc, which is loaded, with the
-cryptography that it brings, when the first person signs in.
+What the provider says of itself is kept for an hour. Authlib words the requests of the flow and joserfc verifies the
+token; both are loaded, with the cryptography that they bring, when the first person signs in.
 """
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
@@ -63,6 +62,13 @@ class Metadata(Struct, frozen=True, kw_only=True):
     jwks_uri: str
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
+    def authentication(self, secret: str | None) -> str:
+        """How a client with that secret says who it is: `none`, `client_secret_basic` or `client_secret_post`."""
+        if secret is None:
+            return "none"
+        basic = "client_secret_basic"
+        return basic if basic in self.token_endpoint_auth_methods_supported else "client_secret_post"
+
 
 class IdentityProvider:
     """One provider.
@@ -85,25 +91,28 @@ class IdentityProvider:
         """The provider's name for itself."""
         return self._client.issuer
 
-    def sign_in_url(self, *, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
-        """Where the browser goes to sign in. `challenge` is the S256 challenge of the code verifier (RFC 7636).
+    def sign_in_url(self, *, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
+        """Where the browser goes to sign in, with the S256 challenge of the code verifier (RFC 7636).
 
         Raises:
             ProviderError: The provider does not say where.
             RetryableError: It does not answer.
         """
-        query = {
-            "response_type": "code",
-            "client_id": self._client.client_id,
-            "redirect_uri": redirect_uri,
-            "scope": SCOPES,
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-        endpoint = self._metadata().authorization_endpoint
-        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - only who signs in needs it
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - likewise
+
+        url: str = prepare_grant_uri(
+            self._metadata().authorization_endpoint,
+            self._client.client_id,
+            "code",
+            redirect_uri=redirect_uri,
+            scope=SCOPES,
+            state=state,
+            nonce=nonce,
+            code_challenge=create_s256_code_challenge(verifier),
+            code_challenge_method="S256",
+        )
+        return url
 
     def claims(self, *, code: str, verifier: str, redirect_uri: str, nonce: str) -> Mapping[str, Any]:
         """What the provider says of the person who brought a code, verified.
@@ -113,27 +122,25 @@ class IdentityProvider:
             RetryableError: It does not answer.
         """
         metadata = self._metadata()
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect_uri,
-            "code_verifier": verifier,
-        }
-        headers: dict[str, str] = {}
-        secret = self._client.secret()
-        if secret is None:
-            form["client_id"] = self._client.client_id
-        elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
-            # RFC 6749 §2.3.1: both parts are form-encoded first.
-            pair = f"{quote(self._client.client_id, safe='')}:{quote(secret, safe='')}"
-            headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        else:
-            form |= {"client_id": self._client.client_id, "client_secret": secret}
-        answer = self._json("POST", metadata.token_endpoint, form=form, headers=headers)
+        answer = self._redeemed(metadata, code=code, verifier=verifier, redirect_uri=redirect_uri)
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise ProviderError("the token endpoint gave no ID token")
         return self._verified(token, metadata, nonce)
+
+    def _redeemed(self, metadata: Metadata, *, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
+        """What the token endpoint gives for a code."""
+        from authlib.oauth2.auth import ClientAuth  # noqa: PLC0415 - only who signs in needs it
+        from authlib.oauth2.rfc6749.parameters import prepare_token_request  # noqa: PLC0415 - likewise
+
+        client_id, secret = self._client.client_id, self._client.secret()
+        method = metadata.authentication(secret)
+        if method == "client_secret_basic":
+            # RFC 6749 §2.3.1: both parts are form-encoded first, which Authlib leaves to its caller.
+            client_id, secret = quote(client_id, safe=""), quote(secret or "", safe="")
+        form = prepare_token_request("authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier)
+        url, headers, body = ClientAuth(client_id, secret, method).prepare("POST", metadata.token_endpoint, {}, form)
+        return self._json("POST", url, body=body, headers=headers)
 
     def _verified(self, token: str, metadata: Metadata, nonce: str) -> Mapping[str, Any]:
         from joserfc import jwt  # noqa: PLC0415 - only who signs in needs it
@@ -206,18 +213,18 @@ class IdentityProvider:
         return keys
 
     def _json(
-        self, method: str, url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, url: str, *, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - only who signs in needs it
 
         sent = {"accept": "application/json", **(headers or {})}
-        if form is not None:
+        if body is not None:
             sent["content-type"] = "application/x-www-form-urlencoded"
         try:
             answer = self._http.request(
                 method,
                 url,
-                body=urlencode(form) if form is not None else None,
+                body=body,
                 headers=sent,
                 redirect=False,
                 preload_content=False,

@@ -6,8 +6,6 @@
 Both cookies are sealed by the stack, HttpOnly, Secure, SameSite=Lax and bound to this host. Nothing is kept here.
 """
 
-import base64
-import hashlib
 import hmac
 import logging
 import secrets
@@ -46,7 +44,7 @@ class Provider(Protocol):
         """Its name for itself."""
         ...
 
-    def sign_in_url(self, *, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
+    def sign_in_url(self, *, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Where the browser goes."""
         ...
 
@@ -167,7 +165,7 @@ class SignInGate:
             redirect_uri=request.origin + REDIRECT_PATH,
             state=begun.state,
             nonce=begun.nonce,
-            challenge=challenge(begun.verifier),
+            verifier=begun.verifier,
         )
         sealed = self._begun.seal(msgspec.to_builtins(begun))
         return Response.to(url, cookies=(_cookie(SIGN_IN_COOKIE, sealed, SIGN_IN_LASTS),))
@@ -184,11 +182,6 @@ class SignInGate:
             redirect_uri=request.origin + REDIRECT_PATH,
             nonce=begun.nonce,
         )
-
-
-def challenge(verifier: str) -> str:
-    """The S256 challenge of a code verifier (RFC 7636 §4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def _session(claims: Mapping[str, Any]) -> _Session:
