@@ -157,7 +157,7 @@ class ApproveStack:
         for name, value in {**_SETTINGS, **made, **settings}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(SystemClock, "now", lambda _clock: clock.now())
-        monkeypatch.setattr(Clients, "_session", _session())
+        monkeypatch.setattr(Clients, "_session", _session()._session)
         self.secret_arn = secret["ARN"]
         self.app = _load()
         self.function = Function(self.app)
