@@ -4,7 +4,6 @@ It is the service's own investigation (`flows/triage/investigation.py`) with the
 ask stays as the message tells it, and is said to.
 """
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -75,7 +74,6 @@ class Inquiry:
         iam = IamReader(clients.iam)
         self._iam = iam
         self._investigation = Investigation(home=self._account, iam=iam, profiles=self._profiles, policy=_SETTINGS)
-        logging.getLogger("bedrock_remediator").setLevel(logging.ERROR)
 
     def ask(self, explanation: Explanation) -> Explanation:
         """The explanation with what AWS says of the call; as it is where AWS cannot be asked."""
