@@ -12,6 +12,7 @@ len(faults.calls)     # then Faults("RemediateFunction", Fault(place=1, way=Way.
 """
 
 import enum
+import json
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -46,6 +47,8 @@ class Way(enum.StrEnum):
     """There is no way to AWS: no connection before the time is up."""
     UNHEARD = "unheard"
     """AWS does what it was asked, and the answer does not arrive before the time is up."""
+    OVERTAKEN = "overtaken"
+    """Somebody else does something first, and then the call is made."""
 
 
 class Lasting(enum.StrEnum):
@@ -57,12 +60,18 @@ class Lasting(enum.StrEnum):
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """What is spoiled: the call at a place (the first is 1), in which way, and how long that lasts."""
+    """What is spoiled: the call at a place (the first is 1), in which way, and how long that lasts.
+
+    `meanwhile` is what somebody else does. With `about` only calls are met whose parameters hold that text; the place
+    is then among those.
+    """
 
     place: int
     way: Way
     error: ApiError | None = None
     lasting: Lasting = Lasting.ONCE
+    meanwhile: Callable[[], None] = lambda: None
+    about: str = ""
 
     def __str__(self) -> str:
         what = self.way if self.error is None else f"{self.way} ({self.error.code})"
@@ -85,6 +94,7 @@ class Faults:
         self.wait: Callable[[float], None] = lambda _: None
         self.invocation: Callable[[str], int] = lambda _: 0
         self._counting = False
+        self._busy = False
         self._hit: tuple[str, int] | None = None
 
     def begin(self) -> None:
@@ -103,7 +113,9 @@ class Faults:
             DeathError: The function is no more.
             HTTPClientError: No answer.
         """
-        if not self._counting or call.caller != self.watched:
+        if not self._counting or call.caller != self.watched or self._busy:
+            return effect()
+        if self.fault is not None and self.fault.about not in json.dumps(call.parameters, default=str):
             return effect()
         self.calls.append(call)
         if self.fault is None or not self._meets(self.fault, call):
@@ -130,6 +142,11 @@ class Faults:
                 raise DeathError
             case Way.REFUSED:
                 raise fault.error or ApiError("InternalFailure", "a fault", 500)
+            case Way.OVERTAKEN:
+                self._busy = True
+                fault.meanwhile()
+                self._busy = False
+                return effect()
             case Way.UNREACHED:
                 self.wait(CONNECT_SECONDS)
                 raise ConnectTimeoutError(endpoint_url=_ADDRESS)

@@ -51,6 +51,17 @@ class QueueMapping:
             )
         authorization.need(function.role, _TAKES_MESSAGES, queue.arn, name)
 
+    @property
+    def function(self) -> str:
+        """The logical id of the function."""
+        return self._function.logical_id
+
+    def repeat(self) -> None:
+        """Invoke the function with what it is working on at the moment; the answer deletes nothing."""
+        out = self.queue.out()
+        if out:
+            self._invoke([out])
+
     def step(self) -> bool:
         """Invoke the function with what is in the queue, a batch or several at once; whether there was any."""
         batches = list(filter(None, (self.queue.receive(size) for size in self._sizes())))

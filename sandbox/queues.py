@@ -166,6 +166,11 @@ class Queue:
         for message in messages:
             self._messages.pop(message.id, None)
 
+    def out(self) -> list[Message]:
+        """The messages that were received and have not come back."""
+        now = self._now()
+        return [each for each in self._messages.values() if each.received and each.visible_at > now]
+
     def put_off(self, receipt: str, seconds: float) -> None:
         """Let a message that was received come back in so many seconds from now.
 

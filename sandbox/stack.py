@@ -303,6 +303,18 @@ class Sandbox:
         self.clock.advance(max(0.0, min(times) - self.clock.seconds()) + 0.001)
         return True
 
+    def turn(self, function: str) -> None:
+        """Let the queue of a function deliver once, whatever else is going on."""
+        for mapping in self._queue_mappings:
+            if mapping.function == function:
+                mapping.step()
+
+    def repeat(self, function: str) -> None:
+        """Deliver once more what a function's queue has out for delivery: queues may do so at any time."""
+        for mapping in self._queue_mappings:
+            if mapping.function == function:
+                mapping.repeat()
+
     def replay(self) -> None:
         """Deliver the whole stream once more to all who read it, as a consumer that begins at TRIM_HORIZON gets it."""
         for consumer in self._consumers:

@@ -9,6 +9,7 @@ from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.grant import TRANSITIONS, Grant, State
 from bedrock_remediator.core.policy import compile_policies
 from bedrock_remediator.notices.notice import occasion
+from sandbox.iam import INLINE_LIMITS, MANAGED_LIMIT
 from sandbox.stack import Sandbox
 from tests.builders.endings import in_iam
 
@@ -74,7 +75,10 @@ def _wrong_policies(stack: Sandbox, rows: Iterable[Grant], before: Mapping[str, 
             yield from _too_much(arn, held, own, before)
             continue
         compiled = [row for row in standing if row.written and row.written.strategy != "in-place"]
-        wanted = [json.loads(text) for text in compile_policies(map(entitlement, compiled), EXTRA_ACTIONS)]
+        inline = any(row.written and row.written.strategy == "inline" for row in compiled)
+        room = INLINE_LIMITS["user" if ":user/" in arn else "role"] if inline else MANAGED_LIMIT
+        texts = compile_policies(map(entitlement, compiled), EXTRA_ACTIONS, limit=room)
+        wanted = [json.loads(text) for text in texts]
         ours = [document for name, _, document in held["own"] if name.startswith(_OURS)]
         if ours != (wanted if compiled else []):
             yield f"the policies of {arn} are not its {len(compiled)} grants"

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sandbox.calls import Call
 from sandbox.deciding import NotDecidedError, decide, links_in
@@ -121,8 +122,18 @@ class Story(Struct, frozen=True, kw_only=True):
     allowlist: str = RULES
     world: Callable[[], World] = small_world
 
-    def play(self, fault: Fault | None = None, like: Ending | None = None) -> "Played":
-        """Play it, with a fault. An ending like the one given is as sound as that."""
+    def play(
+        self,
+        fault: Fault | None = None,
+        like: Ending | None = None,
+        meanwhile: Part | None = None,
+        look: Part = lambda _: None,
+    ) -> "Played":
+        """Play it, with a fault. An ending like the one given is as sound as that.
+
+        `meanwhile` is what somebody does at the fault's place, if it is that somebody is quicker. `look` is shown what
+        is there in the end.
+        """
         faults = Faults(self.watched, fault)
         options = Options(
             parameters={"Mode": "auto", **self.parameters},
@@ -133,6 +144,8 @@ class Story(Struct, frozen=True, kw_only=True):
         with ExitStack() as closing:
             sandbox = closing.enter_context(Sandbox(self.world(), options))
             stage = Stage(sandbox)
+            if fault and meanwhile:
+                faults.fault = replace(fault, meanwhile=lambda: meanwhile(stage))
             held = in_iam(sandbox)
             self.before(stage)
             faults.begin()
@@ -140,6 +153,7 @@ class Story(Struct, frozen=True, kw_only=True):
             faults.end()
             self.after(stage)
             sandbox.run()
+            look(stage)
             found = ending(sandbox)
             return Played(
                 ending=found,

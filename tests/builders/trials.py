@@ -70,6 +70,12 @@ def troubles(call: Call) -> Iterator[Fault]:
         yield Fault(place=0, way=way, lasting=Lasting.INVOCATION)
 
 
+def split(faults: Iterator[Fault], way: Way) -> tuple[list[Fault], list[Fault]]:
+    """Those of a way, and the others."""
+    found = list(faults)
+    return [each for each in found if each.way is way], [each for each in found if each.way is not way]
+
+
 def refusals(call: Call) -> Iterator[Fault]:
     """Every way for a call to be refused for good."""
     for failure in failures(call.service, call.operation):

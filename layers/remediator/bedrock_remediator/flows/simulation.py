@@ -12,7 +12,7 @@ from bedrock_remediator.aws.iam import Simulated, SimulationRefusedError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.policy import compile_policies
+from bedrock_remediator.core.policy import PolicyTooLargeError, compile_policies
 from bedrock_remediator.core.verification import (
     Helpfulness,
     Judgement,
@@ -71,7 +71,11 @@ class Simulation:
         Raises:
             RetryableError: Passing trouble.
         """
-        documents = compile_policies([entitlement(grant)], self._extra_actions)
+        try:
+            documents = compile_policies([entitlement(grant)], self._extra_actions)
+        except PolicyTooLargeError:
+            # It may fit all the same where it is to be written, or fails there with the reason.
+            return judge(())
         answers: list[Simulated] = []
         unanswered = 0
         for question in questions(grant.profile, grant.resources):

@@ -25,7 +25,7 @@ from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
-from bedrock_remediator.core.policy import Entitlement, compile_policies
+from bedrock_remediator.core.policy import Entitlement, PolicyTooLargeError, compile_policies
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.verification import Helpfulness, Question, judge, questions
 from bedrock_remediator.flows.simulation import answered
@@ -218,7 +218,11 @@ class Investigation:
         """
         profile = diagnosis.profile.arn if diagnosis.profile else None
         models = tuple(arn for arn in diagnosis.resources if arn != profile)
-        documents = compile_policies([Entitlement(profile=profile, models=models)], self._extra_actions)
+        try:
+            documents = compile_policies([Entitlement(profile=profile, models=models)], self._extra_actions)
+        except PolicyTooLargeError:
+            # Whether there is room is for remediate to say, which knows where it would be written.
+            return None
         answers: list[Simulated] = []
 
         def ask(question: Question) -> list[Simulated]:
