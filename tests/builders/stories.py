@@ -157,11 +157,20 @@ class Story(Struct, frozen=True, kw_only=True):
             found = ending(sandbox)
             return Played(
                 ending=found,
-                unsound=() if found == like else unsound(sandbox, held),
+                unsound=() if found == like else _unsound(stage, held),
                 calls=list(faults.calls),
                 spoiled=faults.spoiled,
                 errors=[run.error for each in sandbox.functions.values() for run in each.invocations if run.error],
             )
+
+
+def _unsound(stage: Stage, held: Mapping[str, Any]) -> Sequence[str]:
+    """What is wrong, and still is when upkeep has come round."""
+    if not unsound(stage.sandbox, held):
+        return ()
+    stage.later(hours=1)
+    stage.round("upkeep")
+    return unsound(stage.sandbox, held)
 
 
 class Played(Struct, frozen=True, kw_only=True):
