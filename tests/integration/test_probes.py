@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.aws.ledger_reads import Known
-from bedrock_remediator.core.grant import DiagnosisKind, Outcome, State
+from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting, State
 from bedrock_remediator.core.probing import ProbeLimits
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make
@@ -205,9 +205,9 @@ class TestRemediate:
         """However many rows somebody wrote into the ledger, and however they date them."""
         role = world.role()
         long_ago = world.clock.now() - timedelta(days=9)
+        dated = {"created_at": long_ago, "sighting": Sighting(event_id="e", time=long_ago)}
         states = [
-            (row.state, row.reason_code)
-            for row in (world.grant(role, nova(number), created_at=long_ago) for number in range(4))
+            (row.state, row.reason_code) for row in (world.grant(role, nova(number), **dated) for number in range(4))
         ]
         assert states == [(State.ACTIVE, "rule_auto")] * 2 + [(State.PENDING, "principal_cap_reached")] * 2
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.grant import Grant, Outcome, State
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.habits import Call, Habits
 from bedrock_remediator.core.probing import ProbeLimits, of_call, of_rows
 from tests.builders.grants import NOON, ROLE, pending_grant
@@ -115,7 +115,10 @@ def test_other_rows_show_a_probe() -> None:
     model = pending_grant(sk="model#arn:aws:bedrock:us-east-1::foundation-model/y", profile=None)
     assert rows_code(row("a"), row("a"), row("b"), advice, replace(row("a"), sk="kept#x")) is None
     assert rows_code(row("a"), row("b"), advice, model) == "probing"
-    assert rows_code(row("a"), row("b", created_at=NOON - 51 * MINUTE), advice, model) is None
+    before = replace(row("b").sighting, time=NOON - 51 * MINUTE)
+    assert rows_code(row("a"), row("b", sighting=before), advice, model) is None
+    unread = [replace(advice, sk=f"advice#unknown#{number}#x", diagnosis=DiagnosisKind.UNKNOWN) for number in range(9)]
+    assert rows_code(row("a"), row("b"), advice, *unread) is None
     assert rows_code(row("a"), row("b"), advice, pending_grant(sk="odd", profile=None)) == "probing"
 
 
@@ -126,4 +129,4 @@ def test_other_rows_show_what_rules_granted_today() -> None:
     assert rows_code(row("a"), *today) == "principal_cap_reached"
     assert rows_code(row("a"), today[0], replace(today[1], decision=Outcome.ASK)) is None
     assert rows_code(row("a"), today[0], replace(today[1], applied_at=NOON - timedelta(hours=13))) is None
-    assert rows_code(row("a"), today[0], row("d", created_at=before), row("e", created_at=before)) is None
+    assert rows_code(row("a"), today[0], row("d"), row("e", sighting=replace(row("e").sighting, time=before))) is None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from bedrock_remediator.core.grant import Grant, Outcome
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome
 from bedrock_remediator.core.habits import Call, Habits, distinct, is_new, target_name
 
 
@@ -68,7 +68,9 @@ def of_rows(row: Grant, others: Iterable[Grant], limits: ProbeLimits, now: datet
         now: The time.
     """
     rows = [other for other in others if other.key != row.key and not other.kept]
-    recent = {_target(other) for other in rows if now - other.created_at <= limits.window}
+    # By the times of the calls: what was put in by hand long after is no probe of now.
+    near = [other for other in rows if now - other.sighting.time <= limits.window]
+    recent = {_target(other) for other in near if other.diagnosis is not DiagnosisKind.UNKNOWN}
     today = [each for each in rows if each.decision is Outcome.AUTO and each.applied_at and _same_day(each, now)]
     return _by_numbers({*recent, _target(row)}, len(today), limits)
 
