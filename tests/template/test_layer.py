@@ -48,7 +48,7 @@ def test_the_layer_holds_the_package_and_its_dependencies_only(layer: Path) -> N
     found = {each.name.split("-")[0].removesuffix(".py") for each in layer.iterdir()} - {"__pycache__"}
     expected = {"bedrock_remediator", "aws_lambda_powertools", "jmespath", "msgspec", "yaml", "_yaml", "pyyaml"}
     expected |= {"itsdangerous", "jinja2", "markupsafe", "joserfc", "cryptography", "cffi", "pycparser"}
-    expected |= {"slack_sdk", "slack"}
+    expected |= {"slack_sdk", "slack", "authlib"}
     assert {each.split(".")[0] for each in found} == expected | {"_cffi_backend", "typing_extensions"}
     assert (layer / "bedrock_remediator" / "py.typed").exists()
 
