@@ -1,87 +1,140 @@
-"""Measure, and print tables: `make bench`. It takes about ten minutes, most of them for the last two tables."""
+"""Measure, and print tables: `make bench`. `--write` keeps them in docs/measured.md, with the date and the versions.
 
+Every figure comes from this one run. It takes about half an hour, most of it for cold starts and storms.
+"""
+
+import argparse
+import datetime
+import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import audit, burst, calls, cold_start, cost, decide, parse
+from benchmarks import burst, calls, cold_start, cost, decide, parse, side_by_side, storm
 
-_SERVICES = ("iam", "bedrock", "dynamodb", "sns", "ssm", "secretsmanager")
+_MEASURED: Final = Path(__file__).parent.parent / "docs" / "measured.md"
+_PACKAGES: Final = ("aws-lambda-powertools", "boto3", "moto", "msgspec")
+_FUNCTIONS: Final = ("triage", "approve", "remediate", "notify")
+
+
+class Result(Struct, frozen=True):
+    """A table of figures, or why there are none."""
+
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    missing: str = ""
+
+    def shown(self) -> Table | str:
+        """For a terminal."""
+        if self.missing:
+            return f"{self.title}: {self.missing}"
+        table = Table(*self.columns, title=self.title)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    @property
+    def markdown(self) -> str:
+        """For a page."""
+        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        content = self.missing or "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"## {self.title}\n\n{content}\n"
 
 
 def main() -> None:
-    """Print every figure."""
+    """Print every figure, as soon as it is there."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks")
+    arguments.add_argument("--write", action="store_true", help=f"keep the tables in {_MEASURED.name}")
+    write = arguments.parse_args().write
     console = Console()
-    console.print(_reading())
-    console.print(_deciding())
-    console.print(_auditing())
-    console.print(_calls())
-    console.print(_bills())
-    console.print(
-        _table("A storm of denials", burst.Burst.__struct_fields__, map(msgspec.structs.astuple, burst.measure()))
+    found = []
+    for result in _results():
+        console.print(result.shown())
+        found.append(result)
+    if write:
+        _MEASURED.write_text("\n".join([_heading(), *(result.markdown for result in found)]), encoding="utf-8")
+
+
+def _heading() -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    return f"""# Measured
+
+Written by `python -m benchmarks --write` on {today}, with Python {platform.python_version()}, {versions}, on
+{platform.machine()}. [performance.md](performance.md) says what each table means and what was done about it.
+"""
+
+
+def _results() -> Iterator[Result]:
+    yield _table(
+        f"Reading a record (budget {parse.BUDGET} times)",
+        ("record", "json.loads µs", "read µs", "times", "with nothing remembered µs"),
+        ((each.name, each.json_loads, each.read, each.ratio, each.anew) for each in parse.measure()),
     )
-    if shutil.which("valgrind"):
-        console.print(_starts())
-    else:
-        console.print("Cold starts are not measured: there is no valgrind here.")
-
-
-def _reading() -> Table:
-    rows = (
+    yield _table(
+        f"Deciding without I/O (budget {decide.BUDGET} ms in the first row)",
+        ("statements", "rules", "grants", "ms"),
+        map(msgspec.structs.astuple, decide.measure()),
+    )
+    yield _table(
+        "AWS calls, each function beginning cold",
+        ("work", "calls, one after the other", *_FUNCTIONS, "ledger writes"),
         (
-            each.name,
-            each.json_loads,
-            each.read,
-            f"{each.ratio:.2f}{'' if each.ratio <= parse.BUDGET else ' !'}",
-            each.anew,
-        )
-        for each in parse.measure()
+            (each.name, each.total, *(each.by.get(name, 0) for name in _FUNCTIONS), each.writes)
+            for each in calls.measure()
+        ),
     )
-    columns = ("record", "json.loads µs", "read µs", "times", "with nothing remembered µs")
-    return _table(f"Reading a record (budget {parse.BUDGET} times)", columns, rows)
-
-
-def _deciding() -> Table:
-    title = f"Deciding without I/O (budget {decide.BUDGET} ms in the first row)"
-    return _table(title, ("statements", "rules", "grants", "ms"), map(msgspec.structs.astuple, decide.measure()))
-
-
-def _auditing() -> Table:
-    title = f"Auditing an account (budget {audit.BUDGET} s in the first row)"
-    columns = ("principals", "s", "findings", "MB at most")
-    return _table(title, columns, map(msgspec.structs.astuple, audit.measure()))
-
-
-def _calls() -> Table:
-    rows = (
-        (each.name, each.total, each.writes, *(each.of(service) for service in _SERVICES)) for each in calls.measure()
+    yield _table(
+        "Dollars a month",
+        ("denials", "same every month", *cost.SERVICES, "total", "each told one by one"),
+        (
+            (f"{bill.denials:,}", bill.fixed, *bill.services.values(), bill.total, bill.one_by_one)
+            for bill in cost.measure()
+        ),
     )
-    return _table("AWS calls, counted in the sandbox", ("work", "calls", "ledger writes", *_SERVICES), rows)
-
-
-def _bills() -> Table:
-    rows = (
-        (f"{bill.denials:,}", bill.fixed, *bill.services.values(), bill.total, bill.one_by_one)
-        for bill in cost.measure()
-    )
-    columns = ("denials", "same every month", *cost.SERVICES, "total", "each told one by one")
-    return _table("Dollars a month", columns, rows)
-
-
-def _starts() -> Table:
     with cold_start.built_layer() as layer:
-        rows = [msgspec.structs.astuple(each) for each in cold_start.measure(layer)]
-    return _table("Cold starts", ("start", "million instructions", "times", "peak MB"), rows)
+        yield _starts(layer)
+        yield _beside(layer)
+    yield _table(
+        "A storm of denials through the whole stack",
+        burst.Burst.__struct_fields__,
+        map(msgspec.structs.astuple, burst.measure()),
+    )
+    yield _table(
+        "A storm through triage alone, its ledger in a file",
+        storm.Storm.__struct_fields__,
+        map(msgspec.structs.astuple, storm.measure()),
+    )
 
 
-def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
-    return table
+def _starts(layer: Path) -> Result:
+    title = "Cold starts"
+    if not shutil.which("valgrind"):
+        return Result(title, missing="not measured, there is no valgrind here.")
+    rows = map(msgspec.structs.astuple, cold_start.measure(layer))
+    return _table(title, ("start", "million instructions", "times", "peak MB"), rows)
+
+
+def _beside(layer: Path) -> Result:
+    title = f"Beside {side_by_side.PACKAGE}"
+    with side_by_side.installed() as python:
+        if python is None:
+            return Result(title, missing="not measured, it could not be installed here.")
+        fields = side_by_side.Compared.__struct_fields__
+        return _table(title, fields, map(msgspec.structs.astuple, side_by_side.measure(python, layer)))
+
+
+def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Result:
+    cells = tuple(tuple(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row) for row in rows)
+    return Result(title, tuple(columns), cells)
 
 
 if __name__ == "__main__":

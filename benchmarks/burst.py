@@ -68,7 +68,7 @@ def _measured(denials: int) -> Burst:
     Function.invoke = timed  # type: ignore[method-assign]
     try:
         with Sandbox(world, options) as sandbox:
-            for number, given in enumerate(_storm(kinds, denials), 1):
+            for number, given in enumerate(storm(kinds, denials), 1):
                 sandbox.put(given.event)
                 if number % _PUT_AT_ONCE == 0:
                     sandbox.run()
@@ -85,11 +85,12 @@ def _measured(denials: int) -> Burst:
         writes=counted.writes,
         notices=len(content["notices"]),
         milliseconds=seconds["TriageFunction"] / denials * 1e3,
-        megabytes=_peak(),
+        megabytes=peak(),
     )
 
 
-def _storm(kinds: tuple[Given, Given], denials: int) -> Iterator[Given]:
+def storm(kinds: tuple[Given, Given], denials: int) -> Iterator[Given]:
+    """The denials: every twentieth of a role not seen before, the others like one that came earlier."""
     dice = random.Random(1)  # noqa: S311 - any order will do
     texts = [msgspec.json.encode(kind.event).decode() for kind in kinds]
     names = [kind.event["detail"]["userIdentity"]["sessionContext"]["sessionIssuer"]["userName"] for kind in kinds]
@@ -106,7 +107,8 @@ def _storm(kinds: tuple[Given, Given], denials: int) -> Iterator[Given]:
         yield Given("burst", event)
 
 
-def _peak() -> float:
+def peak() -> float:
+    """The most memory that this process has had, in MB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -131,11 +131,8 @@ def measure(layer: Path) -> Iterator[Started]:
         for case in CASES:
             mode = "approve" if case.function == "approve" else case.mode
             recording = recorded(case.function, case.event or "geographic-profile", mode)
-            # A function is shipped as source: Lambda compiles its few lines at every start.
-            folder = place / case.function
-            shutil.copytree(ROOT / "functions" / case.function, folder, dirs_exist_ok=True)
-            shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-            environment = recording.environment | _environment(layer, folder)
+            assert recording, case
+            environment = recording.environment | environment_of(case.function, layer, place)
             if case.event is None:
                 found, peak = _cost(place, _IMPORT, environment, ())
             else:
@@ -143,8 +140,8 @@ def measure(layer: Path) -> Iterator[Started]:
             yield Started(case.name, found / 1e6, found / floor, peak)
 
 
-def recorded(function: str, event: str, mode: str) -> Recording:
-    """Play an event through the sandbox, as of now, and keep what the first invocation of a function saw."""
+def recorded(function: str, event: str, mode: str, allowlist: Mapping[str, str] | None = None) -> Recording | None:
+    """Play an event through the sandbox, as of now, and keep what a function's first invocation saw; None for none."""
     now = datetime.now(UTC).replace(microsecond=0)
     given = read_events([EVENTS / f"{event}.json"])
     given[0].event["detail"]["eventTime"] = f"{now - timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"
@@ -174,16 +171,26 @@ def recorded(function: str, event: str, mode: str) -> Recording:
         patch.object(Function, "invoke", invoked),
         patch.object(Endpoint, "serve", served),
         Sandbox(
-            read_world(DEFAULT_WORLD), Options(parameters=parameters, allowlist=read_allowlist(RULES), now=now)
+            read_world(DEFAULT_WORLD),
+            Options(parameters=parameters, allowlist=allowlist or read_allowlist(RULES), now=now),
         ) as sandbox,
     ):
         handle(sandbox, given)
         decide_all(sandbox, "approve")
-    return recordings[f"{function.capitalize()}Function"]
+    return recordings.get(f"{function.capitalize()}Function")
 
 
 def _context(function: Function) -> dict[str, Any]:
     return vars(Context(function, "00000000-0000-0000-0000-000000000000", lambda: 300)) | {"_seconds_left": None}
+
+
+def environment_of(function: str, layer: Path, place: Path) -> dict[str, str]:
+    """What a function's process is given beside its own variables; `place` is a folder to work in."""
+    # A function is shipped as source: Lambda compiles its few lines at every start.
+    folder = place / function
+    shutil.copytree(ROOT / "functions" / function, folder, dirs_exist_ok=True)
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    return _environment(layer, folder)
 
 
 def _environment(layer: Path, folder: Path) -> dict[str, str]:
@@ -211,10 +218,10 @@ def _cost(
         given = place / "given.json"
         given.write_text(json.dumps({"event": recording.event, "context": recording.context}, default=str))
         arguments = [str(given)]
-    with _answering(answers) as address:
+    with answering(answers) as address:
         output = _run([sys.executable, "-S", "-c", code + _MEASURED_IN_PROCESS, *arguments], environment, address)
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}"]
-    with _answering(answers) as address:
+    with answering(answers) as address:
         counted = _run([*valgrind, sys.executable, "-S", "-c", code, *arguments], environment, address)
     found = _COLLECTED.search(counted)
     assert found, counted
@@ -232,7 +239,7 @@ def _run(command: list[str], environment: Mapping[str, str], address: str) -> st
 
 
 @contextlib.contextmanager
-def _answering(answers: Sequence[Answer]) -> Iterator[str]:
+def answering(answers: Sequence[Answer]) -> Iterator[str]:
     """A server on this machine that gives these answers in their order; gives its address."""
     waiting = iter(answers)
 
