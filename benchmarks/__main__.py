@@ -4,10 +4,10 @@ Every figure comes from this one run. It takes about half an hour, most of it fo
 """
 
 import argparse
-import datetime
 import platform
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,7 @@ def main() -> None:
 
 def _heading() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    today = datetime.datetime.now(tz=datetime.UTC).date()
+    today = datetime.now(tz=UTC).date()
     return f"""# Measured
 
 Written by `python -m benchmarks --write` on {today}, with Python {platform.python_version()}, {versions}, on

@@ -44,6 +44,9 @@ VERIFY: Final = 60  # seconds that remediate may wait for IAM to settle
 LOG: Final = 2e-6  # GB that an invocation logs
 METRICS: Final = 15
 SERVICES: Final = ("Lambda", "DynamoDB", "SQS and Pipes", "SNS and e-mail", "Secrets Manager", "Logs")
+_ITEMS: Final = 3
+"""What is read for each kind in a batch: its counter, its row, and its principal's habits."""
+_READ_AT_ONCE: Final = 100 / _ITEMS
 _UPKEEP: Final = MONTH / 900
 _POLLS: Final = 2 * 5 * 3 * MONTH / 60  # two queues, five pollers, a long poll of twenty seconds each
 _UNITS: Final[Mapping[str, float]] = {
@@ -102,7 +105,7 @@ def _services(denials: int, refusal: Mapping[str, int], grant: Mapping[str, int]
     each = {
         name: (refusal.get(name, 0) + grant.get(name, 0)) / 2 * new for name in sorted(refusal.keys() | grant.keys())
     }
-    reads, counts = batches * 2, batches * groups
+    reads, counts = batches * max(groups / _READ_AT_ONCE, 1), batches * groups
     calls = sum(each.values()) + reads + counts
     # Triage, notify, and for every second new denial remediate and notify for the grant.
     invocations = batches + new * 2
@@ -110,7 +113,7 @@ def _services(denials: int, refusal: Mapping[str, int], grant: Mapping[str, int]
     dollars = (
         invocations * LAMBDA_REQUEST + MEMORY * (invocations * START + calls * CALL + waiting) * LAMBDA_GB_SECOND,
         sum(count * _UNITS[name] for name, count in each.items() if name.startswith("dynamodb:"))
-        + reads * groups * 2 * DYNAMODB_READ
+        + counts * _ITEMS * DYNAMODB_READ
         + counts * _UNITS["dynamodb:UpdateItem"],
         (denials + 2 * max(denials / 10, batches)) * SQS_REQUEST + new / 2 * (3 * SQS_FIFO_REQUEST + PIPE_REQUEST),
         each["sns:Publish"] * _UNITS["sns:Publish"],
