@@ -20,7 +20,9 @@ _HEAD: Final = """# Licences of what ships
 
 The functions' layer holds these packages, locked by hash in `layers/remediator/requirements.txt`, beside this project's
 own code (Apache License 2.0, [LICENSE](../LICENSE)). Lambda's runtime brings Python and boto3. Each package keeps its
-licence's text in the layer, in its `.dist-info` folder. Made by `make licences`; a test holds it to the lock.
+licence's text in the layer, in its `.dist-info` folder. The descriptions of AWS's services in
+`bedrock_remediator/aws/models` are cut out of botocore's (Apache-2.0, locked in `layers/remediator/botocore.txt`);
+its licence and notice lie beside them. Made by `make licences`; a test holds it to the lock.
 
 | package | version | licence |
 | --- | --- | --- |

@@ -58,6 +58,10 @@ def test_the_layer_has_the_descriptions_of_what_is_called(layer: Path) -> None:
     models = layer / "bedrock_remediator" / "aws" / "models"
     services = {"bedrock", "dynamodb", "iam", "kms", "organizations", "secretsmanager", "sns", "sqs", "ssm", "sts"}
     assert {each.name for each in models.iterdir() if each.is_dir()} == services
+    assert {each.name for each in models.iterdir() if each.suffix != ".json" and each.is_file()} == {
+        "LICENSE.txt",
+        "NOTICE",
+    }
     assert sum(each.stat().st_size for each in models.rglob("*.json")) < 400_000
 
 
