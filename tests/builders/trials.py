@@ -19,6 +19,11 @@ PROVES_NOTHING: Final = frozenset({"iam:SimulatePrincipalPolicy", "ssm:GetParame
 that does not answer proves nothing, so a grant stays as `inconclusive`, whatever it would have said."""
 
 
+DENIED: Final = frozenset({"NoSuchEntity"})
+"""What IAM would answer of what is not there. Everything in the stories is, and IAM's word for it is believed: a policy
+that it does not know needs no taking away."""
+
+
 @cache
 def undisturbed(name: str) -> Played:
     """The story as it goes when nothing fails."""
@@ -77,9 +82,9 @@ def split(faults: Iterator[Fault], way: Way) -> tuple[list[Fault], list[Fault]]:
 
 
 def refusals(call: Call) -> Iterator[Fault]:
-    """Every way for a call to be refused for good."""
+    """Every way for a call to be refused for good, but those that would be a lie: see `DENIED`."""
     for failure in failures(call.service, call.operation):
-        if not failure.passing:
+        if not failure.passing and failure.error.code not in DENIED:
             yield Fault(place=0, way=Way.REFUSED, error=failure.error)
 
 
