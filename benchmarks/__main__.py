@@ -54,7 +54,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks")
     arguments.add_argument("--write", action="store_true", help=f"keep the tables in {_MEASURED.name}")
     write = arguments.parse_args().write
-    console = Console()
+    console = Console(width=max(Console().width, 150))
     found = []
     for result in _results():
         console.print(result.shown())
