@@ -58,6 +58,7 @@ _FLOOR_ANSWERS: Final[Sequence[Answer]] = (
     (200, {}, b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"),
     (200, {}, b"{}"),
 )
+_RUNTIME: Final = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "urllib3")
 _IMPORT: Final = "import app\n"
 _EVENT: Final = """
 import json, sys, types
@@ -122,6 +123,7 @@ def measure(layer: Path) -> Iterator[Started]:
     Raises:
         subprocess.CalledProcessError: A start failed; its output has been shown.
     """
+    _compile_runtime()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         floor, peak = _cost(place, FLOOR, _environment(layer, ROOT), ())
@@ -138,6 +140,12 @@ def measure(layer: Path) -> Iterator[Started]:
             else:
                 found, peak = _cost(place, _EVENT, environment, recording.answers, recording)
             yield Started(case.name, found / 1e6, found / floor, peak)
+
+
+def _compile_runtime() -> None:
+    """Have boto3 and what it brings compiled, as on Lambda: an environment that was copied has stale `.pyc`."""
+    folders = [f"{sysconfig.get_path('purelib')}/{name}" for name in _RUNTIME]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], check=True)  # noqa: S603
 
 
 def recorded(function: str, event: str, mode: str, allowlist: Mapping[str, str] | None = None) -> Recording | None:
