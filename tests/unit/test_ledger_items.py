@@ -30,6 +30,7 @@ from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 def full_grant() -> Grant:
     """A row in which no field is left at its default."""
     return pending_grant(
+        account_name="research",
         effect=Effect.EXPLICIT,
         denying_policy="arn:aws:iam::123456789012:policy/deny",
         decision=Outcome.AUTO,

@@ -117,11 +117,12 @@ def test_what_is_not_there_is_botocores_own(models: Path) -> None:
 
 
 def test_the_handlers_left_out_are_other_services(whole: Session) -> None:
-    """For every event of a client of ours the same handlers are called."""
+    """For every event of a client of ours the same handlers of botocore's are called, in the same order."""
 
     def named(session: Session, event: str) -> list[str]:
         found = session.get_component("event_emitter")._emitter._handlers.prefix_search(event)
-        return [handler.__qualname__ for handler in found]
+        # Once it is imported, Powertools adds one of its own to every session.
+        return [handler.__qualname__ for handler in found if handler.__module__.startswith("botocore.")]
 
     reduced = new_session()
     for service, operations in OPERATIONS.items():
