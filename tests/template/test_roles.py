@@ -199,7 +199,7 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "Traces": traces,
             "TakeDenials": ("Allow", QUEUE_READS, {stack.arn("Denials")}, {}),
             "SetRefusedMessagesAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("DenialsDeadLetters")}, {}),
-            "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
+            "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem"}, {ledger}, {}),
             "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
             **IDENTITY_READS,
             "ListProfiles": ("Allow", {"bedrock:ListInferenceProfiles"}, {"*"}, {}),
