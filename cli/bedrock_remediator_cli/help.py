@@ -29,21 +29,8 @@ class Command(click.Command):
         write_lines(formatter, "Examples", self.examples)
 
 
-class Group(click.Group):
-    """A command of several, with examples at the end of its help.
-
-    Args:
-        examples: Lines to paste, without the prompt.
-    """
-
-    def __init__(self, *args: Any, examples: Sequence[str], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.examples = tuple(examples)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples come last, unwrapped."""
-        super().format_epilog(ctx, formatter)
-        write_lines(formatter, "Examples", self.examples)
+class Group(Command, click.Group):
+    """A command of several, with examples at the end of its help."""
 
 
 def write_lines(formatter: click.HelpFormatter, title: str, lines: Sequence[str]) -> None:

@@ -15,12 +15,12 @@ from bedrock_remediator_cli.decisions.asking import (
     tell_list,
     tell_one,
 )
+from bedrock_remediator_cli.decisions.options import decision_options, list_options
 from bedrock_remediator_cli.deployment import stack_option
 from bedrock_remediator_cli.help import Command, Group
 from bedrock_remediator_cli.options import Program, shared_options
 
 _STANDING: Final = (State.ACTIVE, State.APPLYING, State.APPROVED, State.REVOKING)
-_STATES: Final = click.Choice([state.value for state in State])
 
 
 @click.group(cls=Group, examples=("bedrock-remediator grants list", "bedrock-remediator grants revoke 3f9a1c"))
@@ -38,8 +38,7 @@ def command() -> None:
 )
 @shared_options
 @stack_option
-@click.option("--state", "states", type=_STATES, multiple=True, help="Others than what stands; may be given again.")
-@click.option("--principal", metavar="TEXT", help="Only principals whose ARN has TEXT in it.")
+@list_options("what stands")
 def list_grants(program: Program, *, stack_name: str, states: tuple[str, ...], principal: str | None) -> None:
     """List the grants that stand, come or go."""
     wanted = tuple(map(State, states)) or _STANDING
@@ -72,9 +71,7 @@ def show_grant(program: Program, *, stack_name: str, identifier: str) -> None:
 @shared_options
 @stack_option
 @click.argument("what", metavar="ID|PRINCIPAL-ARN")
-@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
-@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@decision_options
 def revoke_grant(  # noqa: PLR0913 - one an option
     program: Program, *, stack_name: str, what: str, reason: str | None, version: int | None, yes: bool
 ) -> None:
@@ -98,9 +95,7 @@ def revoke_grant(  # noqa: PLR0913 - one an option
 @click.option(
     "--for", "length", callback=checked_length, metavar="TIME", required=True, help="How long from now: 30d, 12h, none."
 )
-@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
-@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@decision_options
 def extend_grant(  # noqa: PLR0913 - one an option
     program: Program,
     *,

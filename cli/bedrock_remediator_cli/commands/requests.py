@@ -1,17 +1,14 @@
 """`requests`: what waits for a person, and deciding it."""
 
-from typing import Final
-
 import click
 
 from bedrock_remediator.core.approval import Verb
 from bedrock_remediator.core.grant import State
 from bedrock_remediator_cli.decisions.asking import Decision, checked_length, decide, requests_api, tell_list, tell_one
+from bedrock_remediator_cli.decisions.options import decision_options, list_options
 from bedrock_remediator_cli.deployment import stack_option
 from bedrock_remediator_cli.help import Command, Group
 from bedrock_remediator_cli.options import Program, shared_options
-
-_STATES: Final = click.Choice([state.value for state in State])
 
 
 @click.group(
@@ -32,8 +29,7 @@ def command() -> None:
 )
 @shared_options
 @stack_option
-@click.option("--state", "states", type=_STATES, multiple=True, help="Others than pending; may be given again.")
-@click.option("--principal", metavar="TEXT", help="Only principals whose ARN has TEXT in it.")
+@list_options("pending")
 def list_requests(program: Program, *, stack_name: str, states: tuple[str, ...], principal: str | None) -> None:
     """List requests, those that wait unless another state is asked for."""
     wanted = tuple(map(State, states)) or (State.PENDING,)
@@ -71,9 +67,7 @@ def show_request(program: Program, *, stack_name: str, identifier: str) -> None:
     required=True,
     help="How long it shall last: 30d, 12h, none.",
 )
-@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
-@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@decision_options
 def approve_request(  # noqa: PLR0913 - one an option
     program: Program,
     *,
@@ -93,9 +87,7 @@ def approve_request(  # noqa: PLR0913 - one an option
 @shared_options
 @stack_option
 @click.argument("identifier", metavar="ID")
-@click.option("--reason", metavar="TEXT", help="Goes into the history and the notice.")
-@click.option("--version", "version", type=click.IntRange(1), metavar="N", help="Only if it still is version N.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@decision_options
 def reject_request(  # noqa: PLR0913 - one an option
     program: Program, *, stack_name: str, identifier: str, reason: str | None, version: int | None, yes: bool
 ) -> None:
