@@ -1,7 +1,7 @@
 """The bill for a month, from the calls that are counted and public list prices: docs/cost.md explains each line.
 
-Prices are list prices of us-east-1 in dollars, written down from memory in November 2026: check them before you rely
-on them. No free tier is taken off.
+Prices are list prices of us-east-1 in dollars, of November 2026; docs/cost.md says how they were checked.
+No free tier is taken off.
 """
 
 from collections.abc import Iterator, Mapping
