@@ -14,22 +14,20 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError
 from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, HabitsChangedError, Ledger, Seen
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
-from bedrock_remediator.core.allowlist import Allowlist
-from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.decision import CAP_REACHED, Decision, decide
+from bedrock_remediator.core.decision import CAP_REACHED
 from bedrock_remediator.core.denial import Denial, Unreadable
-from bedrock_remediator.core.diagnosis.message import from_message
-from bedrock_remediator.core.grant import FINISHED, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
 from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
-from bedrock_remediator.flows.triage.investigation import Findings, Investigation
-from bedrock_remediator.flows.triage.verdict import Verdict, cap, subject, today
+from bedrock_remediator.flows.triage.investigation import Investigation
+from bedrock_remediator.flows.triage.judge import Allowlists, Judge
+from bedrock_remediator.flows.triage.location import Principals, located
+from bedrock_remediator.flows.triage.verdict import Verdict, cap, today
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
@@ -41,22 +39,6 @@ _DENIED_DESPITE_GRANT: Final = (
     "The grant was applied and calls are denied all the same: the policy was changed or detached since, or something "
     "that IAM's simulator does not see (a service control policy with conditions, a session policy) stops them."
 )
-
-
-class Allowlists(Protocol):
-    """Where the allowlist comes from."""
-
-    def read(self) -> Allowlist:
-        """The allowlist; documents that cannot be read are its problems."""
-        ...
-
-
-class Principals(Protocol):
-    """What is asked of IAM about a role whose path the record does not tell."""
-
-    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
-        """The principal with its true path, and its id; None if it does not exist."""
-        ...
 
 
 class Refuse(Protocol):
@@ -100,12 +82,11 @@ class Triage:
     ) -> None:
         self._ledger = ledger
         self._investigation = investigation
+        self._judge = Judge(investigation, allowlists, settings, reaches)
         self._principals = principals
-        self._allowlists = allowlists
         self._refuse = refuse
         self._settings = settings
         self._clock = clock
-        self._reaches = reaches
         self._called = called
 
     def handle(self, messages: Mapping[str, str], has_time: Callable[[], bool] = lambda: True) -> Summary:
@@ -169,7 +150,7 @@ class Triage:
                 summary.failed.add(message_id)
                 continue
             try:
-                denial = self._located(cloudtrail.read(body))
+                denial = located(cloudtrail.read(body), self._principals)
             except cloudtrail.RecordError as error:
                 unfit[message_id] = str(error)
             except Exception:
@@ -177,18 +158,6 @@ class Triage:
                 summary.failed.add(message_id)
             else:
                 yield message_id, denial
-
-    def _located(self, denial: Denial | Unreadable) -> Denial | Unreadable:
-        """The denial with its role's path, where the record gives only a session's ARN, which does not tell it."""
-        caller = denial.caller
-        if isinstance(denial, Unreadable) or caller.path_known or caller.principal is None or from_message(denial):
-            return denial
-        try:
-            found = self._principals.principal(caller.principal)
-        except (NotEnrolledError, RoleMissingError):
-            # The investigation says so, on a row of its own.
-            return denial
-        return replace(denial, caller=replace(caller, principal=found[0], path_known=True)) if found else denial
 
     def _settle(self, group: Group, known: Known) -> tuple[str, Grant | None]:
         """Count the group or open a row for it; where another batch was quicker, read again and decide again."""
@@ -206,14 +175,14 @@ class Triage:
             return "copy", None
         row = known.rows.get((group.pk, seen.row)) if seen else None
         case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
-        if seen and row and opening.is_repeat(row, max(new.values()), self._basis(row), case.now):
+        if seen and row and opening.is_repeat(row, max(new.values()), self._judge.basis(row), case.now):
             self._ledger.count(seen, case.counter)
             return "repeat", None
         return self._open(case, max(new.values()))
 
     def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
-        verdict = self._verdict(case)
+        verdict = self._judge.verdict(case.group.denial, case.now)
         sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
         before = self._row_under(case, sk)
         if before and opening.is_repeat(before, latest, verdict.basis, case.now):
@@ -302,41 +271,6 @@ class Triage:
         else:
             self._ledger.link(replace(case.counter, row=sk))
 
-    def _verdict(self, case: _Case) -> Verdict:
-        """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked."""
-        denial = case.group.denial
-        findings = self._investigation.investigate(denial, case.now)
-        # A refusal that no grant can change is none of the rules' business: they are not even read.
-        allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
-        verdict = Verdict(
-            findings=findings,
-            decision=self._decision(findings, denial, allowlist),
-            basis=basis(self._settings, allowlist),
-        )
-        considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
-        if not (findings.identity and findings.diagnosis.grantable and considered):
-            return verdict
-        helped = self._investigation.would_help(findings.diagnosis, findings.identity)
-        if helped is None:
-            return verdict
-        findings = replace(findings, diagnosis=helped)
-        return Verdict(
-            findings=findings,
-            decision=self._decision(findings, denial, allowlist),
-            basis=basis(self._settings, allowlist if helped.grantable else None),
-            simulated=True,
-        )
-
-    def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist | None) -> Decision:
-        return decide(
-            mode=self._settings.mode.value,
-            paused=self._settings.paused,
-            diagnosis=findings.diagnosis,
-            allowlist=allowlist or Allowlist(),
-            subject=subject(findings, denial),
-            backfill=isinstance(denial, Denial) and denial.backfill,
-        )
-
     def _row(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
         identity = verdict.findings.identity
         principal = identity.principal if identity else case.group.denial.caller.principal
@@ -356,16 +290,3 @@ class Triage:
                 account_name=self._called(case.group.denial.account),
             ),
         )
-
-    def _basis(self, row: Grant) -> str:
-        """The digest of the configuration now; only a finished row asks for it."""
-        if row.state not in FINISHED:
-            return ""
-        if row.reason_code == "member_role_missing" and self._reaches(row.account):
-            # The role was deployed since, which is a change of what the service can do there.
-            return ""
-        if opening.is_advice(row.sk):
-            return basis(self._settings, None)
-        allowlist = self._allowlists.read()
-        # An allowlist that cannot be read for a moment is no new configuration.
-        return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)

@@ -1,0 +1,99 @@
+"""What is the matter with a denial and what is done about it, under the configuration of the moment."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from bedrock_remediator.core import opening
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.decision import Decision, decide
+from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.grant import FINISHED, Grant, Outcome
+from bedrock_remediator.flows.configuration import basis
+from bedrock_remediator.flows.triage.investigation import Findings, Investigation
+from bedrock_remediator.flows.triage.verdict import Verdict, subject
+from bedrock_remediator.settings import PolicySettings
+
+
+class Allowlists(Protocol):
+    """Where the allowlist comes from."""
+
+    def read(self) -> Allowlist:
+        """The allowlist; documents that cannot be read are its problems."""
+        ...
+
+
+class Judge:
+    """Judges denials.
+
+    Args:
+        investigation: Finds out what is the matter.
+        allowlists: The rules.
+        settings: Mode, pause and the other parameters.
+        reaches: Whether the service has a way into an account by now.
+    """
+
+    def __init__(
+        self,
+        investigation: Investigation,
+        allowlists: Allowlists,
+        settings: PolicySettings,
+        reaches: Callable[[str], bool],
+    ) -> None:
+        self._investigation = investigation
+        self._allowlists = allowlists
+        self._settings = settings
+        self._reaches = reaches
+
+    def verdict(self, denial: Denial | Unreadable, now: datetime) -> Verdict:
+        """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked.
+
+        Raises:
+            RetryableError: AWS does not answer.
+        """
+        findings = self._investigation.investigate(denial, now)
+        # A refusal that no grant can change is none of the rules' business: they are not even read.
+        allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
+        verdict = Verdict(
+            findings=findings,
+            decision=self._decision(findings, denial, allowlist),
+            basis=basis(self._settings, allowlist),
+        )
+        considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
+        if not (findings.identity and findings.diagnosis.grantable and considered):
+            return verdict
+        helped = self._investigation.would_help(findings.diagnosis, findings.identity)
+        if helped is None:
+            return verdict
+        findings = replace(findings, diagnosis=helped)
+        return Verdict(
+            findings=findings,
+            decision=self._decision(findings, denial, allowlist),
+            basis=basis(self._settings, allowlist if helped.grantable else None),
+            simulated=True,
+        )
+
+    def basis(self, row: Grant) -> str:
+        """The digest of the configuration that a row would be judged under now; only a finished row asks for it."""
+        if row.state not in FINISHED:
+            return ""
+        if row.reason_code == "member_role_missing" and self._reaches(row.account):
+            # The role was deployed since, which is a change of what the service can do there.
+            return ""
+        if opening.is_advice(row.sk):
+            return basis(self._settings, None)
+        allowlist = self._allowlists.read()
+        # An allowlist that cannot be read for a moment is no new configuration.
+        return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)
+
+    def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist | None) -> Decision:
+        return decide(
+            mode=self._settings.mode.value,
+            paused=self._settings.paused,
+            diagnosis=findings.diagnosis,
+            allowlist=allowlist or Allowlist(),
+            subject=subject(findings, denial),
+            backfill=isinstance(denial, Denial) and denial.backfill,
+        )
