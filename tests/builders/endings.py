@@ -1,6 +1,7 @@
 """All that a sandbox ends with, so that two runs can be compared: the ledger, IAM, what people were told, what is lost.
 
-Times are left out: to die costs time. So are the names of links, and how often Slack's memory was written.
+Times are left out: to die costs time. So are the names of links and of messages in Slack, and how often Slack's memory
+was written.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from bedrock_remediator.notices.slack_blocks import DUPLICATE
 from sandbox.population import own_policies
 from sandbox.sns import Notice
 from sandbox.stack import Sandbox
@@ -18,12 +20,14 @@ from sandbox.stack import Sandbox
 OUR_PATH: Final = "/bedrock-access-remediator/"
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?)?")
+_SLACK_TIME = re.compile(r"<!date\^[^>]*>")
 _LINK = re.compile(r"(/request/)[\w.~-]+")
 _SAID: Final = r"\nThis may be a duplicate."
 _PASSING_ATTRIBUTES: Final = frozenset(
-    {"approval", "due_at", "expires", "revision", "simulated_at", "trying", "unsure"}
+    {"approval", "due_at", "expires", "revision", "simulated_at", "trying", "ts", "unsure"}
 )
-"""The signature covers the end, which is a time; the others are times, or count tries."""
+"""The signature covers the end, which is a time; the others are times, count tries, or name the one of two messages
+that Slack has confirmed."""
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -42,7 +46,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 def ending(stack: Sandbox, slack: Sequence[Mapping[str, Any]] = ()) -> Ending:
     """What the sandbox holds now. `slack` is what was posted there."""
-    news = [*map(_news, stack.outbox.notices), *map(_post, slack)]
+    news = [*map(_news, stack.outbox.notices), *map(posted, slack)]
     firsts = Counter(what for what, marked in news if not marked)
     return Ending(
         ledger={f"{item['pk']} {item['sk']}": timeless(_kept(item)) for item in stack.ledger.items() if _counts(item)},
@@ -133,12 +137,12 @@ def _news(notice: Notice) -> tuple[str, bool]:
     return told.replace(_SAID, ""), marked or _SAID in told
 
 
-def _post(message: Mapping[str, Any]) -> tuple[str, bool]:
+def posted(message: Mapping[str, Any]) -> tuple[str, bool]:
     """What a message in Slack says, and whether it says that it may be a copy."""
-    text = json.dumps(message.get("blocks"), sort_keys=True)
+    blocks = [json.dumps(each, sort_keys=True) for each in message.get("blocks") or ()]
+    plain = [timeless(_SLACK_TIME.sub("TIME", each)) for each in blocks if DUPLICATE not in each]
     where = "thread" if message.get("thread_ts") else "channel"
-    plain = re.sub(r"[^{}]*may be a duplicate[^{}]*", "", text)
-    return json.dumps([where, timeless(message.get("text")), timeless(plain)]), "may be a duplicate" in text
+    return json.dumps([where, timeless(message.get("text")), plain]), len(plain) < len(blocks)
 
 
 def _differing(path: str, one: Any, other: Any) -> Iterator[str]:

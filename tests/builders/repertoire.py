@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from sandbox.world import InferenceProfile
 from tests.builders.small_world import APP, BARE, DEV, MEANT, REGION, denial, models, profile, profile_arn, wide_arn
 from tests.builders.stories import Part, Stage, Story
@@ -176,6 +178,28 @@ NOTIFY: Final = (
 )
 
 
+# -------------------------------------------------------------------------------------------------------------- Slack
+
+
+def _clicked(action: str) -> Part:
+    return lambda stage: stage.click(action)
+
+
+def _chatting(name: str, watched: str, before: Part, act: Part) -> Story:
+    return Story(name=f"Slack: {name}", watched=watched, allowlist=ASKING, before=before, act=act, slack=True)
+
+
+SLACK: Final = (
+    _chatting(
+        "a request and its decision", "SlackFunction", lambda _: None, _both(_denied(FIRST), _pressed("approve"))
+    ),
+    # Approved and granted may be one word in the thread or two, as it comes; so this one is a rejection.
+    _chatting("a click is answered", "SlackFunction", _denied(FIRST), _clicked("reject")),
+    _chatting("approved by a click", "ApproveFunction", _denied(FIRST), _clicked("approve")),
+    _chatting("rejected by a click", "ApproveFunction", _denied(FIRST), _clicked("reject")),
+)
+
+
 # ------------------------------------------------------------------------------------------------------------- upkeep
 
 
@@ -240,16 +264,7 @@ UPKEEP: Final = (
 
 def _with_api(story: Story) -> Story:
     """The story in a stack whose API somebody may use."""
-    return Story(
-        name=story.name,
-        watched=story.watched,
-        act=story.act,
-        before=story.before,
-        after=story.after,
-        parameters={"ApproverRoleArns": ROLE, **story.parameters},
-        allowlist=story.allowlist,
-        world=story.world,
-    )
+    return replace(story, parameters={"ApproverRoleArns": ROLE, **story.parameters})
 
 
 REPERTOIRE: Final = {
@@ -261,6 +276,7 @@ REPERTOIRE: Final = {
             *(story for strategy in STRATEGIES for story in _remediating(strategy)),
             *APPROVE,
             *NOTIFY,
+            *SLACK,
             *UPKEEP,
         ),
     )

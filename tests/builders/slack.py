@@ -19,6 +19,17 @@ TEAM = "T0TEAM"
 APP = "A0APP"
 CHANNEL = "C0CHANNEL"
 ALICE = "U0ALICE"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slack"
+PARAMETERS = {
+    "SlackChannelId": CHANNEL,
+    "SlackTokenSecretArn": f"{SECRET}-token-AbCdEf",
+    "SlackSigningSecretArn": f"{SECRET}-signing-AbCdEf",
+    "SlackTeamId": TEAM,
+    "SlackAppId": APP,
+    "SlackApprovers": ALICE,
+}
+"""The stack's, with Slack."""
+SECRETS = {PARAMETERS["SlackTokenSecretArn"]: TOKEN, PARAMETERS["SlackSigningSecretArn"]: SIGNING_SECRET}
 
 Fault = Callable[["Answering"], None]
 """What an answer is replaced by."""
@@ -99,7 +110,8 @@ class SlackServer(ThreadingHTTPServer):
 class FakeSlack:
     """A workspace with its channels.
 
-    `posted` holds the messages, each with `ts`, `channel` and what was given; `whispers` what single users were shown.
+    `posted` holds the messages, each with `ts`, `channel` and what was given, as they are now; `said` what was given
+    when they were posted; `whispers` what single users were shown.
     `faults` are taken one a request, None for none. `groups` are the user groups.
     """
 
@@ -110,6 +122,7 @@ class FakeSlack:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.faults: list[Fault | None] = []
         self.posted: list[dict[str, Any]] = []
+        self.said: list[dict[str, Any]] = []
         self.whispers: list[dict[str, Any]] = []
         self.groups: dict[str, list[str]] = {}
 
@@ -119,6 +132,7 @@ class FakeSlack:
             case "chat.postMessage":
                 ts = f"1795176000.{len(self.posted):06d}"
                 self.posted.append({"ts": ts, **given})
+                self.said.append(dict(given))
                 return {"ok": True, "channel": given["channel"], "ts": ts}
             case "chat.update":
                 found = next((each for each in self.posted if each["ts"] == given["ts"]), None)

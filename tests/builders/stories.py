@@ -23,7 +23,9 @@ from sandbox.http_api import Ask
 from sandbox.lambdas import InvocationError
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
-from tests.builders.endings import Ending, ending, in_iam
+from tests.builders.endings import Ending, ending, in_iam, posted
+from tests.builders.slack import PARAMETERS, SECRETS, FakeSlack, click, elements, signed, slack_server
+from tests.builders.slack import Fault as SlackFault
 from tests.builders.small_world import NOW, small_world
 from tests.builders.soundness import unsound
 
@@ -45,8 +47,9 @@ rules:
 class Stage:
     """A sandbox in which a story is played, and the people in it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, slack: FakeSlack | None = None) -> None:
         self.sandbox = sandbox
+        self.slack = slack
 
     def deny(self, *events: Mapping[str, Any]) -> None:
         """Hand over events, all of them before the stack moves, and let it come to rest."""
@@ -74,6 +77,20 @@ class Stage:
                     return
             else:
                 return
+
+    def click(self, action: str) -> None:
+        """Press a button of each message in Slack that has it, again if Slack shows that it went wrong."""
+        for message in self.slack.messages if self.slack else ():
+            if action in elements(message):
+                self._click(click(message, action, length="1d"))
+        self.sandbox.run()
+
+    def _click(self, payload: Mapping[str, Any]) -> None:
+        for _ in range(MOST_TRIES):
+            request = signed(payload, self.sandbox.clock.seconds())
+            ask = Ask(method="POST", target="/slack/interactions", headers=[*request.headers.items()], body=request.raw)
+            if self.sandbox.api.answer(ask).status < 500:
+                break
 
     def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:
         """Use the API as an approver's role does, again if it fails; gives the last answer."""
@@ -110,7 +127,7 @@ Part = Callable[[Stage], None]
 class Story(Struct, frozen=True, kw_only=True):
     """A story: its name, the function that is watched, the stack's parameters, and its two parts.
 
-    `after` is what comes about in any case later, undisturbed.
+    `after` is what comes about in any case later, undisturbed. With `slack` the stack tells a channel of Slack too.
     """
 
     name: str
@@ -121,6 +138,7 @@ class Story(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, str] = {}
     allowlist: str = RULES
     world: Callable[[], World] = small_world
+    slack: bool = False
 
     def play(
         self,
@@ -128,11 +146,12 @@ class Story(Struct, frozen=True, kw_only=True):
         like: Ending | None = None,
         meanwhile: Part | None = None,
         look: Part = lambda _: None,
+        troubles: Sequence[SlackFault | None] = (),
     ) -> "Played":
         """Play it, with a fault. An ending like the one given is as sound as that.
 
         `meanwhile` is what somebody does at the fault's place, if it is that somebody is quicker. `look` is shown what
-        is there in the end.
+        is there in the end. `troubles` are what Slack answers instead, one a request.
         """
         faults = Faults(self.watched, fault)
         options = Options(
@@ -142,8 +161,14 @@ class Story(Struct, frozen=True, kw_only=True):
             faults=faults,
         )
         with ExitStack() as closing:
+            slack = closing.enter_context(slack_server()) if self.slack else None
+            if slack:
+                options = replace(
+                    options, parameters=options.parameters | PARAMETERS, secrets=SECRETS, slack_api=slack.url
+                )
+                slack.faults[:] = troubles
             sandbox = closing.enter_context(Sandbox(self.world(), options))
-            stage = Stage(sandbox)
+            stage = Stage(sandbox, slack)
             if fault and meanwhile:
                 faults.fault = replace(fault, meanwhile=lambda: meanwhile(stage))
             held = in_iam(sandbox)
@@ -154,12 +179,14 @@ class Story(Struct, frozen=True, kw_only=True):
             self.after(stage)
             sandbox.run()
             look(stage)
-            found = ending(sandbox)
+            found = ending(sandbox, slack.said if slack else ())
             return Played(
                 ending=found,
                 unsound=() if found == like else _unsound(stage, held),
                 calls=list(faults.calls),
                 spoiled=faults.spoiled,
+                shown=[posted(message)[0] for message in slack.messages] if slack else (),
+                asked=len(slack.calls) if slack else 0,
                 errors=[run.error for each in sandbox.functions.values() for run in each.invocations if run.error],
             )
 
@@ -177,13 +204,16 @@ class Played(Struct, frozen=True, kw_only=True):
     """What became of a story.
 
     Its `ending`, and what is `unsound` in it; the watched function's `calls`, how many of them were `spoiled`, and
-    the `errors` that invocations of any function ended with.
+    the `errors` that invocations of any function ended with. `shown` is what the channel of Slack shows, `asked` how
+    many requests Slack got.
     """
 
     ending: Ending
     unsound: Sequence[str]
     calls: Sequence[Call]
     spoiled: int
+    shown: Sequence[str]
+    asked: int
     errors: Sequence[str]
 
 

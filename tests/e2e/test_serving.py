@@ -13,11 +13,8 @@ from sandbox.world import InferenceProfile
 from tests.builders.served import Page, Served, served
 from tests.builders.slack import (
     ALICE,
-    APP,
-    CHANNEL,
-    SIGNING_SECRET,
-    TEAM,
-    TOKEN,
+    PARAMETERS,
+    SECRETS,
     FakeSlack,
     click,
     failing,
@@ -29,16 +26,6 @@ from tests.builders.slack import (
 
 GUIDE: Final = (Path(__file__).parents[2] / "events" / "geographic-profile.json").read_bytes()
 USER: Final = "arn:aws:iam::123456789012:user/nova-developer"
-SECRET: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slack"
-SLACK: Final = {
-    "SlackChannelId": CHANNEL,
-    "SlackTokenSecretArn": f"{SECRET}-token-AbCdEf",
-    "SlackSigningSecretArn": f"{SECRET}-signing-AbCdEf",
-    "SlackTeamId": TEAM,
-    "SlackAppId": APP,
-    "SlackApprovers": ALICE,
-}
-SECRETS: Final = {SLACK["SlackTokenSecretArn"]: TOKEN, SLACK["SlackSigningSecretArn"]: SIGNING_SECRET}
 
 
 @pytest.fixture
@@ -242,7 +229,7 @@ def slack() -> Iterator[FakeSlack]:
 @pytest.fixture
 def chatting(slack: FakeSlack) -> Iterator[Served]:
     """A stack with Slack configured, and one request that waits."""
-    with served(parameters=SLACK, secrets=SECRETS, slack_api=slack.url) as stack:
+    with served(parameters=PARAMETERS, secrets=SECRETS, slack_api=slack.url) as stack:
         yield stack
 
 
