@@ -164,7 +164,7 @@ class Story(Struct, frozen=True, kw_only=True):
             slack = closing.enter_context(slack_server()) if self.slack else None
             if slack:
                 options = replace(
-                    options, parameters=options.parameters | PARAMETERS, secrets=SECRETS, slack_api=slack.url
+                    options, parameters={**options.parameters, **PARAMETERS}, secrets=SECRETS, slack_api=slack.url
                 )
                 slack.faults[:] = troubles
             sandbox = closing.enter_context(Sandbox(self.world(), options))
