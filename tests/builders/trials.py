@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from sandbox.calls import Call
+from sandbox.calls import ApiError, Call
 from sandbox.catalogue import failures
 from sandbox.faults import Fault, Lasting, Way
 from tests.builders.endings import differences
@@ -17,11 +17,8 @@ READS: Final = ("Get", "List", "Query", "BatchGet", "Simulate", "Verify", "Gener
 PROVES_NOTHING: Final = frozenset({"iam:SimulatePrincipalPolicy", "ssm:GetParametersByPath"})
 """Calls whose failure changes the ending by design. An allowlist that cannot be read makes everything ask. A simulator
 that does not answer proves nothing, so a grant stays as `inconclusive`, whatever it would have said."""
-
-
-DENIED: Final = frozenset({"NoSuchEntity"})
-"""What IAM would answer of what is not there. Everything in the stories is, and IAM's word for it is believed: a policy
-that it does not know needs no taking away."""
+NOT_THERE: Final = ApiError("NoSuchEntity", "a fault for a test", 404)
+"""What IAM, which is eventually consistent, may say for seconds of what has just been written."""
 
 
 @cache
@@ -82,10 +79,15 @@ def split(faults: Iterator[Fault], way: Way) -> tuple[list[Fault], list[Fault]]:
 
 
 def refusals(call: Call) -> Iterator[Fault]:
-    """Every way for a call to be refused for good, but those that would be a lie: see `DENIED`."""
+    """Every way for a call to be refused for good."""
     for failure in failures(call.service, call.operation):
-        if not failure.passing and failure.error.code not in DENIED:
+        if not failure.passing:
             yield Fault(place=0, way=Way.REFUSED, error=failure.error)
+
+
+def may_be_denied(call: Call) -> bool:
+    """Whether IAM may answer the call with `NOT_THERE`."""
+    return call.service == "iam" and NOT_THERE.code in {each.error.code for each in failures("iam", call.operation)}
 
 
 def _require_same(expected: Played, played: Played, fault: Fault) -> None:

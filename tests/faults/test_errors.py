@@ -4,17 +4,25 @@ What passes is tried again, by botocore or by another delivery, and ends as if n
 soundly: nothing half done, nothing lost, nobody left without a word.
 """
 
+from typing import Final
+
 import pytest
 
 from sandbox.catalogue import failures
-from sandbox.faults import Way
-from tests.builders.repertoire import REPERTOIRE
-from tests.builders.trials import fail, refusals, split, troubles, undisturbed
+from sandbox.faults import Fault, Lasting, Way
+from tests.builders.repertoire import REPERTOIRE, STRATEGIES
+from tests.builders.trials import NOT_THERE, fail, may_be_denied, refusals, split, troubles, undisturbed
 from tests.conftest import Count
 from tests.faults.test_deaths import FUNCTIONS
 
 QUIET = [name for name, story in REPERTOIRE.items() if not story.slack]
 """The stories without Slack, of which one fault an operation is tried: see the test that follows."""
+LAST_ONES: Final = tuple(f"the last one revoked, {strategy}" for strategy in STRATEGIES)
+TAKING_OUT: Final = (
+    *(f"one of two revoked, {strategy}" for strategy in STRATEGIES),
+    *(f"a grant that does not help, {strategy}" for strategy in STRATEGIES),
+    "two policies become one, managed",
+)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -58,6 +66,30 @@ def test_any_refusal_ends_soundly(name: str, count: Count) -> None:
             tried += 1
         seen.add(call.name)
     count("errors: final, at every call", tried)
+
+
+@pytest.mark.parametrize("name", LAST_ONES)
+def test_iam_denies_what_is_there(name: str, count: Count) -> None:
+    """NoSuchEntity for what was written, at every call of a revocation: the row ends when it is gone."""
+    count("errors: NoSuchEntity of what is there", _denied(name, Lasting.ONCE))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*LAST_ONES, *TAKING_OUT])
+def test_iam_denies_what_is_there_wherever_it_is_taken_out(name: str, count: Count) -> None:
+    """The same of one grant of several and of one that is rolled back; for a call, and for a whole invocation."""
+    count("errors: NoSuchEntity of what is there", _denied(name, Lasting.ONCE, Lasting.INVOCATION))
+
+
+def _denied(name: str, *lasting: Lasting) -> int:
+    calls = [each for each in enumerate(undisturbed(name).calls, 1) if may_be_denied(each[1])]
+    # A grant in place may fail where a policy is denied that it could go into: soundly, as any refusal ends.
+    passing = not (name.startswith("a grant") and name.endswith("in-place"))
+    for place, _ in calls:
+        for each in lasting:
+            fail(name, place, Fault(place=0, way=Way.REFUSED, error=NOT_THERE, lasting=each), passing=passing)
+    assert calls
+    return len(calls) * len(lasting)
 
 
 def test_the_catalogue_is_aws_own() -> None:

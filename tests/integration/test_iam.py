@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
@@ -203,3 +204,16 @@ def test_a_policy_removed_while_it_is_read_is_left_out(reader: IamReader, client
     identity = reader.identity(ROLE)
     assert identity
     assert identity.holdings.policies == ()
+
+
+def test_a_principal_that_iam_denies_and_knows_is_asked_for_again(reader: IamReader, client: "IAMClient") -> None:
+    """That there is none is what two calls say."""
+
+    def deny(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "NoSuchEntity", "Message": "not yet"}}, "GetRole")
+
+    client.meta.events.register("before-call.iam.GetRole", deny)
+    with pytest.raises(RetryableError, match="says that it does not exist"):
+        reader.principal(ROLE)
+    boto3.client("iam").delete_role(RoleName="llm-app")
+    assert reader.principal(ROLE) is None

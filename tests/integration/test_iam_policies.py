@@ -86,7 +86,7 @@ def test_policies_are_attached_and_detached(managed: ManagedPolicies, iam: "IAMC
     """Twice is as good as once."""
     for _ in range(2):
         managed.attach(principal, ARN)
-    assert managed.attached(principal, "/ours/") == {ARN}
+    assert managed.attached(principal, "/ours/") == frozenset({ARN})
     assert managed.attached(principal, "/theirs/") == frozenset()
     (holder,) = managed.holders(ARN)
     assert (holder.kind, holder.name) == (principal.kind, principal.name)
@@ -113,7 +113,7 @@ def test_what_is_gone_can_be_taken_away_again(managed: ManagedPolicies, inline: 
         inline.delete(principal, "base")
         assert inline.document(principal, "base") is None
         assert inline.all(principal) == {}
-        assert managed.attached(principal, "/ours/") == frozenset()
+        assert not managed.attached(principal, "/ours/")
 
 
 @BOTH

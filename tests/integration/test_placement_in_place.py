@@ -14,6 +14,7 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.evaluation import Policy, PolicyKind
 from bedrock_remediator.core.grant import Grant, State, Written
+from bedrock_remediator.core.opening import SETTLING
 from bedrock_remediator.core.policy import NotOursError
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
@@ -316,6 +317,7 @@ class TestTaking:
         iam.detach_user_policy(UserName=user.name, PolicyArn=arn)
         iam.delete_policy_version(PolicyArn=arn, VersionId="v1")
         iam.delete_policy(PolicyArn=arn)
+        world.clock.sleep(SETTLING.total_seconds())
         assert world.revoke(row)
 
     def test_an_emptied_inline_policy_goes(self, world: World, user: Principal, iam: "IAMClient") -> None:

@@ -7,8 +7,10 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.grant import State
+from bedrock_remediator.core.opening import SETTLING
 from bedrock_remediator.flows.placement.inline import QUOTA, size
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
@@ -60,6 +62,19 @@ def test_the_last_revocation_removes_the_policy(world: World, iam: "IAMClient") 
         assert not world.allows(principal, rows[0])
         world.revoke(rows[1])
         assert world.policies(principal) == {}
+
+
+def test_a_policy_gone_by_hand_is_looked_for_again(world: World, iam: "IAMClient") -> None:
+    """IAM may not know yet what was written a moment ago; when it has settled, what is gone is gone."""
+    role = world.role()
+    row = world.grant(role)
+    iam.delete_role_policy(RoleName=role.name, PolicyName=NAME)
+    with pytest.raises(RetryableError, match="knows nothing yet"):
+        world.revoke(row)
+    world.clock.sleep(SETTLING.total_seconds())
+    done = world.remediate(world.stored(row))
+    assert done
+    assert done.state is State.REVOKED
 
 
 def test_the_same_document_is_not_written_again(world: World, iam: "IAMClient") -> None:

@@ -13,6 +13,7 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.opening import SETTLING
 from bedrock_remediator.core.policy import compile_policies
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
@@ -57,6 +58,13 @@ def refuse(iam: "IAMClient", operation: str, code: str) -> None:
         raise ClientError({"Error": {"Code": code, "Message": "words of AWS."}}, operation)
 
     iam.meta.events.register(f"before-call.iam.{operation}", error)
+
+
+def hide_attachments(iam: "IAMClient") -> None:
+    """Let IAM not know yet what is attached to a role."""
+    iam.meta.events.register(
+        "after-call.iam.ListAttachedRolePolicies", lambda parsed, **_: parsed.update(AttachedPolicies=[])
+    )
 
 
 def calls(iam: "IAMClient") -> list[str]:
@@ -250,6 +258,7 @@ class TestOthers:
     ) -> None:
         """The principal loses the grant; what somebody gave to another is theirs to take."""
         row = world.grant(role)
+        iam.attach_role_policy(RoleName=world.role("other").name, PolicyArn=ARN)
         refuse(iam, "DeletePolicy", "DeleteConflict")
         done = world.revoke(row)
         assert done
@@ -257,7 +266,7 @@ class TestOthers:
         assert world.policies(role) == {}
 
     def test_a_policy_deleted_meanwhile_needs_no_more(self, world: World, role: Principal, iam: "IAMClient") -> None:
-        """Somebody is quicker at removing it: that is as good."""
+        """Somebody is quicker at removing it: that is as good, once IAM has had time to settle."""
         row = world.grant(role)
         other = boto3.client("iam")
 
@@ -265,10 +274,74 @@ class TestOthers:
             other.detach_role_policy(RoleName=role.name, PolicyArn=ARN)
             other.delete_policy(PolicyArn=ARN)
 
-        iam.meta.events.register("before-call.iam.DetachRolePolicy", quicker)
+        iam.meta.events.register("before-call.iam.DetachRolePolicy", quicker, unique_id="once")
+        with pytest.raises(RetryableError):
+            world.revoke(row)
+        iam.meta.events.unregister("before-call.iam.DetachRolePolicy", unique_id="once")
+        world.clock.sleep(SETTLING.total_seconds())
+        done = world.remediate(world.stored(row))
+        assert done
+        assert done.state is State.REVOKED
+
+    def test_a_policy_that_the_principal_holds_still_is_not_called_revoked(
+        self, world: World, role: Principal, iam: "IAMClient"
+    ) -> None:
+        """IAM knows of no attachment to take away, and does not delete the policy because of it."""
+        row = world.grant(role)
+        refuse(iam, "DetachRolePolicy", "NoSuchEntity")
+        hide_attachments(iam)
+        refuse(iam, "DeletePolicy", "DeleteConflict")
+        with pytest.raises(RetryableError, match="does not delete it yet"):
+            world.revoke(row)
+        assert world.stored(row).state is State.REVOKING
+
+    def test_iam_that_knows_nothing_of_a_new_policy_is_asked_later(
+        self, world: World, role: Principal, iam: "IAMClient"
+    ) -> None:
+        """Though every read says that it is not there: until IAM has settled that proves nothing."""
+        row = world.grant(role)
+        for operation in ("GetPolicy", "ListPolicyVersions"):
+            refuse(iam, operation, "NoSuchEntity")
+        hide_attachments(iam)
+        with pytest.raises(RetryableError, match="knows nothing yet"):
+            world.revoke(row)
+        assert world.stored(row).state is State.REVOKING
+        world.clock.sleep(SETTLING.total_seconds())
+        world.iam = boto3.client("iam")
+        done = world.remediate(world.stored(row))
+        assert done
+        assert done.state is State.REVOKED
+        assert world.iam.list_policies(Scope="Local")["Policies"] == []
+
+    def test_iam_that_knows_nothing_of_a_new_policy_rolls_nothing_back(
+        self, world: World, role: Principal, iam: "IAMClient"
+    ) -> None:
+        """The row is not called rolled back while what was written a moment ago cannot be found."""
+        row = world.approved(role)
+        world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny", "organizations": False}
+        for operation in ("GetPolicy", "ListPolicyVersions"):
+            refuse(iam, operation, "NoSuchEntity")
+        hide_attachments(iam)
+        with pytest.raises(RetryableError, match="knows nothing yet"):
+            world.remediate(row)
+        assert world.stored(row).state is State.APPLYING
+
+    def test_a_policy_gone_by_hand_needs_no_more(self, world: World, role: Principal, iam: "IAMClient") -> None:
+        """Once IAM has settled, and two reads agree."""
+        row = world.grant(role)
+        iam.detach_role_policy(RoleName=role.name, PolicyArn=ARN)
+        iam.delete_policy(PolicyArn=ARN)
+        world.clock.sleep(SETTLING.total_seconds())
         done = world.revoke(row)
         assert done
         assert done.state is State.REVOKED
+
+    def test_a_conflict_with_nobody_passes(self, world: World, role: Principal, iam: "IAMClient") -> None:
+        """IAM has not noticed yet that the policy is detached."""
+        row = world.grant(role)
+        refuse(iam, "DeletePolicy", "DeleteConflict")
+        with pytest.raises(RetryableError, match="does not delete it yet"):
+            world.revoke(row)
 
     def test_a_count_that_lags_stops_nothing(self, world: World, role: Principal, iam: "IAMClient") -> None:
         """IAM's count of attachments may be late; whom the policy is attached to decides."""

@@ -91,9 +91,16 @@ class IamReader:
         return (entity.principal, entity.id) if entity else None
 
     def entity(self, principal: Principal) -> Entity | None:
-        """The principal of that kind and name with its tags, by one call; None if there is none."""
+        """The principal of that kind and name with its tags, by one call; None if there is none, which two calls say.
+
+        Raises:
+            RetryableError: IAM does not agree with itself on whether there is one (docs/aws-facts.md §4).
+        """
         with passing_trouble("reading a principal"):
-            return self._entity(principal)
+            entity = self._entity(principal)
+            if entity is None:
+                self._require_absent(principal)
+            return entity
 
     def tags(self, principal: Principal) -> Mapping[str, str]:
         """The tags of the principal of that kind and name; none if there is no such principal."""
@@ -184,6 +191,15 @@ class IamReader:
             return role and _entity(role["Role"], "RoleId")
         user = _unless_absent(client.get_user, UserName=principal.name)
         return user and _entity(user["User"], "UserId")
+
+    def _require_absent(self, principal: Principal) -> None:
+        client = self._client_for(principal.account)
+        if principal.kind == "role":
+            found = _unless_absent(client.list_attached_role_policies, RoleName=principal.name)
+        else:
+            found = _unless_absent(client.list_attached_user_policies, UserName=principal.name)
+        if found is not None:
+            raise RetryableError(f"{principal.arn} has policies, and IAM says that it does not exist")
 
     def _policies(self, client: "IAMClient", principal: Principal) -> Iterator[Policy]:
         yield from self._held(client, principal.kind, principal.name)

@@ -2,7 +2,8 @@
 
 Nothing is decided here. What AWS refuses for good is a `RefusedError`; passing trouble, which includes a policy or a
 principal that vanished between a read and a write, is a `RetryableError`: whoever looks again sees what has become of
-it. Taking away what is not there any more is no error, so that a change that was interrupted can be made again.
+it. Taking away what is not there any more is no error, so that a change that was interrupted can be made again; but
+IAM may deny for seconds what was just written (docs/aws-facts.md §4), so another read must agree that it is not there.
 """
 
 import json
@@ -96,10 +97,10 @@ class ManagedPolicies:
 
     def versions(self, arn: str) -> tuple[str, ...]:
         """Every version, the oldest first."""
-        with _calling("ListPolicyVersions"):
-            pages = iam_pages(self._client.list_policy_versions, PolicyArn=arn)
-            found = [version["VersionId"] for page in pages for version in page["Versions"]]
-        return tuple(sorted(found, key=_number))
+        found = self._versions(arn)
+        if found is None:
+            raise RetryableError(f"ListPolicyVersions: {arn} has vanished")
+        return found
 
     def holders(self, arn: str) -> frozenset[Holder]:
         """Whom it is attached to; those whose boundary it is are among them."""
@@ -115,8 +116,17 @@ class ManagedPolicies:
             ]
         )
 
-    def attached(self, principal: Principal, path: str) -> frozenset[str]:
-        """The ARNs of the principal's policies under a path; none if there is no such principal."""
+    def require_absent(self, arn: str) -> None:
+        """Have another read agree with `find` that there is no such policy.
+
+        Raises:
+            RetryableError: It does not.
+        """
+        if self._versions(arn) is not None:
+            raise _contradiction(arn)
+
+    def attached(self, principal: Principal, path: str = "/") -> frozenset[str] | None:
+        """The ARNs of the principal's policies under a path; None if there is no such principal."""
         with _calling("ListAttachedPolicies", missing_is_an_answer=True) as call:
             if principal.kind == "role":
                 pages = list(
@@ -127,7 +137,7 @@ class ManagedPolicies:
                     iam_pages(self._client.list_attached_user_policies, UserName=principal.name, PathPrefix=path)
                 )
         if call.missing:
-            return frozenset()
+            return None
         return frozenset(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
 
     def create(self, path: str, name: str, document: str, tags: Mapping[str, str], description: str) -> None:
@@ -153,13 +163,17 @@ class ManagedPolicies:
 
     def delete_version(self, arn: str, version: str) -> None:
         """Delete a version that is not in force."""
-        with _calling("DeletePolicyVersion", missing_is_an_answer=True):
+        with _calling("DeletePolicyVersion", missing_is_an_answer=True) as call:
             self._client.delete_policy_version(PolicyArn=arn, VersionId=version)
+        if call.missing and version in (self._versions(arn) or ()):
+            raise _contradiction(f"version {version} of {arn}")
 
     def delete(self, arn: str) -> None:
         """Delete a policy that has one version left and is attached to nobody."""
-        with _calling("DeletePolicy", missing_is_an_answer=True):
+        with _calling("DeletePolicy", missing_is_an_answer=True) as call:
             self._client.delete_policy(PolicyArn=arn)
+        if call.missing and self.find(arn):
+            raise _contradiction(arn)
 
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """Set tags; others stay."""
@@ -176,11 +190,21 @@ class ManagedPolicies:
 
     def detach(self, principal: Principal, arn: str) -> None:
         """Detach a policy."""
-        with _calling("DetachPolicy", missing_is_an_answer=True):
+        with _calling("DetachPolicy", missing_is_an_answer=True) as call:
             if principal.kind == "role":
                 self._client.detach_role_policy(RoleName=principal.name, PolicyArn=arn)
             else:
                 self._client.detach_user_policy(UserName=principal.name, PolicyArn=arn)
+        if call.missing and arn in (self.attached(principal) or ()):
+            raise _contradiction(f"{arn} of {principal.arn}")
+
+    def _versions(self, arn: str) -> tuple[str, ...] | None:
+        with _calling("ListPolicyVersions", missing_is_an_answer=True) as call:
+            pages = list(iam_pages(self._client.list_policy_versions, PolicyArn=arn))
+        if call.missing:
+            return None
+        found = [version["VersionId"] for page in pages for version in page["Versions"]]
+        return tuple(sorted(found, key=_number))
 
 
 class InlinePolicies:
@@ -191,8 +215,22 @@ class InlinePolicies:
 
     def all(self, principal: Principal) -> dict[str, Document]:
         """Every inline policy of the principal, name -> document; none if there is no such principal."""
-        documents = {name: self.document(principal, name) for name in self._names(principal)}
-        return {name: document for name, document in documents.items() if document is not None}
+        documents: dict[str, Document] = {}
+        for name in self._names(principal):
+            document = self.document(principal, name)
+            if document is None:
+                raise _contradiction(f"the inline policy {name} of {principal.arn}")
+            documents[name] = document
+        return documents
+
+    def require_absent(self, principal: Principal, name: str) -> None:
+        """Have another read agree with `all` that the principal has no such policy.
+
+        Raises:
+            RetryableError: It does not.
+        """
+        if self.document(principal, name) is not None:
+            raise _contradiction(f"the inline policy {name} of {principal.arn}")
 
     def document(self, principal: Principal, name: str) -> Document | None:
         """What an inline policy says, None if there is none."""
@@ -213,11 +251,13 @@ class InlinePolicies:
 
     def delete(self, principal: Principal, name: str) -> None:
         """Delete an inline policy."""
-        with _calling("DeleteInlinePolicy", missing_is_an_answer=True):
+        with _calling("DeleteInlinePolicy", missing_is_an_answer=True) as call:
             if principal.kind == "role":
                 self._client.delete_role_policy(RoleName=principal.name, PolicyName=name)
             else:
                 self._client.delete_user_policy(UserName=principal.name, PolicyName=name)
+        if call.missing:
+            self.require_absent(principal, name)
 
     def _names(self, principal: Principal) -> list[str]:
         with _calling("ListInlinePolicies", missing_is_an_answer=True) as call:
@@ -248,6 +288,10 @@ def _calling(operation: str, *, missing_is_an_answer: bool = False) -> Iterator[
             raise RetryableError(f"{operation}: {error}") from error
         else:
             raise RefusedError(operation, error) from error
+
+
+def _contradiction(what: str) -> RetryableError:
+    return RetryableError(f"IAM says of {what} that it is there, and that it is not")
 
 
 def _decoded(document: object) -> Document:

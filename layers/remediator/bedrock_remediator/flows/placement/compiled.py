@@ -37,6 +37,14 @@ class Content(Protocol):
         """The documents in force."""
         ...
 
+    def confirm(self) -> bool:
+        """Whether anything is there; what was not found is not, as another read says.
+
+        Raises:
+            RetryableError: It does not say so.
+        """
+        ...
+
     def fit(self, entitlements: Iterable[Entitlement]) -> tuple[str, ...]:
         """The documents that grant exactly this, in the room there is."""
         ...
@@ -101,8 +109,11 @@ class CompiledPlacement:
             content.replace(documents)
         return written
 
-    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], proof: Proof) -> None:
+    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], proof: Proof) -> bool:
         """Make the principal's policies hold the standing grants without this one. Arguments as for `apply`.
+
+        Returns:
+            Whether there was anything of ours to take it out of; that there was nothing is what two reads say.
 
         Raises:
             PlacementError: It cannot be taken away.
@@ -110,9 +121,11 @@ class CompiledPlacement:
         """
         with explained():
             content = self._store.read(owner)
+            there = content.confirm()
             wanted = [entitlement(row) for row in _believed(content, standing, proof) if row.key != grant.key]
             documents = self._checked(content.fit(wanted), wanted)
             content.replace(documents)
+        return there
 
     def inspect(self, owner: Owner, standing: Sequence[Grant], /) -> Inspection:
         """Compare the principal's policies of ours with its standing grants, and change nothing.

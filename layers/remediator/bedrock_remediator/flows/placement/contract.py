@@ -48,7 +48,7 @@ class Placement(Protocol):
         """Put the grant in beside the standing ones; see `CompiledPlacement.apply`."""
         ...
 
-    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], proof: Proof, /) -> None:
+    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], proof: Proof, /) -> bool:
         """Take the grant out, and leave the standing ones; see `CompiledPlacement.withdraw`."""
         ...
 

@@ -65,20 +65,22 @@ class InPlacePlacement:
                     return written
         raise _unavailable(owner, obstacles)
 
-    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], _proof: Proof, /) -> None:
+    def withdraw(self, owner: Owner, grant: Grant, standing: Sequence[Grant], _proof: Proof, /) -> bool:
         """Take away what was added for the grant; see `Placement.withdraw`."""
         written = grant.written
         if written is None or not written.policies or not written.added:
-            return
+            return True
         with explained():
             host = self._host(owner, written.policies[0])
             if host is None:
-                return
+                self._require_absent(owner, written.policies[0])
+                return False
             # Only what an edit of ours can have brought; a note that names anything else is not believed.
             added = [item for item in written.added if item.startswith(MARK) or _is_grantable(item)]
             others = [note for note in _notes(standing) if note.policies == written.policies]
             needed = [item for note in others for item in note.added]
             host.take_back(retract(host.document, added, needed), written, others)
+        return True
 
     def inspect(self, owner: Owner, standing: Sequence[Grant], /) -> Inspection:
         """Compare the policies that were edited with the grants; what others wrote there is theirs. See `Placement`."""
@@ -128,6 +130,15 @@ class InPlacePlacement:
         if name.startswith("arn:"):
             return ManagedHost.find(self._managed, name)
         return InlineHost.find(self._inline, owner.principal, name)
+
+    def _require_absent(self, owner: Owner, name: str) -> None:
+        """Have other reads agree that a policy is not there."""
+        if not name.startswith("arn:"):
+            self._inline.require_absent(owner.principal, name)
+            return
+        self._managed.require_absent(name)
+        if name in (self._managed.attached(owner.principal) or ()):
+            raise RetryableError(f"{name} is attached, and IAM says that it does not exist")
 
 
 class _Edit(NamedTuple):

@@ -63,6 +63,12 @@ class InlineContent:
         """A policy of that name that is not ours, or that somebody has edited."""
         return self._in_the_way
 
+    def confirm(self) -> bool:
+        """Ask for our policy by its name if it is not among those listed."""
+        if self._own is None:
+            self._policies.require_absent(self._owner.principal, NAME)
+        return self._own is not None
+
     def fit(self, entitlements: Iterable[Entitlement]) -> tuple[str, ...]:
         """One document in the room there is.
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam_policies import (
     MOST_VERSIONS,
     Document,
@@ -70,7 +71,7 @@ class ManagedContent:
                 self._in_the_way = error
                 break
         attached = any(policy.attachments for policy, _ in self._found)
-        self._attached = policies.attached(owner.principal, PATH) if attached else frozenset()
+        self._attached = self._attachments() if attached else frozenset()
 
     @property
     def documents(self) -> Sequence[Document]:
@@ -85,6 +86,19 @@ class ManagedContent:
         except PlacementError as error:
             return error
         return self._in_the_way
+
+    def confirm(self) -> bool:
+        """Compare what was not found with what is attached; where nothing was, ask for the policy in another way."""
+        if self._in_the_way:
+            return True
+        attached = self._attached if self._found else self._attachments()
+        found = {policy.arn for policy, _ in self._found}
+        hidden = sorted(arn for arn in attached - found if self._is_numbered(arn))
+        if hidden:
+            raise RetryableError(f"{hidden[0]} is attached, and IAM says that it, or one before it, does not exist")
+        if not self._found:
+            self._policies.require_absent(self._arn(1))
+        return bool(self._found)
 
     def fit(self, entitlements: Iterable[Entitlement]) -> tuple[str, ...]:
         """As many documents as it takes."""
@@ -151,7 +165,7 @@ class ManagedContent:
         self._policies.detach(self._owner.principal, arn)
         policy = self._policies.find(arn)
         if policy is None:
-            return
+            raise RetryableError(f"{arn} was there a moment ago, and IAM says that it does not exist")
         for version in self._policies.versions(arn):
             if version != policy.default_version:
                 self._policies.delete_version(arn, version)
@@ -160,7 +174,31 @@ class ManagedContent:
         except RefusedError as error:
             if error.code != "DeleteConflict":
                 raise
+            self._require_others(policy)
             logger.warning("a policy of ours is attached to others too; detached, not deleted", extra={"arn": arn})
+
+    def _require_others(self, policy: ManagedPolicy) -> None:
+        """Make sure that it is others who keep a policy from being deleted, and not the principal.
+
+        Raises:
+            RetryableError: It is attached to the principal still, or to nobody: IAM has not settled.
+        """
+        holders = self._policies.holders(policy.arn)
+        # Where it bounds somebody, the principal may be among the holders for that alone.
+        mine = any(_is(each, owner=self._owner) for each in holders)
+        if not holders or (mine and (not policy.boundaries or policy.arn in self._attachments())):
+            raise RetryableError(f"{policy.arn} was detached, and IAM does not delete it yet")
+
+    def _attachments(self) -> frozenset[str]:
+        """The principal's attached policies of our path.
+
+        Raises:
+            RetryableError: IAM says that there is no such principal, and has just said who it is.
+        """
+        attached = self._policies.attached(self._owner.principal, PATH)
+        if attached is None and self._owner.id is not None:
+            raise RetryableError(f"IAM says that {self._owner.principal.arn} does not exist, and knew it a moment ago")
+        return attached or frozenset()
 
     def _own(self, policy: ManagedPolicy) -> Document:
         """What a policy of ours says.
@@ -197,6 +235,11 @@ class ManagedContent:
                 f"{policy.arn} is attached to {whose} as well, which would get the grant too. Detach it there, and "
                 "approve again.",
             )
+
+    def _is_numbered(self, arn: str) -> bool:
+        """Whether it is one of the names that the principal's policies have."""
+        start, _, number = arn.rpartition(".")
+        return number.isdecimal() and self._arn(1).rpartition(".")[0] == start
 
     def _arn(self, number: int) -> str:
         principal = self._owner.principal

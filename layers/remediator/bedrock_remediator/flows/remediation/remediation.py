@@ -24,7 +24,7 @@ from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, Role
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
-from bedrock_remediator.core.opening import cool_down
+from bedrock_remediator.core.opening import SETTLING, cool_down
 from bedrock_remediator.core.verification import Helpfulness, Judgement
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner
@@ -156,7 +156,7 @@ class Remediation:
             return self._ask_again(row, error)
         if row.written is not None:
             try:
-                self._take_out(row, self._claims.owner(row))
+                self._take_out(row, self._claims.owner(row), row.applied_at)
             except ClaimError:
                 # Not a principal that anything can have been written to.
                 logger.warning("nothing to take back", extra={"pk": row.pk, "sk": row.sk})
@@ -176,7 +176,7 @@ class Remediation:
     def _verify(self, row: Grant, owner: Owner, written: Written, judgement: Judgement) -> Grant:
         """Keep what was written unless it certainly does not help."""
         if judgement.helpfulness is Helpfulness.CERTAINLY_NOT:
-            self._take_out(row, owner)
+            self._take_out(row, owner, self._clock.now())
             reason = f"The grant was written and taken back, because it does not help: {judgement.reason}"
             layer = judgement.layer or row.layer
             return self._end(row, State.ROLLED_BACK, "did_not_help", reason, layer=layer, effect=judgement.effect)
@@ -208,21 +208,33 @@ class Remediation:
     def _revoke(self, row: Grant) -> Grant:
         try:
             owner = self._claims.owner(row)
-            self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
+            self._withdraw(row, owner, row.applied_at)
         except (ClaimError, PlacementError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error.reason}") from error
         except (NotEnrolledError, RoleMissingError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error}") from error
         return self._move(row, State.REVOKED, "Taken out of the principal's policies.")
 
-    def _take_out(self, row: Grant, owner: Owner) -> None:
-        """Leave IAM as the other standing grants say.
+    def _withdraw(self, row: Grant, owner: Owner, written_at: datetime | None) -> None:
+        """Take the grant out of IAM, which may not know yet what was written to the principal at that time.
+
+        Raises:
+            PlacementError: It cannot be taken out.
+            RetryableError: Passing trouble, or nothing is there of what was written a moment ago.
+        """
+        there = self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
+        lately = written_at is not None and self._clock.now() - written_at < SETTLING
+        if lately and not there and owner.id == row.principal_id:
+            raise RetryableError(f"IAM knows nothing yet of what was written for {row.sk} of {row.pk}")
+
+    def _take_out(self, row: Grant, owner: Owner, written_at: datetime | None = None) -> None:
+        """Leave IAM as the other standing grants say; as `_withdraw`.
 
         Raises:
             PlacementError: That cannot be done; the row must not end as if it were.
         """
         try:
-            self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
+            self._withdraw(row, owner, written_at)
         except PlacementError as error:
             if not error.foreign:
                 raise
