@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from benchmarks.apart import apart
 from benchmarks.calls import Counted, sample
 from sandbox.lambdas import Function
 from sandbox.report import report
@@ -45,8 +46,7 @@ class Burst(Struct, frozen=True, kw_only=True):
 
 def measure(denials: int = 10_000) -> Iterator[Burst]:
     """Half of so many, and all."""
-    for number in (denials // 2, denials):
-        yield _measured(number)
+    return apart(_measured, (denials // 2, denials))
 
 
 def _measured(denials: int) -> Burst:

@@ -28,6 +28,7 @@ from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileTyp
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from benchmarks.apart import apart
 from benchmarks.burst import peak, storm
 from benchmarks.calls import sample
 from sandbox.running import time_after
@@ -153,9 +154,12 @@ class _Aws:
 
 def measure(sizes: Sequence[int] = SIZES) -> Iterator[Storm]:
     """Storms of these sizes."""
-    for denials in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            yield _measured(denials, f"{folder}/ledger")
+    return apart(_kept_in_a_file, sizes)
+
+
+def _kept_in_a_file(denials: int) -> Storm:
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(denials, f"{folder}/ledger")
 
 
 def _measured(denials: int, path: str) -> Storm:
