@@ -1,0 +1,66 @@
+"""Somebody who may write to the ledger's table writes rows of their own: the whole stack believes none of them.
+
+Stream, pipe, remediate and upkeep run as ever. IAM is as it was, to the byte: what two genuine grants compile to, and
+other people's policies untouched. And it is told: by a notice, or by the message among the dead letters.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from bedrock_remediator.core.grant import State
+from tests.builders.endings import in_iam
+from tests.builders.forgeries import FORGERIES, RULES, forge
+from tests.builders.small_world import APP, BARE, denial, profile_arn
+from tests.builders.soundness import grants
+from tests.builders.stories import Stage, Story
+from tests.conftest import Count
+
+
+def _granted(stage: Stage) -> None:
+    """One grant that a rule makes, and one that a person does."""
+    stage.deny(denial(APP, profile_arn(0)), denial(BARE, profile_arn(1), 2))
+    stage.press("approve")
+
+
+def _untouched(strategy: str, names: Collection[str]) -> None:
+    """Have the rows written, and let the stack do what it does about them."""
+    held: list[Any] = []
+    ends: list[Any] = []
+
+    def attack(stage: Stage) -> None:
+        held.append(in_iam(stage.sandbox))
+        told, lost = len(stage.sandbox.outbox.notices), len(stage.sandbox.failures)
+        rows = [forge(stage, name) for name in names]
+        stage.sandbox.run()
+        held.append(in_iam(stage.sandbox))
+        stage.later(hours=1)
+        stage.round("upkeep")
+        held.append(in_iam(stage.sandbox))
+        news = [str(notice.message) for notice in stage.sandbox.outbox.notices[told:]]
+        letters = [str(letter.body) for letter in stage.sandbox.failures[lost:]]
+        now = {row.key: row for row in grants(stage.sandbox)}
+        for name, row in zip(names, rows, strict=True):
+            ends.append((name, now[row.key], any(row.sk in each and row.pk in each for each in (*news, *letters))))
+
+    Story(
+        name="forged rows",
+        watched="RemediateFunction",
+        parameters={"PolicyStrategy": strategy},
+        allowlist=RULES,
+        before=_granted,
+        act=attack,
+    ).play()
+    before, at_once, later = held
+    assert len(ends) == len(names)
+    assert at_once == before, names
+    assert later == before, names
+    assert [name for name, row, told in ends if row.state is State.ACTIVE or not told] == []
+
+
+@pytest.mark.parametrize("strategy", ["managed", "inline"])
+def test_forged_rows_never_reach_iam(strategy: str, count: Count) -> None:
+    """All of them at once, beside two genuine grants."""
+    _untouched(strategy, list(FORGERIES))
+    count("forged rows: all at once", len(FORGERIES))
