@@ -75,12 +75,21 @@ def test_a_role_that_goes_before_a_write_holds_nothing(count: Count) -> None:
     count("the principal is deleted: before a write", len(places))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("happening", [delete, recreate])
-@pytest.mark.parametrize(
-    "name",
-    ["a batch", *(f"{what}, {each}" for each in STRATEGIES for what in ("a second grant", "one of two revoked"))],
+STORIES: Final = (
+    "a batch",
+    *(f"{what}, {each}" for each in STRATEGIES for what in ("a second grant", "one of two revoked")),
 )
+# In place a revocation shortens the policy that the successor was made with, as it should: that is not this law's.
+CASES: Final = [
+    (name, happening)
+    for name in STORIES
+    for happening in (delete, recreate)
+    if (name, happening) != ("one of two revoked, in-place", recreate)
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "happening"), CASES)
 def test_a_role_that_goes_before_any_call_holds_nothing(name: str, happening: Part, count: Count) -> None:
     """Before each call of triage, of a second grant and of a revocation, by each strategy."""
     calls = undisturbed(name).calls
