@@ -97,7 +97,7 @@ def remembered() -> list[int]:
     caches = [
         value
         for name, module in sorted(sys.modules.items())
-        if name.startswith("bedrock_remediator.")
+        if name.startswith("bedrock_remediator.core.")
         for value in vars(module).values()
         if hasattr(value, "cache_info")
     ]
