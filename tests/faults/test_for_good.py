@@ -23,7 +23,9 @@ SEEN_AGAIN: Final = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 """What is gone may be there when it is looked for again, so the message is delivered again."""
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy", [STRATEGIES[0], *(pytest.param(each, marks=pytest.mark.long) for each in STRATEGIES[1:])]
+)
 def test_a_write_that_iam_refuses_for_good_ends_the_row(strategy: str, count: Count) -> None:
     """Every write to IAM, refused in every final way: failed, with the reason; people know; nothing is left of it."""
     name = f"a first grant, {strategy}"

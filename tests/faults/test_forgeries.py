@@ -59,7 +59,7 @@ def _untouched(strategy: str, names: Collection[str]) -> None:
     assert [name for name, row, told in ends if row.state is State.ACTIVE or not told] == []
 
 
-@pytest.mark.parametrize("strategy", ["managed", "inline"])
+@pytest.mark.parametrize("strategy", ["managed", pytest.param("inline", marks=pytest.mark.long)])
 def test_forged_rows_never_reach_iam(strategy: str, count: Count) -> None:
     """All of them at once, beside two genuine grants."""
     _untouched(strategy, list(FORGERIES))
