@@ -13,7 +13,7 @@ from sandbox.faults import Fault, Lasting, Way
 from tests.builders.repertoire import REPERTOIRE, STRATEGIES
 from tests.builders.trials import NOT_THERE, fail, may_be_denied, refusals, split, troubles, undisturbed
 from tests.conftest import Count
-from tests.faults.test_deaths import FUNCTIONS
+from tests.faults.test_deaths import SAMPLED
 
 QUIET = [name for name, story in REPERTOIRE.items() if not story.slack]
 """The stories without Slack, of which one fault an operation is tried: see the test that follows."""
@@ -25,7 +25,7 @@ TAKING_OUT: Final = (
 )
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", SAMPLED)
 def test_errors_of_each_operation_end_soundly(function: str, count: Count) -> None:
     """A fault of each operation of a function, where it is first called: now one that passes, now one that does not."""
     seen: set[str] = set()

@@ -59,7 +59,9 @@ def _both(stage: Stage) -> None:
     stage.deny(denial(BARE, profile_arn(0), 1), denial(APP, profile_arn(0), 2))
 
 
-@pytest.mark.parametrize("function", ["TriageFunction", "RemediateFunction", "NotifyFunction"])
+@pytest.mark.parametrize(
+    "function", ["TriageFunction", pytest.param("RemediateFunction", marks=pytest.mark.long), "NotifyFunction"]
+)
 def test_one_principals_trouble_holds_up_nobody(function: str, count: Count) -> None:
     """Whatever call for one principal is throttled for ever, the other's denial ends as it would have, and people know.
 
