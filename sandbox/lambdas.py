@@ -173,6 +173,7 @@ class Function:
     def _load(self, environment: int) -> Handler:
         """The handler of an execution environment; its first invocation loads the module, as a cold start does."""
         if environment not in self._loaded:
+            self._session.refill_quotas()
             module_name, _, attribute = self._handler.rpartition(".")
             path = self._folder / f"{module_name}.py"
             name = f"sandbox_function_{self.logical_id}_{environment}_{id(self)}"
