@@ -73,9 +73,9 @@ class Options(Struct, frozen=True, kw_only=True):
     `parameters` are the template's; `allowlist` is name -> text of the documents under the allowlist's path; `now` is
     the time that the sandbox begins with; `ticking` lets the machine's clock move it on; `verbose` shows what the
     functions print on stderr. `secrets` are those that the template only names: ARN -> text; `slack_api` is the address
-    that stands for Slack's, by itself one where nobody answers. For tests: `seed` has several batches of a queue
-    handled at once, in an order that the seed decides; `settle_seconds` is how long the simulator takes to see a
-    change of IAM; `faults` spoils a call.
+    that stands for Slack's, by itself one where nobody answers. For tests: `stand_ins` are others of that kind, by the
+    address that they stand for; `seed` has several batches of a queue handled at once, in an order that the seed
+    decides; `settle_seconds` is how long the simulator takes to see a change of IAM; `faults` spoils a call.
     """
 
     parameters: Mapping[str, str] = {}
@@ -86,6 +86,7 @@ class Options(Struct, frozen=True, kw_only=True):
     ticking: bool = False
     verbose: bool = False
     template: Path = TEMPLATE
+    stand_ins: Mapping[str, str] = {}
     seed: int | None = None
     settle_seconds: float = 0
     faults: Faults | None = None
@@ -209,8 +210,9 @@ class Sandbox:
 
     def _make_functions(self) -> None:
         root = self.options.template.resolve().parent
+        replaced = {SLACK_API: self.options.slack_api, **self.options.stand_ins}
         functions = [
-            Function(self.stack, name, root, self.clock, {SLACK_API: self.options.slack_api})
+            Function(self.stack, name, root, self.clock, replaced)
             for name in self.stack.of_type("AWS::Lambda::Function")
         ]
         self.functions = {function.logical_id: function for function in functions}

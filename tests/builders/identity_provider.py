@@ -21,6 +21,18 @@ from joserfc.jwk import OctKey, RSAKey
 
 CLIENT_ID: Final = "bedrock-access"
 CLIENT_SECRET: Final = "s3cret/with:odd+characters"
+ISSUER: Final = "https://identity.example.com"
+"""What the template takes; a provider on this machine stands for it."""
+OIDC: Final = {
+    "ApproverAuth": "oidc",
+    "OidcIssuer": ISSUER,
+    "OidcClientId": CLIENT_ID,
+    "OidcClientSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:client-AbCdEf",
+    "OidcClaim": "groups",
+    "OidcClaimValue": "approvers",
+}
+"""The stack's parameters, with the provider."""
+OIDC_SECRETS: Final = {OIDC["OidcClientSecretArn"]: CLIENT_SECRET}
 PERSON: Final = {"sub": "00u1a2b3", "email": "alice@example.com", "email_verified": True, "groups": ["approvers"]}
 
 

@@ -137,8 +137,8 @@ def _revoked(number: int) -> Part:
 # --------------------------------------------------------------------------------------------------- approve, by a link
 
 
-def _deciding(name: str, before: Part, act: Part) -> Story:
-    return Story(name=name, watched="ApproveFunction", allowlist=ASKING, before=before, act=act)
+def _deciding(name: str, before: Part, act: Part, **settings: Any) -> Story:
+    return Story(name=name, watched="ApproveFunction", allowlist=ASKING, before=before, act=act, **settings)
 
 
 def _by_api(decision: str, state: str = "pending") -> Part:
@@ -157,6 +157,7 @@ APPROVE: Final = (
     _deciding("approved on the page", _denied(FIRST), _pressed("approve")),
     _deciding("rejected on the page", _denied(FIRST), _pressed("reject")),
     _deciding("revoked on the page", _both(_denied(FIRST), _pressed("approve")), _pressed("revoke")),
+    _deciding("approved by whoever has signed in", _denied(FIRST), _pressed("approve"), signing_in=True),
     _deciding("approved by the API", _denied(FIRST), _by_api("approve")),
     _deciding("rejected by the API", _denied(FIRST), _by_api("reject")),
 )

@@ -4,13 +4,10 @@ A story has a part that goes undisturbed and a part in which one function is wat
 something fails does: queues and streams by themselves, the schedule at its next hour, a person who presses once more.
 """
 
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from email.message import Message
-from types import SimpleNamespace
 from typing import Any, Final
 
 from msgspec import Struct
@@ -23,7 +20,9 @@ from sandbox.http_api import Ask
 from sandbox.lambdas import InvocationError
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
+from tests.builders.connections import Browser, Direct
 from tests.builders.endings import Ending, ending, in_iam, posted
+from tests.builders.identity_provider import ISSUER, OIDC, OIDC_SECRETS, Provider, running
 from tests.builders.slack import PARAMETERS, SECRETS, FakeSlack, click, elements, signed, slack_server
 from tests.builders.slack import Fault as SlackFault
 from tests.builders.small_world import NOW, small_world
@@ -47,9 +46,10 @@ rules:
 class Stage:
     """A sandbox in which a story is played, and the people in it."""
 
-    def __init__(self, sandbox: Sandbox, slack: FakeSlack | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, slack: FakeSlack | None = None, *, signing_in: bool = False) -> None:
         self.sandbox = sandbox
         self.slack = slack
+        self._connection = Browser(sandbox) if signing_in else Direct(sandbox)
 
     def deny(self, *events: Mapping[str, Any]) -> None:
         """Hand over events, all of them before the stack moves, and let it come to rest."""
@@ -71,7 +71,7 @@ class Stage:
     def _press(self, link: str, decision: str) -> None:
         for _ in range(MOST_TRIES):
             try:
-                decide(_Direct(self.sandbox), link, decision)
+                decide(self._connection, link, decision)
             except NotDecidedError as problem:
                 if not problem.broken:
                     return
@@ -127,7 +127,8 @@ Part = Callable[[Stage], None]
 class Story(Struct, frozen=True, kw_only=True):
     """A story: its name, the function that is watched, the stack's parameters, and its two parts.
 
-    `after` is what comes about in any case later, undisturbed. With `slack` the stack tells a channel of Slack too.
+    `after` is what comes about in any case later, undisturbed. With `slack` the stack tells a channel of Slack too;
+    `signing_in` has people sign in at an identity provider before they decide on the page.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Story(Struct, frozen=True, kw_only=True):
     allowlist: str = RULES
     world: Callable[[], World] = small_world
     slack: bool = False
+    signing_in: bool = False
 
     def play(
         self,
@@ -154,32 +156,20 @@ class Story(Struct, frozen=True, kw_only=True):
         is there in the end. `troubles` are what Slack answers instead, one a request.
         """
         faults = Faults(self.watched, fault)
-        options = Options(
-            parameters={"Mode": "auto", **self.parameters},
-            allowlist={"main": self.allowlist},
-            now=NOW,
-            faults=faults,
-        )
-        with ExitStack() as closing:
-            slack = closing.enter_context(slack_server()) if self.slack else None
-            if slack:
-                options = replace(
-                    options, parameters={**options.parameters, **PARAMETERS}, secrets=SECRETS, slack_api=slack.url
-                )
-                slack.faults[:] = troubles
-            sandbox = closing.enter_context(Sandbox(self.world(), options))
-            stage = Stage(sandbox, slack)
+        with self._staged(faults, troubles) as stage:
             if fault and meanwhile:
                 faults.fault = replace(fault, meanwhile=lambda: meanwhile(stage))
-            held = in_iam(sandbox)
+            held = in_iam(stage.sandbox)
             self.before(stage)
             faults.begin()
             self.act(stage)
             faults.end()
             self.after(stage)
-            sandbox.run()
+            stage.sandbox.run()
             look(stage)
-            found = ending(sandbox, slack.said if slack else ())
+            slack = stage.slack
+            found = ending(stage.sandbox, slack.said if slack else ())
+            ran = [run for each in stage.sandbox.functions.values() for run in each.invocations]
             return Played(
                 ending=found,
                 unsound=() if found == like else _unsound(stage, held),
@@ -187,8 +177,42 @@ class Story(Struct, frozen=True, kw_only=True):
                 spoiled=faults.spoiled,
                 shown=[posted(message)[0] for message in slack.messages] if slack else (),
                 asked=len(slack.calls) if slack else 0,
-                errors=[run.error for each in sandbox.functions.values() for run in each.invocations if run.error],
+                errors=[run.error for run in ran if run.error],
             )
+
+    @contextmanager
+    def _staged(self, faults: Faults, troubles: Sequence[SlackFault | None]) -> Iterator[Stage]:
+        """The stack, with Slack and the identity provider beside it where the story has them."""
+        options = Options(
+            parameters={"Mode": "auto", **self.parameters},
+            allowlist={"main": self.allowlist},
+            now=NOW,
+            faults=faults,
+        )
+        with ExitStack() as opened:
+            slack = opened.enter_context(slack_server()) if self.slack else None
+            if slack:
+                options = _beside(options, PARAMETERS, SECRETS, slack_api=slack.url)
+                slack.faults[:] = troubles
+            provider = None
+            if self.signing_in:
+                now = lambda: sandbox.clock.now()  # noqa: E731, PLW0108 - the sandbox is made below
+                provider = opened.enter_context(running(Provider("", now)))
+                options = _beside(options, OIDC, OIDC_SECRETS, stand_ins={ISSUER: provider.issuer})
+            sandbox: Sandbox = opened.enter_context(Sandbox(self.world(), options))
+            if provider:
+                provider.redirect_uri = sandbox.stack.outputs["OidcRedirectUri"]
+            yield Stage(sandbox, slack, signing_in=self.signing_in)
+
+
+def _beside(options: Options, parameters: Mapping[str, str], secrets: Mapping[str, str], **addresses: Any) -> Options:
+    """The options with something beside the stack: its parameters, its secrets, and where it is."""
+    return replace(
+        options,
+        parameters={**options.parameters, **parameters},
+        secrets={**options.secrets, **secrets},
+        **addresses,
+    )
 
 
 def _unsound(stage: Stage, held: Mapping[str, Any]) -> Sequence[str]:
@@ -215,22 +239,3 @@ class Played(Struct, frozen=True, kw_only=True):
     shown: Sequence[str]
     asked: int
     errors: Sequence[str]
-
-
-class _Direct:
-    """A connection to the API that needs no network."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._api = sandbox.api
-        self._reply = SimpleNamespace()
-
-    def request(self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, /) -> None:
-        content = b"" if body is None else str(body).encode()
-        reply = self._api.answer(Ask(method=method, target=url, headers=list((headers or {}).items()), body=content))
-        carried = Message()
-        for name, value in reply.headers:
-            carried[name] = value
-        self._reply = SimpleNamespace(status=reply.status, headers=carried, read=io.BytesIO(reply.body).read)
-
-    def getresponse(self) -> Any:
-        return self._reply
