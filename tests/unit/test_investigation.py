@@ -275,10 +275,11 @@ def test_a_routed_model_belongs_to_the_one_profile_held(parameters: Any) -> None
 
 def test_a_routed_model_with_no_profile_held_is_asked_about() -> None:
     """Where several profiles may be meant, the narrowest is proposed, the others are named, and a person decides."""
-    profiles = FakeProfiles(GLOBAL, US, application_profile())
+    wider = profile("am.amazon.nova-2-lite-v1:0", ("ca-central-1", "us-east-1", "us-east-2", "us-west-2"))
+    profiles = FakeProfiles(GLOBAL, wider, US, application_profile())
     found = diagnose(profiles=profiles, errorMessage=make.message(resource=MODEL_HERE), requestParameters=None)
     assert (found.profile, found.ask_only, found.code) == (US, True, "profile_choice")
-    assert set(found.candidates) == {US.id, GLOBAL.id, application_profile().arn}
+    assert set(found.candidates) == {US.id, wider.id, GLOBAL.id, application_profile().arn}
 
 
 def test_a_model_called_directly_that_only_profiles_serve_is_asked_about() -> None:

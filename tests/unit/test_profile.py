@@ -42,6 +42,23 @@ def test_an_application_profile_needs_what_it_lists() -> None:
     assert (profile.models, profile.scope, profile.client_model_id) == ((model("us-west-2"),), None, arn)
 
 
+def test_breadth_goes_by_how_many_places_and_not_by_their_names() -> None:
+    """AWS's own before the account's, a geography before the world, and fewer places before more."""
+
+    def profile(scope: str, *regions: str) -> Profile:
+        profile_id = f"{scope}.amazon.nova-2-lite-v1:0"
+        return Profile.confirmed(HERE + profile_id, profile_id, "SYSTEM_DEFINED", map(model, regions))
+
+    arn = "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/q7xk2m9p0abc"
+    own = Profile.confirmed(arn, "q7xk2m9p0abc", "APPLICATION", [model("us-east-1")])
+    few, more, everywhere = (
+        profile("z", "us-west-2"),
+        profile("a", "ap-south-1", "us-west-2"),
+        profile("global", "us-east-1"),
+    )
+    assert sorted([own, everywhere, more, few], key=lambda each: each.breadth) == [few, more, everywhere, own]
+
+
 @pytest.mark.parametrize(
     ("arn", "models"),
     [

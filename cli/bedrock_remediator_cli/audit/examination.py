@@ -167,7 +167,7 @@ class _Survey:
         if direct.verdict in _OPEN and on_demand is not None and model in on_demand:
             self.working.add(model)
             return None
-        chosen, missing = min(some, key=lambda each: _breadth(each[0]))
+        chosen, missing = min(some, key=lambda each: each[0].breadth)
         granted = self._reach.own(self._action, own, chosen)
         sure = on_demand is not None and names(granted, own)
         return _Case(
@@ -230,11 +230,6 @@ class _Survey:
             missing=tuple(sorted(missing)),
             alternatives=tuple(sorted(others)),
         )
-
-
-def _breadth(profile: Profile) -> tuple[bool, bool, int, str]:
-    """How far a profile sends data: a geography before the world, AWS's own before the account's."""
-    return profile.type != "SYSTEM_DEFINED", profile.scope == "global", len(profile.models), profile.id
 
 
 def _softened(case: _Case) -> _Case:

@@ -61,6 +61,11 @@ class Profile(Struct, frozen=True, kw_only=True):
         return None
 
     @property
+    def breadth(self) -> tuple[bool, bool, int, str]:
+        """Sorts by how far it sends data: AWS's own first, a geography before the world, few places before many."""
+        return self.type != "SYSTEM_DEFINED", self.scope == "global", len(self.models), self.id
+
+    @property
     def resources(self) -> tuple[str, ...]:
         """Every ARN that a policy must allow for calls to succeed, sorted."""
         return tuple(sorted((self.arn, *self.models)))

@@ -179,21 +179,13 @@ def choose(
             layer=denial.layer,
         )
     return Target(
-        profile=_narrowest(held or serving),
+        profile=min(held or serving, key=lambda profile: profile.breadth),
         candidates=names,
         ask_only=True,
         instead=want.direct is True,
         code="profile_choice",
         note="The model is called through a profile, and the record does not say which. "
         f"{len(serving)} serve it in {denial.region}: {', '.join(names)}.",
-    )
-
-
-def _narrowest(profiles: Sequence[Profile]) -> Profile:
-    """The system-defined profile that sends data to the fewest places: a geography rather than the world."""
-    return min(
-        profiles,
-        key=lambda profile: (profile.type != "SYSTEM_DEFINED", profile.scope == "global", profile.models, profile.id),
     )
 
 
