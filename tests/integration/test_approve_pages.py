@@ -358,6 +358,20 @@ class TestTakingBack:
         assert "1 grant is being taken back" in page.text
         assert "1 is being changed at this moment" in page.text
 
+    def test_what_goes_wrong_inside_is_not_the_persons_mistake(
+        self, stack: ApproveStack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is told as trouble, and not as something to put right in the form."""
+
+        def broken(*_: object) -> None:
+            raise ValueError("secret-detail")
+
+        row = stack.put(active())
+        monkeypatch.setattr(Approval, "revoke_all", broken)
+        page = stack.decide(stack.link(row, version=1), "revoke_all")
+        assert (page.status, page.title) == (500, "Something went wrong here")
+        assert "secret-detail" not in page.source
+
     def test_a_row_that_goes_away_while_it_is_decided_is_gone(
         self, stack: ApproveStack, row: Grant, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -121,11 +121,11 @@ class ApprovalPages:
         version = self._forms.version(request, visitor, form)
         try:
             approver = visitor.approver or Approver.by_link(form.get("name", ""))
-            if form.get("decision") == REVOKE_ALL:
-                return self._revoke_all(request, ticket, approver, form.get("reason"))
             answer = _answer(form, version, approver)
         except ValueError as error:
             return self._shown(request, visitor, self._view(ticket), form, _sentence(error))
+        if answer is None:
+            return self._revoke_all(request, ticket, approver, form.get("reason"))
         result = self._approval.decide(ticket, answer)
         log_decision(answer.verb, approver, result)
         if isinstance(result, Decided):
@@ -208,12 +208,14 @@ class ApprovalPages:
         )
 
 
-def _answer(form: Mapping[str, str], version: int, approver: Approver) -> Answer:
-    """The decision in a form.
+def _answer(form: Mapping[str, str], version: int, approver: Approver) -> Answer | None:
+    """The decision in a form; None where it is to take back all grants of the principal.
 
     Raises:
         ValueError: It holds none, or no length where one is needed.
     """
+    if form.get("decision") == REVOKE_ALL:
+        return None
     try:
         verb = Verb(form.get("decision", ""))
     except ValueError as error:
