@@ -155,6 +155,25 @@ def test_a_button_decides_about_the_row_and_version_that_it_names(route: Route, 
     }
 
 
+def test_a_decision_leaves_the_line_in_the_log_that_every_decision_leaves(
+    route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who decided what about which row, as from the page and the command line."""
+    with caplog.at_level("INFO"):
+        route.press()
+    (line,) = [record.__dict__ for record in caplog.records if record.message == "a decision"]
+    told = {name: line[name] for name in ("decision", "result", "by", "via", "version", "pk", "sk")}
+    assert told == {
+        "decision": "approve",
+        "result": "Decided",
+        "by": "slack:U0ALICE",
+        "via": "slack",
+        "version": ROW.version,
+        "pk": ROW.pk,
+        "sk": ROW.sk,
+    }
+
+
 def test_the_length_that_was_chosen_counts(route: Route) -> None:
     """Else that of the button, which is the row's own."""
     route.press(length="1d")

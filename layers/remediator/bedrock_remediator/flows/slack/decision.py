@@ -20,6 +20,7 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.core.approval import Answer, Approver, Verb
 from bedrock_remediator.core.button import Button
 from bedrock_remediator.core.lengths import parse_length
+from bedrock_remediator.flows.approval.decision_log import log_decision
 from bedrock_remediator.flows.approval.results import AlreadyDecided, Decided, LostRace, NotAllowed, Result, Stale
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.slack.trust import SlackApprovers, SlackSignature
@@ -181,7 +182,7 @@ class SlackDecision:
         approver = Approver.by_slack(user)
         answer = Answer(verb=press.verb, version=button.version, approver=approver, length=press.length)
         result = self._approval.decide(Ticket(button.pk, button.sk, button.version), answer)
-        logger.info("a button in Slack was pressed", extra={"verb": press.verb, "result": type(result).__name__})
+        log_decision(press.verb, approver, result)
         return _told(result)
 
     def _handed_over(self, click: Click) -> Response:
