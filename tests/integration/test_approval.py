@@ -319,7 +319,7 @@ class TestListing:
         self, approval: Approval, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A notice's id names the version it was sent for, for ever."""
-        monkeypatch.setattr("bedrock_remediator.flows.approval.approval._BATCH", 2)
+        monkeypatch.setattr("bedrock_remediator.flows.current_rows._BATCH", 2)
         for number in range(5):
             kept(ledger, sk=f"profile#{number}")
         row = kept(ledger, State.APPROVED, State.APPLYING, State.ROLLED_BACK)

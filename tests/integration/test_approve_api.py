@@ -62,6 +62,15 @@ class TestReading:
         ]
         assert call(stack, "GET", "/api/requests?state=active") == (200, {"requests": []})
 
+    def test_a_row_that_cannot_be_read_hides_no_other(self, stack: ApproveStack, row: Grant) -> None:
+        """One that another version wrote, say: the others are listed, shown and decided."""
+        broken = {"pk": f"{row.pk}2", "sk": row.sk, "state": row.state.value, "due_at": "2026-11-20T11:00:00Z"}
+        stack.client.put_item(TableName="ledger", Item={name: {"S": value} for name, value in broken.items()})
+        status, content = call(stack, "GET", "/api/requests")
+        assert (status, [each["id"] for each in content["requests"]]) == (200, [request_id(row)])
+        assert call(stack, "GET", f"/api/requests/{request_id(row)}")[0] == 200
+        assert decide(stack, row, APPROVE)[0] == 200
+
     def test_a_state_that_is_none_is_refused(self, stack: ApproveStack) -> None:
         """With the ones that there are."""
         status, content = call(stack, "GET", "/api/requests?state=open")

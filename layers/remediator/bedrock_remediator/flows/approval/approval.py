@@ -8,7 +8,7 @@ Who the person is, and that they may decide, has been made sure of by whoever ca
 was approved is applied by remediation, which believes the signature and not the row.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final, Protocol
@@ -44,6 +44,7 @@ from bedrock_remediator.flows.approval.results import (
     Stale,
     View,
 )
+from bedrock_remediator.flows.current_rows import CurrentRows, current
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.notices.notice import Denials, request_id
 from bedrock_remediator.notices.plan import plan
@@ -51,24 +52,15 @@ from bedrock_remediator.notices.plan import plan
 _DECIDED: Final = frozenset({State.APPROVED, State.REJECTED, State.REVOKING})
 _GRANTED: Final = frozenset({State.APPROVED, State.APPLYING, State.ACTIVE})
 _LISTED: Final = 500
-_BATCH: Final = 100
 _LIKELY: Final = (State.PENDING, State.FAILED, State.ACTIVE, State.APPROVED, State.APPLYING, State.REVOKING)
 """Where to look for a request first: where something can be done about it."""
 
 
-class Rows(Protocol):
+class Rows(CurrentRows, Protocol):
     """What is asked of the ledger."""
-
-    def grant(self, pk: str, sk: str) -> Grant | None:
-        """One row."""
-        ...
 
     def grants(self, pk: str) -> list[Grant]:
         """Every row of a principal."""
-        ...
-
-    def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
-        """These rows."""
         ...
 
     def dossier(self, pk: str, sk: str) -> Dossier:
@@ -240,10 +232,7 @@ class Approval:
 
     def _rows(self, state: State) -> Iterator[Grant]:
         """The rows that the index has in a state, as they are now, in the index's order."""
-        entries = iter(self._ledger.due(state))
-        while batch := [entry.key for entry in islice(entries, _BATCH)]:
-            found = self._ledger.rows(batch)
-            yield from (found[key] for key in batch if key in found)
+        return current(self._ledger, self._ledger.due(state))
 
 
 def _covers(row: Grant, ticket: Ticket) -> bool:

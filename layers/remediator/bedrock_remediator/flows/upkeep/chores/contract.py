@@ -2,12 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
@@ -15,10 +13,9 @@ from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.aws.ledger_items import Due
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.waiting import BY
+from bedrock_remediator.flows.current_rows import CurrentRows
 
 logger = logging.getLogger(__name__)
-
-_BATCH: Final = 100
 
 HasTime = Callable[[], bool]
 """Whether there is time for one more row, or principal."""
@@ -44,19 +41,11 @@ class Chore(Protocol):
         ...
 
 
-class Rows(Protocol):
+class Rows(CurrentRows, Protocol):
     """What a chore that goes through rows asks of the ledger."""
 
     def due(self, state: State, before: datetime | None = None, *, after: datetime | None = None) -> Iterator[Due]:
         """The rows in a state, by when something is due for them."""
-        ...
-
-    def grant(self, pk: str, sk: str) -> Grant | None:
-        """One row."""
-        ...
-
-    def rows(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Grant]:
-        """These rows."""
         ...
 
     def move(self, before: Grant, after: Grant) -> None:
@@ -71,14 +60,6 @@ class Rows(Protocol):
 def step(row: Grant, to: State, at: datetime, code: str, reason: str, **changes: Any) -> Grant:
     """The row in its next state, taken there by upkeep, with the reason in its history and on itself."""
     return replace(row.moved(to, at=at, by=BY, reason=reason), reason_code=code, reason=reason, **changes)
-
-
-def current(ledger: Rows, entries: Iterable[Due], has_time: HasTime) -> Iterator[Grant]:
-    """The rows that the index names, as they are now; one that cannot be read is left out, and in the log."""
-    left = iter(entries)
-    while has_time() and (keys := [entry.key for entry in islice(left, _BATCH)]):
-        found = _read(ledger, keys)
-        yield from (found[key] for key in keys if key in found)
 
 
 def tend(rows: Iterable[Grant], act: Callable[[Grant], str | None], has_time: HasTime) -> Tally:
@@ -108,19 +89,3 @@ def tend(rows: Iterable[Grant], act: Callable[[Grant], str | None], has_time: Ha
         if done:
             tally[done] += 1
     return tally
-
-
-def _read(ledger: Rows, keys: list[tuple[str, str]]) -> Mapping[tuple[str, str], Grant]:
-    try:
-        return ledger.rows(keys)
-    except msgspec.ValidationError:
-        # One of them is no grant's row: find out which, so that it holds up no other.
-        return {key: row for key in keys if (row := _read_one(ledger, key))}
-
-
-def _read_one(ledger: Rows, key: tuple[str, str]) -> Grant | None:
-    try:
-        return ledger.grant(*key)
-    except msgspec.ValidationError:
-        logger.exception("a row cannot be read", extra={"pk": key[0], "sk": key[1]})
-        return None

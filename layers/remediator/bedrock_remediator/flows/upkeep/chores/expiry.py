@@ -6,7 +6,8 @@ IAM ends it by itself (`aws:CurrentTime` in its statements); this clears what is
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.waiting import expired
-from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, step, tend
 
 
 class Expiry:

@@ -7,7 +7,8 @@ signature under exactly this; see core/approval.py. People were told of the fail
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.waiting import RETRIED_FOR, pause, retry_due
-from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, step, tend
 
 
 class Failures:

@@ -26,7 +26,8 @@ from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.opening import cool_down, told
 from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, unless_unusual
 from bedrock_remediator.flows.configuration import basis
-from bedrock_remediator.flows.upkeep.chores.contract import FAILED, HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.upkeep.chores.contract import FAILED, HasTime, Rows, Tally, step, tend
 from bedrock_remediator.settings import PolicySettings
 
 REQUESTS_A_RUN: Final = 200

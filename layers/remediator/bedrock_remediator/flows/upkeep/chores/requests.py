@@ -12,7 +12,8 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.waiting import lapse_due, reminder_due
-from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, step, tend
 
 
 class Requests:

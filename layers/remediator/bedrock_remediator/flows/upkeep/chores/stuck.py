@@ -14,7 +14,8 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.waiting import MOST_TRIES, drives, hopeless, stuck
-from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, current, step, tend
+from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows, Tally, step, tend
 
 STATES: Final = (State.REVOKING, State.APPLYING, State.APPROVED)
 """The states that remediate takes rows out of: what takes away first, then what may be half written."""
