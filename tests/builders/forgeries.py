@@ -87,11 +87,17 @@ FORGERIES: Final[Mapping[str, Forgery]] = {
     "to be taken out of somebody else's policy, in place": lambda auto, _: _for(
         auto, MEANT, 6, state=State.REVOKING, written=_written("in-place", _OWN, added=models_of_app())
     ),
+    "to be taken out of the principal's own policy": lambda auto, _: _about(
+        auto, 5, state=State.REVOKING, written=_written("in-place", _OWN, added=models_of_app())
+    ),
+    "given up, and put into the principal's own policy before": lambda auto, _: _about(
+        auto, 6, state=State.APPLYING, rule="everything", written=_written("in-place", _OWN, added=models_of_app())
+    ),
     "to be taken out of an inline policy": lambda auto, _: _for(
         auto, MEANT, 7, state=State.REVOKING, written=_written("inline", "No")
     ),
 }
-"""By name: what is made of a row that a rule approved (APP's) and one that a person approved (BARE's)."""
+"""By name: what is made of a row that a rule approved (APP's) and one that a person approved."""
 
 
 def models_of_app() -> tuple[str, ...]:
@@ -101,7 +107,7 @@ def models_of_app() -> tuple[str, ...]:
 
 def genuine(stage: Stage) -> tuple[Grant, Grant]:
     """The rows that forgeries are made of, both in force."""
-    rows = {row.decision: row for row in grants(stage.sandbox) if row.written and row.pk in {APP, BARE}}
+    rows = {row.decision: row for row in grants(stage.sandbox) if row.state is State.ACTIVE}
     return rows[Outcome.AUTO], rows[Outcome.ASK]
 
 

@@ -1,5 +1,7 @@
 """A small world for tests of remediation: IAM and the ledger as moto plays them, and stand-ins for what it has not."""
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,6 +19,7 @@ from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Req
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.change import Change
 from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
@@ -156,6 +159,18 @@ class FakeSimulator:
         return msgspec.convert({"action": action, "resource": resource, **fields, **changes}, Simulated)
 
 
+class Key:
+    """A key that signs and verifies, as KMS does."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The MAC."""
+        return hmac.digest(b"key", message, hashlib.sha256)
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Whether it is the message's."""
+        return hmac.compare_digest(mac, self.sign(message))
+
+
 class World:
     """IAM, a ledger, and everything remediation needs, each part open to be changed."""
 
@@ -169,6 +184,7 @@ class World:
         self.profiles = FakeProfiles(profile(PROFILE, MODELS))
         self.allowlist = FakeAllowlist()
         self.approvals = FakeApprovals()
+        self.seals = Seals(Key())
 
     def limit(self, length: timedelta) -> None:
         """Let the rule give grants for so long."""
@@ -242,7 +258,7 @@ class World:
         return Remediation(
             self.ledger,
             Claims(witnesses, self.settings, self.clock),
-            Placements(lambda _account: self.iam, self.reader.own_policies, self.settings),
+            Placements(lambda _account: self.iam, self.reader.own_policies, self.settings, self.seals),
             Simulation(self.simulator, self.settings.extra_actions, self.clock),
             self.clock,
         )

@@ -1,7 +1,5 @@
 """A world that upkeep looks after: moto's IAM and ledger, people who approve, and somebody who meddles."""
 
-import hashlib
-import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,12 +13,13 @@ from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb, deci
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, kept_key
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.contract import Tally
 from bedrock_remediator.flows.upkeep.chores.drift import Drift
 from tests.builders.grants import ACCOUNT, MODELS, PROFILE, ROLE
-from tests.builders.remediation import World, profile
+from tests.builders.remediation import Key, World, profile
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -29,18 +28,6 @@ POLICY: Final = f"arn:aws:iam::{ACCOUNT}:policy/bedrock-access-remediator/role.l
 LATER: Final = timedelta(hours=1)
 STRANGE: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 _WAY: Final = (State.APPROVED, State.APPLYING, State.REVOKING)
-
-
-class Key:
-    """A key that signs and verifies, as KMS does."""
-
-    def sign(self, message: bytes) -> bytes:
-        """The MAC."""
-        return hmac.digest(b"key", message, hashlib.sha256)
-
-    def verify(self, message: bytes, mac: bytes) -> bool:
-        """Whether it is the message's."""
-        return hmac.compare_digest(mac, self.sign(message))
 
 
 class Upkept:
@@ -60,7 +47,7 @@ class Upkept:
         """Look for drift, some time later."""
         world = self.world
         world.clock.time += after
-        placements = Placements(lambda _: world.iam, world.reader.own_policies, world.settings)
+        placements = Placements(lambda _: world.iam, world.reader.own_policies, world.settings, Seals(None))
         comparison = Comparison(world.reader, world.profiles, placements, world.settings, world.clock)
         chore = Drift(self.ledger, comparison, world.clock, paused=world.settings.paused, most=most)
         tally = chore.run(has_time)

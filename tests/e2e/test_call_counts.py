@@ -60,6 +60,7 @@ WRITING: Final = {
         "iam:ListEntitiesForPolicy": 1,
         "iam:ListPolicyVersions": 1,
         "iam:ListUserPolicies": 1,
+        "kms:GenerateMac": 1,
     },
 }
 TAKING_OUT: Final = {
@@ -78,6 +79,7 @@ TAKING_OUT: Final = {
         "iam:GetPolicyVersion": 4,
         "iam:ListPolicyVersions": 2,
         "iam:SetDefaultPolicyVersion": 1,
+        "kms:VerifyMac": 1,
     },
 }
 DECIDING: Final = together(LINKS, {"dynamodb:GetItem": 1, "dynamodb:Query": 2, "dynamodb:UpdateItem": 1})

@@ -5,29 +5,33 @@ other people's policies untouched. And it is told: by a notice, or by the messag
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from bedrock_remediator.core.grant import State
 from tests.builders.endings import in_iam
 from tests.builders.forgeries import FORGERIES, RULES, forge
-from tests.builders.small_world import APP, BARE, denial, profile_arn
+from tests.builders.small_world import APP, BARE, DEV, denial, profile_arn
 from tests.builders.soundness import grants
 from tests.builders.stories import Stage, Story
 from tests.conftest import Count
 
-
-def _granted(stage: Stage) -> None:
-    """One grant that a rule makes, and one that a person does."""
-    stage.deny(denial(APP, profile_arn(0)), denial(BARE, profile_arn(1), 2))
-    stage.press("approve")
+STRATEGIES: Final = ("managed", "inline", "in-place")
+BY_A_PERSON: Final = {"managed": (BARE, 1), "inline": (BARE, 1), "in-place": (DEV, 0)}
+"""Whose grant a person approves, and of which profile: in place it takes somebody who has the model already."""
 
 
 def _untouched(strategy: str, names: Collection[str]) -> None:
     """Have the rows written, and let the stack do what it does about them."""
     held: list[Any] = []
     ends: list[Any] = []
+
+    def granted(stage: Stage) -> None:
+        """One grant that a rule makes, and one that a person does."""
+        asker, number = BY_A_PERSON[strategy]
+        stage.deny(denial(APP, profile_arn(0)), denial(asker, profile_arn(number), 2))
+        stage.press("approve")
 
     def attack(stage: Stage) -> None:
         held.append(in_iam(stage.sandbox))
@@ -49,7 +53,7 @@ def _untouched(strategy: str, names: Collection[str]) -> None:
         watched="RemediateFunction",
         parameters={"PolicyStrategy": strategy},
         allowlist=RULES,
-        before=_granted,
+        before=granted,
         act=attack,
     ).play()
     before, at_once, later = held
@@ -59,8 +63,19 @@ def _untouched(strategy: str, names: Collection[str]) -> None:
     assert [name for name, row, told in ends if row.state is State.ACTIVE or not told] == []
 
 
-@pytest.mark.parametrize("strategy", ["managed", pytest.param("inline", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "strategy", [STRATEGIES[0], pytest.param(STRATEGIES[1], marks=pytest.mark.long), STRATEGIES[2]]
+)
 def test_forged_rows_never_reach_iam(strategy: str, count: Count) -> None:
     """All of them at once, beside two genuine grants."""
     _untouched(strategy, list(FORGERIES))
     count("forged rows: all at once", len(FORGERIES))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_row_alone_never_reaches_iam(name: str, strategy: str, count: Count) -> None:
+    """None of them is held up by another only."""
+    _untouched(strategy, [name])
+    count("forged rows: one alone", 1)

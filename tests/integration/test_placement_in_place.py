@@ -1,10 +1,12 @@
 """The strategy `in-place`, on moto's IAM: the vendor's guide followed in the principal's own policies."""
 
 import json
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
@@ -13,12 +15,13 @@ from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.evaluation import Policy, PolicyKind
-from bedrock_remediator.core.grant import Grant, State, Written
+from bedrock_remediator.core.grant import Grant, State, Written, kept_copy, kept_key
 from bedrock_remediator.core.opening import SETTLING
 from bedrock_remediator.core.policy import NotOursError
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement, require_only_added
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, pending_grant
@@ -43,6 +46,22 @@ def document(*statements: dict[str, Any]) -> dict[str, Any]:
 
 
 BASE = document(OTHER, statement(MODELS[0]))
+REFUSED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "VerifyMac")
+
+
+class Unusable:
+    """A key that the function may not use."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def sign(self, message: bytes) -> bytes:
+        """Refused."""
+        raise self._error
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Refused."""
+        raise self._error
 
 
 @pytest.fixture
@@ -98,9 +117,9 @@ class TestPutting:
         files, models = world.policies(user)["AppPolicy"]["Statement"]
         assert files == OTHER
         assert models == statement(MODELS[0], PROFILE, *MODELS[1:])
-        assert row.written == Written(
-            strategy="in-place", policies=(ARN,), added=(PROFILE, *MODELS[1:]), previous_version="v1"
-        )
+        note = Written(strategy="in-place", policies=(ARN,), added=(PROFILE, *MODELS[1:]), previous_version="v1")
+        assert row.written == replace(note, seal=row.written and row.written.seal)
+        assert world.seals.genuine(row)
         assert versions(iam) == {"v1": False, "v2": True}
 
     def test_an_inline_policy_will_do(self, world: World, user: Principal, iam: "IAMClient") -> None:
@@ -240,13 +259,15 @@ class TestPutting:
         """It is read again before it is written: gone, or without the model by now."""
         attach(iam, user, document(OTHER))
         row = world.row(user)
-        placement = InPlacePlacement(lambda _: (policy,), ManagedPolicies(iam), InlinePolicies(iam), EXTRA)
+        placement = InPlacePlacement(lambda _: (policy,), ManagedPolicies(iam), InlinePolicies(iam), EXTRA, world.seals)
         with pytest.raises(PlacementError, match=expected):
             placement.apply(Owner(user, world.id(user)), row, [], lambda _: True, lambda _: None)
 
-    def test_a_principal_that_vanishes_is_looked_at_again(self, user: Principal, iam: "IAMClient") -> None:
+    def test_a_principal_that_vanishes_is_looked_at_again(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
         """The next delivery finds that it is gone."""
-        placement = InPlacePlacement(lambda _: None, ManagedPolicies(iam), InlinePolicies(iam), EXTRA)
+        placement = InPlacePlacement(lambda _: None, ManagedPolicies(iam), InlinePolicies(iam), EXTRA, world.seals)
         with pytest.raises(RetryableError):
             placement.apply(Owner(user, "AIDA"), pending_grant(), [], lambda _: True, lambda _: None)
 
@@ -350,13 +371,15 @@ class TestTaking:
         with pytest.raises(RevocationError, match="nothing would be left"):
             world.revoke(row)
 
-    def test_a_forged_note_takes_nothing_of_others(self, world: World, user: Principal, iam: "IAMClient") -> None:
-        """A row that says it added somebody's statement or bucket is not believed."""
+    def test_a_note_takes_nothing_that_an_edit_never_adds(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
+        """Somebody's statement or bucket stays, even if remediate itself has noted it."""
         attach(iam, user, document(OTHER, statement("arn:aws:s3:::bucket", Sid="Bucket", Action="s3:ListBucket")))
         before = world.policies(user)
         note = Written(strategy="in-place", policies=(ARN,), added=("Files", "arn:aws:s3:::bucket", "*"))
-        row = world.put(world.row(user, state=State.REVOKING, written=note))
-        assert world.remediate(row)
+        row = world.row(user, state=State.REVOKING)
+        assert world.remediate(world.put(replace(row, written=world.seals.set(row, note))))
         assert world.policies(user) == before
 
     def test_a_grant_that_does_not_help_is_taken_back(self, world: World, user: Principal, iam: "IAMClient") -> None:
@@ -367,6 +390,117 @@ class TestTaking:
         assert (row.state, row.written) == (State.ROLLED_BACK, None)
         assert world.policies(user) == {"AppPolicy": BASE}
         assert versions(iam) == {"v1": True}
+
+
+def model_of_its_own(world: World, user: Principal) -> tuple[Grant, Written]:
+    """A row, not in the ledger, and a note which says that the model in the principal's policy was added for it."""
+    attach(world.iam, user, BASE)
+    return world.row(user), Written(strategy="in-place", policies=(ARN,), added=(MODELS[0],))
+
+
+class TestSeals:
+    """What was put into somebody's policy is taken out on the word of a note that remediate made, and of no other."""
+
+    @pytest.mark.parametrize("forged", [None, "", "not base64", "AAAA", b64encode(bytes(32)).decode()])
+    def test_a_note_without_its_seal_takes_nothing(self, world: World, user: Principal, forged: str | None) -> None:
+        """The row stays in revoking, and its message ends where people look."""
+        row, note = model_of_its_own(world, user)
+        revoking = world.put(replace(row, state=State.REVOKING, written=replace(note, seal=forged)))
+        with pytest.raises(RevocationError, match="cannot be verified"):
+            world.remediate(revoking)
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    def test_without_a_key_no_note_is_believed(self, world: World, user: Principal) -> None:
+        """As in a stack whose strategy has become another."""
+        row, note = model_of_its_own(world, user)
+        revoking = world.put(replace(row, state=State.REVOKING, written=world.seals.set(row, note)))
+        world.seals = Seals(None)
+        with pytest.raises(RevocationError, match="cannot be verified"):
+            world.remediate(revoking)
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    @pytest.mark.parametrize(
+        ("of_row", "of_note"),
+        [
+            ({"sk": "profile#another"}, {}),
+            ({"pk": f"arn:aws:iam::{ACCOUNT}:user/other"}, {}),
+            ({"principal_id": "AIDAOTHER"}, {}),
+            ({}, {"policies": (f"{ARN}Other",)}),
+            ({}, {"added": (MODELS[1],)}),
+            ({}, {"added": (MODELS[0], MODELS[1])}),
+            ({}, {"previous_version": "v7"}),
+        ],
+    )
+    def test_a_seal_is_of_its_row_and_note(
+        self, world: World, user: Principal, of_row: dict[str, Any], of_note: dict[str, Any]
+    ) -> None:
+        """Another row's does not do, nor the same row's for something else."""
+        row, note = model_of_its_own(world, user)
+        seal = world.seals.set(replace(row, **of_row), replace(note, **of_note)).seal
+        assert not world.seals.genuine(replace(row, written=replace(note, seal=seal)))
+        assert world.seals.genuine(replace(row, written=world.seals.set(row, note)))
+
+    def test_the_copy_that_is_kept_has_the_same_seal(self, world: World, user: Principal) -> None:
+        """It is the same grant, in force while its row asks for something else."""
+        row, note = model_of_its_own(world, user)
+        assert world.seals.genuine(kept_copy(replace(row, written=world.seals.set(row, note))))
+
+    def test_a_forged_note_of_another_grant_keeps_nothing_in(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
+        """Nor do its ARNs become this service's to take out, when a later grant ends."""
+        attach(iam, user, BASE)
+        row = world.grant(user)
+        note = Written(strategy="in-place", policies=(ARN,), added=(PROFILE, *MODELS))
+        forged = world.row(user, nova(1), state=State.ACTIVE, written=note)
+        world.put(forged)
+        assert world.revoke(row)
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    def test_an_applying_row_that_was_forged_takes_nothing_out(self, world: World, user: Principal) -> None:
+        """No rule allows it, so it fails; what it says was written is not its to take out."""
+        row, note = model_of_its_own(world, user)
+        applying = world.put(replace(row, state=State.APPLYING, rule="another", written=note))
+        done = world.remediate(applying)
+        assert done
+        assert done.state is State.FAILED
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    def test_without_a_key_nothing_is_written(self, world: World, user: Principal, iam: "IAMClient") -> None:
+        """What cannot be noted could not be taken out again."""
+        attach(iam, user, BASE)
+        world.seals = Seals(None)
+        assert "EditKey" in world.grant(user).reason
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    @pytest.mark.parametrize("error", [REFUSED, NoCredentialsError()])
+    def test_a_key_that_cannot_be_used_writes_nothing(
+        self, world: World, user: Principal, iam: "IAMClient", error: Exception
+    ) -> None:
+        """The grant fails, with the reason."""
+        attach(iam, user, BASE)
+        world.seals = Seals(Unusable(error))
+        row = world.grant(user)
+        assert (row.state, row.reason_code) == (State.FAILED, "in_place_unavailable")
+        assert "KMS refused" in row.reason
+        assert world.policies(user) == {"AppPolicy": BASE}
+
+    @pytest.mark.parametrize("error", [REFUSED, NoCredentialsError()])
+    def test_a_key_that_cannot_be_used_does_not_make_a_note_forged(
+        self, world: World, user: Principal, iam: "IAMClient", error: Exception
+    ) -> None:
+        """Nothing is taken out, and no row ends as if it had been: neither one that is revoked nor one that fails."""
+        attach(iam, user, BASE)
+        row = world.grant(user)
+        written = world.policies(user)
+        again = world.put(replace(row, sk=kept_key(row.sk), state=State.APPLYING, rule="another"))
+        world.seals = Seals(Unusable(error))
+        with pytest.raises(RevocationError, match="KMS refused"):
+            world.revoke(row)
+        with pytest.raises(PlacementError, match="KMS refused"):
+            world.remediate(again)
+        assert world.stored(again).state is State.APPLYING
+        assert world.policies(user) == written
 
 
 WANTED = entitlement(pending_grant())

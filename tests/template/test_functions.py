@@ -225,6 +225,17 @@ def test_approve_and_remediate_know_the_same_key(stack: Stack) -> None:
     assert approve.approval_key_id == remediate.approval_key_id == stack.arn("ApprovalKey")
 
 
+def test_remediate_has_a_key_for_edits_where_it_writes_in_place(deploy: Callable[..., Stack]) -> None:
+    """Nowhere else: the key costs a dollar a month, and no other strategy leaves anything to seal."""
+    stack = deploy(PolicyStrategy="in-place")
+    read = RemediateSettings.read(variables(stack, "RemediateFunction"))
+    assert read.edit_key_id == stack.arn("EditKey") != read.approval_key_id
+    for strategy in ("managed", "inline"):
+        other = deploy(PolicyStrategy=strategy)
+        assert RemediateSettings.read(variables(other, "RemediateFunction")).edit_key_id is None
+        assert "EditKey" not in other.resources
+
+
 def test_approve_and_notify_agree_on_links(deploy: Callable[..., Stack]) -> None:
     """On the keys, and on how long a link is good for."""
     stack = deploy(ApprovalLapseHours="24", MaxGrantDays="90")

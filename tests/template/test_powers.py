@@ -234,6 +234,16 @@ def test_nor_may_this_one(powers: Powers, deployed: Stack, role: str, strategy: 
     count("questions asked of roles", len(OF_SOME[role]))
 
 
+def test_remediate_alone_may_use_the_key_that_seals_edits(whole: Stack, count: Count) -> None:
+    """Who else could seal a note could have ARNs taken out of anybody's policy."""
+    powers = Powers(whole)
+    hmac = {"kms_macalgorithm": "HMAC_SHA_256"}
+    for action in ("kms:GenerateMac", "kms:VerifyMac"):
+        may = [role for role in ROLES if powers.may(role, action, whole.arn("EditKey"), **hmac)]
+        assert may == ["RemediateRole"]
+        count("questions asked of roles", len(ROLES))
+
+
 def test_each_may_do_its_own_work(powers: Powers, deployed: Stack) -> None:
     """The same questioner says yes where yes is right."""
     assert [(role, asked[0]) for role, asked in YES if not answer(powers, deployed, role, asked)] == []

@@ -23,6 +23,7 @@ ENVIRONMENT: Final = {
     "APPROVAL_URL": "https://example.com",
     "AWS_DEFAULT_REGION": "us-east-1",
     "DEFAULT_GRANT_DAYS": "0",
+    "EDIT_KEY_ID": "",
     "PRINCIPAL_GRANTS_PER_DAY": "10",
     "PROBE_PROFILES": "8",
     "PROBE_WINDOW_MINUTES": "60",

@@ -194,13 +194,14 @@ class TriageSettings(Struct, frozen=True, kw_only=True):
 class RemediateSettings(Struct, frozen=True, kw_only=True):
     """What remediate reads.
 
-    The policy settings, VERIFY_SECONDS, how long to wait for IAM to settle, and APPROVAL_KEY_ID, the KMS key by which
-    a person's approval is told.
+    The policy settings, VERIFY_SECONDS, how long to wait for IAM to settle, APPROVAL_KEY_ID, the KMS key by which
+    a person's approval is told, and EDIT_KEY_ID, the one that seals what is added in place, empty for no such key.
     """
 
     policy: PolicySettings
     verify_seconds: int
     approval_key_id: str
+    edit_key_id: str | None
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -213,6 +214,7 @@ class RemediateSettings(Struct, frozen=True, kw_only=True):
             policy=PolicySettings.read(variables),
             verify_seconds=Environment(variables).read("VERIFY_SECONDS", count),
             approval_key_id=Environment(variables).text("APPROVAL_KEY_ID"),
+            edit_key_id=Environment(variables).maybe("EDIT_KEY_ID"),
         )
 
 

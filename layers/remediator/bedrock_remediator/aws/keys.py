@@ -1,4 +1,4 @@
-"""The KMS key that signs approvals: an HMAC key, which never leaves KMS. approve may sign with it, remediate verify."""
+"""The stack's KMS keys that sign: HMAC keys, which never leave KMS. Their policies say who may sign, and who verify."""
 
 import logging
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ _MAC_LENGTH: Final = 32
 logger = logging.getLogger(__name__)
 
 
-class ApprovalKey:
+class MacKey:
     """Signs and verifies with one key.
 
     Args:
@@ -40,9 +40,31 @@ class ApprovalKey:
             RetryableError: KMS is throttling or does not answer.
             botocore.exceptions.ClientError: KMS refuses.
         """
-        with passing_trouble("signing an approval"):
+        with passing_trouble("signing"):
             answer = self._kms().generate_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message)
         return answer["Mac"]
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Whether this key made that MAC of the message.
+
+        Raises:
+            RetryableError: KMS is throttling or does not answer, so that it can be asked again.
+            botocore.exceptions.ClientError: KMS refuses to say.
+        """
+        if len(mac) != _MAC_LENGTH:
+            return False
+        try:
+            with passing_trouble("verifying"):
+                answer = self._kms().verify_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message, Mac=mac)
+        except ClientError as error:
+            if error_code(error) == "KMSInvalidMacException":
+                return False
+            raise
+        return answer["MacValid"]
+
+
+class ApprovalKey(MacKey):
+    """The key by which approve signs what a person has approved, and remediate tells it."""
 
     def verify(self, message: bytes, mac: bytes) -> bool:
         """Whether this key made that MAC of the message. What KMS does not say yes to is not genuine.
@@ -50,16 +72,8 @@ class ApprovalKey:
         Raises:
             RetryableError: KMS is throttling or does not answer, so that it can be asked again.
         """
-        if len(mac) != _MAC_LENGTH:
-            return False
         try:
-            with passing_trouble("verifying an approval"):
-                answer = self._kms().verify_mac(KeyId=self._key_id, MacAlgorithm=_ALGORITHM, Message=message, Mac=mac)
-        except ClientError as error:
-            if error_code(error) != "KMSInvalidMacException":
-                logger.exception("an approval cannot be verified, so it counts as none")
-            return False
-        except BotoCoreError:
+            return super().verify(message, mac)
+        except (ClientError, BotoCoreError):
             logger.exception("an approval cannot be verified, so it counts as none")
             return False
-        return answer["MacValid"]

@@ -135,13 +135,14 @@ class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `strategy` is `managed`, `inline` or `in-place`; `policies` the ARNs or inline names. For `in-place`: `added` are
     the ARNs put into the principal's own policy, or the Sids of our statements in it; `previous_version` is the
-    managed version that was the default before.
+    managed version that was the default before; `seal` the base64 of remediate's seal on all this (see core/seal.py).
     """
 
     strategy: str
     policies: tuple[str, ...]
     added: tuple[str, ...] = ()
     previous_version: str | None = None
+    seal: str | None = None
 
 
 class Cause(Struct, frozen=True, kw_only=True, omit_defaults=True):

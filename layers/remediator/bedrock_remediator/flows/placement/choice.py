@@ -13,6 +13,7 @@ from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement
 from bedrock_remediator.flows.placement.inline import InlineStore
 from bedrock_remediator.flows.placement.managed import ManagedStore
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.settings import PolicySettings, Strategy
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class Placements:
         client_for: "Callable[[str], IAMClient]",
         own_policies: Callable[[Principal], Sequence[Policy] | None],
         settings: PolicySettings,
+        seals: Seals,
     ) -> None:
         self._client_for = client_for
         self._own_policies = own_policies
         self._settings = settings
+        self._seals = seals
 
     def strategy(self, grant: Grant) -> str:
         """The name of the strategy that a grant is, or is to be, written with."""
@@ -56,7 +59,7 @@ class Placements:
                 return CompiledPlacement(InlineStore(InlinePolicies(client), extra_actions), extra_actions)
             case Strategy.IN_PLACE:
                 return InPlacePlacement(
-                    self._own_policies, ManagedPolicies(client), InlinePolicies(client), extra_actions
+                    self._own_policies, ManagedPolicies(client), InlinePolicies(client), extra_actions, self._seals
                 )
             case unknown:
                 raise PlacementError("row_inconsistent", f"The ledger's row names an unknown strategy, {unknown!r}.")

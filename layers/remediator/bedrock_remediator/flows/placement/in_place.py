@@ -2,8 +2,9 @@
 
 It is what a person does who follows the vendor's guide, and it touches what others wrote. So it happens only where
 nobody else is affected (the policy is attached to this principal alone, and bounds nobody), only where what was
-before is kept (a version is free), and only by adding. What was added is noted before it is written; taking it away
-takes away that and nothing else, and no version that somebody else wrote is ever deleted.
+before is kept (a version is free), and only by adding. What was added is noted before it is written, under a seal that
+nobody else can make; taking it away takes away that and nothing else, and no version that somebody else wrote is ever
+deleted.
 """
 
 import json
@@ -24,6 +25,7 @@ from bedrock_remediator.flows.placement.compiled import gives
 from bedrock_remediator.flows.placement.contract import Inspection, Owner, Proof, Record
 from bedrock_remediator.flows.placement.failure import PlacementError, explained
 from bedrock_remediator.flows.placement.hosts import Host, InlineHost, ManagedHost
+from bedrock_remediator.flows.placement.seals import Seals, unverified
 
 STRATEGY: Final = "in-place"
 
@@ -37,11 +39,13 @@ class InPlacePlacement:
         managed_policies: ManagedPolicies,
         inline_policies: InlinePolicies,
         extra_actions: Sequence[str],
+        seals: Seals,
     ) -> None:
         self._own_policies = own_policies
         self._managed = managed_policies
         self._inline = inline_policies
         self._extra_actions = tuple(extra_actions)
+        self._seals = seals
 
     def apply(self, owner: Owner, grant: Grant, standing: Sequence[Grant], proof: Proof, record: Record) -> Written:
         """Put the missing ARNs into the first policy that takes them; see `Placement.apply`.
@@ -56,7 +60,7 @@ class InPlacePlacement:
                 if isinstance(edit, str):
                     obstacles.append(f"{policy.name} {edit}")
                 elif edit:
-                    written = _note(edit, grant)
+                    written = self._note(edit, grant)
                     if grant.written and grant.written.policies not in ((), written.policies):
                         self.withdraw(owner, grant, standing, proof)
                     record(written)
@@ -71,13 +75,15 @@ class InPlacePlacement:
         if written is None or not written.policies or not written.added:
             return True
         with explained():
+            if not self._seals.genuine(grant):
+                raise unverified(written, "it has no seal of this service", foreign=True)
             host = self._host(owner, written.policies[0])
             if host is None:
                 self._require_absent(owner, written.policies[0])
                 return False
             # Only what an edit of ours can have brought; a note that names anything else is not believed.
             added = [item for item in written.added if item.startswith(MARK) or _is_grantable(item)]
-            others = [note for note in _notes(standing) if note.policies == written.policies]
+            others = self._notes(standing, written.policies[0])
             needed = [item for note in others for item in note.added]
             host.take_back(retract(host.document, added, needed), written, others)
         return True
@@ -100,8 +106,7 @@ class InPlacePlacement:
         host = self._host(owner, policy.arn or policy.name)
         if host is None:
             return "is gone"
-        notes = [note for note in _notes((*standing, grant)) if note.policies == (host.name,)]
-        ours = [item for note in notes for item in note.added]
+        ours = [item for note in self._notes((*standing, grant), host.name) for item in note.added]
         try:
             edit = amend(host.document, wanted, self._extra_actions, limit=host.room, ours=ours)
         except PolicyTooLargeError:
@@ -139,6 +144,27 @@ class InPlacePlacement:
         self._managed.require_absent(name)
         if name in (self._managed.attached(owner.principal) or ()):
             raise RetryableError(f"{name} is attached, and IAM says that it does not exist")
+
+    def _note(self, edit: "_Edit", grant: Grant) -> Written:
+        """What to keep of the edit. A second try must not forget what the first has noted."""
+        name = edit.host.name
+        known = next(iter(self._notes([grant], name)), None)
+        before = edit.host.version if edit.document else None
+        written = Written(
+            strategy=STRATEGY,
+            policies=(name,),
+            added=tuple(dict.fromkeys((*(known.added if known else ()), *edit.added))),
+            previous_version=(known.previous_version if known else None) or before,
+        )
+        return self._seals.set(grant, written)
+
+    def _notes(self, rows: Iterable[Grant], policy: str) -> list[Written]:
+        """What the rows say was added to a policy for them, where that can be believed."""
+        return [
+            row.written
+            for row in rows
+            if row.written and row.written.policies == (policy,) and row.written.added and self._seals.genuine(row)
+        ]
 
 
 class _Edit(NamedTuple):
@@ -186,23 +212,6 @@ def _several(value: Any) -> list[Any]:
 
 def _is_grantable(item: str) -> bool:
     return bool(PROFILE.fullmatch(item) or MODEL.fullmatch(item))
-
-
-def _note(edit: _Edit, grant: Grant) -> Written:
-    """What to keep of the edit. A second try must not forget what the first has noted."""
-    name = edit.host.name
-    known = grant.written if grant.written and grant.written.policies == (name,) else None
-    return Written(
-        strategy=STRATEGY,
-        policies=(name,),
-        added=tuple(dict.fromkeys((*(known.added if known else ()), *edit.added))),
-        previous_version=(known.previous_version if known else None) or (edit.host.version if edit.document else None),
-    )
-
-
-def _notes(rows: Iterable[Grant]) -> list[Written]:
-    """What is noted of the rows' additions."""
-    return [row.written for row in rows if row.written]
 
 
 def _is_theirs(policy: Policy) -> bool:

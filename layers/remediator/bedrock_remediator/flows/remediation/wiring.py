@@ -3,12 +3,13 @@
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.keys import ApprovalKey
+from bedrock_remediator.aws.keys import ApprovalKey, MacKey
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import WRITE_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
@@ -21,6 +22,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     policy = settings.policy
     clients = Clients(home, enrolled=policy.enrolled_accounts, role=WRITE_ROLE, clock=clock)
     iam = IamReader(clients.iam, clock)
+    seals = Seals(MacKey(lambda: clients.kms, settings.edit_key_id) if settings.edit_key_id else None)
     witnesses = Witnesses(
         identities=iam,
         profiles=ProfileReader(clients.bedrock, clock),
@@ -30,7 +32,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),
         Claims(witnesses, policy, clock),
-        Placements(clients.iam, iam.own_policies, policy),
+        Placements(clients.iam, iam.own_policies, policy, seals),
         Simulation(iam, policy.extra_actions, clock),
         clock,
     )

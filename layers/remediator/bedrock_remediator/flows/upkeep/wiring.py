@@ -13,6 +13,7 @@ from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment
 from bedrock_remediator.flows.placement.choice import Placements
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.upkeep.chores.account import Account
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
@@ -49,7 +50,7 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
         return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
-    placements = Placements(clients.iam, iam.own_policies, policy)
+    placements = Placements(clients.iam, iam.own_policies, policy, Seals(None))
     comparison = Comparison(iam, ProfileReader(clients.bedrock, clock), placements, policy, clock)
     return Upkeep(
         [
