@@ -257,7 +257,19 @@ def test_an_unknown_resource_star_names_no_resource() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"x"', b"{}", b'{"detail": 5}', b'{"detail": null}', b"\xff\xfe", b'{"detail": "\xff"}']
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"{}",
+        b'{"detail": 5}',
+        b'{"detail": null}',
+        b"\xff\xfe",
+        b'{"detail": "\xff"}',
+        b'{"detail": {"requestParameters": ' + b"[" * 100_000,
+    ],
 )
 def test_what_is_no_event_at_all_is_an_error(body: bytes) -> None:
     """Bytes that hold no CloudTrail record cannot be written down, and say why."""

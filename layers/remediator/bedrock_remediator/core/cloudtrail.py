@@ -84,6 +84,7 @@ class _Envelope(Struct, kw_only=True):
 
 
 _envelopes = msgspec.json.Decoder(_Envelope)
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _DisagreementError(ValueError):
@@ -98,7 +99,7 @@ def read(body: bytes | str) -> Denial | Unreadable:
     """
     try:
         envelope = _envelopes.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         envelope = _salvage(body, str(error))
     record = envelope.detail
     caller = _caller(record.identity or _Identity(), record.recipient or envelope.account or "")
@@ -286,7 +287,7 @@ def _salvage(body: bytes | str, error: str) -> _Envelope:
     """What can be kept of an event whose fields have unexpected types: the strings among them."""
     try:
         event = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as undecodable:
+    except _UNDECODABLE as undecodable:
         raise RecordError(f"not JSON: {undecodable}") from undecodable
     detail = event.get("detail") if isinstance(event, dict) else None
     if not isinstance(detail, dict):
