@@ -408,6 +408,12 @@ def test_what_is_allowed_already_is_reported() -> None:
     assert found.allowed == US.resources
 
 
+def test_one_missing_arn_is_told_as_one() -> None:
+    """The sentence is read by people."""
+    found = diagnose(FakeIam(policy(statement(list(US.resources[1:])))))
+    assert found.reason == f"A call of {US.id} needs 4 ARNs in the policy, and one of them is missing."
+
+
 def test_an_explicit_deny_among_the_policies_is_not_fixable() -> None:
     """A Deny on any of the ARNs wins over any grant, whatever the message says."""
     deny = statement(MODEL_WEST, Effect="Deny")

@@ -155,7 +155,9 @@ def _missing(denial: Denial, target: Target, allowed: Sequence[str]) -> Diagnosi
         if needed > 1
         else f"A call of {what} needs its ARN in the policy"
     )
-    lack = f"{needed - len(allowed)} of them are missing" if needed > 1 else "it is missing"
+    missing = needed - len(allowed)
+    some = f"{missing} of them are missing" if missing > 1 else "one of them is missing"
+    lack = some if needed > 1 else "it is missing"
     instead = f" The client must use {target.model_id} as modelId." if target.instead else ""
     return Diagnosis(
         kind=DiagnosisKind.MISSING_GRANT,
