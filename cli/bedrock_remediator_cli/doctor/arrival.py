@@ -65,10 +65,17 @@ def _silent(ward: Ward, trail: Mapping[str, Any]) -> str | None:
 
 def logs_reads(selectors: Mapping[str, Any]) -> bool:
     """Whether a trail's selectors take in reading management events of Bedrock."""
-    for each in selectors.get("EventSelectors") or ():
-        if each.get("IncludeManagementEvents", True) and each.get("ReadWriteType", "All") in {"All", "ReadOnly"}:
-            return _BEDROCK not in each.get("ExcludeManagementEventSources", ())
-    return any(_takes_in(each) for each in selectors.get("AdvancedEventSelectors") or ())
+    plain, advanced = selectors.get("EventSelectors") or (), selectors.get("AdvancedEventSelectors") or ()
+    return any(_logs_reads(each) for each in plain) or any(_takes_in(each) for each in advanced)
+
+
+def _logs_reads(selector: Mapping[str, Any]) -> bool:
+    """Whether a plain selector takes in reading management events of Bedrock."""
+    return (
+        selector.get("IncludeManagementEvents", True)
+        and selector.get("ReadWriteType", "All") in {"All", "ReadOnly"}
+        and _BEDROCK not in selector.get("ExcludeManagementEventSources", ())
+    )
 
 
 def _takes_in(selector: Mapping[str, Any]) -> bool:

@@ -31,6 +31,15 @@ MANAGEMENT = {"Field": "eventCategory", "Equals": ["Management"]}
         ({"EventSelectors": [{"ReadWriteType": "ReadOnly", "IncludeManagementEvents": True}]}, True),
         ({"EventSelectors": [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True}]}, False),
         ({"EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": False}]}, False),
+        (
+            {
+                "EventSelectors": [
+                    {"ReadWriteType": "ReadOnly", "ExcludeManagementEventSources": ["bedrock.amazonaws.com"]},
+                    {"ReadWriteType": "All", "IncludeManagementEvents": True},
+                ]
+            },
+            True,
+        ),
         ({}, False),
         (advanced(MANAGEMENT), True),
         (advanced(MANAGEMENT, {"Field": "readOnly", "Equals": ["false"]}), False),
