@@ -130,3 +130,6 @@ def test_a_permission_set_gets_one_policy_in_three_forms() -> None:
     assert resource["Properties"]["Name"] == "Data-Scientists"
     assert resource["Properties"]["InlinePolicy"] == json.loads(made.json)
     assert "  PermissionSet:" in permission_set_snippets("--", []).cloudformation
+    assert (
+        '"aws_ssoadmin_permission_set_inline_policy" "_2nd_line"' in permission_set_snippets("2nd-line", []).terraform
+    )

@@ -26,7 +26,8 @@ def permission_set_snippets(name: str, documents: Sequence[str]) -> Snippets:
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
     # JSON is an expression in Terraform and a value in YAML, but for what Terraform takes for a template.
     expression = re.sub(r"([$%])(?=\{)", r"\1\1", policy)
-    label = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    # A label of Terraform's begins with no digit.
+    label = re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", name))
     return Snippets(
         json=policy + "\n",
         terraform=(
