@@ -147,6 +147,20 @@ def test_a_refusal_keeps_the_words_of_aws(managed: ManagedPolicies) -> None:
     assert "already exists" in refused.value.message
 
 
+def test_a_refusal_names_the_operation_as_iam_does(
+    inline: InlinePolicies, iam: "IAMClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads it looks for it in a policy or in CloudTrail."""
+
+    def denied(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutUserPolicy")
+
+    monkeypatch.setattr(iam, "put_user_policy", denied)
+    with pytest.raises(RefusedError) as refused:
+        inline.put(USER, "base", json.dumps(document()))
+    assert refused.value.operation == "PutUserPolicy"
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -34,11 +34,11 @@ Document = Mapping[str, Any]
 class RefusedError(Exception):
     """AWS refused a call, and would again: `operation` is IAM's name of it, `code` and `message` are AWS's words."""
 
-    def __init__(self, operation: str, error: ClientError) -> None:
-        self.operation = operation
+    def __init__(self, error: ClientError) -> None:
+        self.operation = error.operation_name
         self.code = error_code(error)
         self.message = error.response.get("Error", {}).get("Message", "")
-        super().__init__(f"{operation}: {self.code}: {self.message}")
+        super().__init__(f"{self.operation}: {self.code}: {self.message}")
 
 
 class ManagedPolicy(Struct, frozen=True, kw_only=True):
@@ -287,7 +287,7 @@ def _calling(operation: str, *, missing_is_an_answer: bool = False) -> Iterator[
         elif error_code(error) in _PASSING:
             raise RetryableError(f"{operation}: {error}") from error
         else:
-            raise RefusedError(operation, error) from error
+            raise RefusedError(error) from error
 
 
 def _contradiction(what: str) -> RetryableError:
