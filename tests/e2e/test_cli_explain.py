@@ -124,6 +124,12 @@ def test_an_account_of_others_is_not_asked(sandbox: Sandbox) -> None:
     assert "yes, says the message" in done.stdout
 
 
+def test_a_caller_whom_the_message_does_not_name_is_not_asked_about(sandbox: Sandbox) -> None:
+    """There is nobody whose policies could be looked at, and that is said."""
+    done = run(DENIED.replace(USER, "unknown"))
+    assert "AWS was not asked: the message names no IAM role or user as the caller." in done.stderr
+
+
 def test_who_may_not_read_policies_still_gets_the_profile(sandbox: Sandbox) -> None:
     """Where IAM refuses, the regions of the profile come from Bedrock all the same, and the lack is told."""
 

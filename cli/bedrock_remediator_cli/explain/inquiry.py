@@ -86,8 +86,7 @@ class Inquiry:
         if explanation.verdict.fixable is False:
             return explanation
         if refusal.account != self._account:
-            whose = refusal.account
-            self._note(wording.NOT_ASKED_ACCOUNT.format(self._account, whose) if whose else wording.NOT_ASKED_MASKED)
+            self._note(self._why_not(refusal))
             return explanation
         denial = refusal.denial or self._denial(refusal, region)
         if denial is None or not proposal.invokes(refusal.action):
