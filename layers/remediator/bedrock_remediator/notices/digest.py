@@ -165,7 +165,7 @@ def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str
 def _others(digest: Digest) -> list[str]:
     lines: list[str] = []
     if digest.reported:
-        lines += section("Denials that no grant could repair, by diagnosis", _counts(digest.reported))
+        lines += section("Denials that were only reported, by diagnosis", _counts(digest.reported))
     if digest.orphans:
         told = "No grant accounts for them. They are left as they are: detach and delete them if nobody needs them."
         shown = [f"  {visible(arn)}" for arn in digest.orphans[:_IN_MAIL]]
