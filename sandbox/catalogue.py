@@ -33,8 +33,8 @@ _PASSING: Final = frozenset(
         "TransactionInProgressException",
     }
 )
-_DENIED: Final = {"iam": "AccessDenied", "sns": "AuthorizationError"}
-_THROTTLED: Final = {"iam": "Throttling", "sns": "Throttled", "sqs": "RequestThrottled"}
+_DENIED: Final = {"iam": "AccessDenied", "sns": "AuthorizationError", "sts": "AccessDenied"}
+_THROTTLED: Final = {"iam": "Throttling", "sns": "Throttled", "sqs": "RequestThrottled", "sts": "Throttling"}
 _VOIDED: Final = ("ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ValidationError")
 """Why DynamoDB cancels a transaction."""
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sandbox.authorization import Authorization
+from sandbox.clock import VirtualClock
 from sandbox.intrinsics import TemplateError
 from sandbox.lambdas import Function, InvocationError
 from sandbox.queues import Queue
@@ -16,6 +17,8 @@ from sandbox.template import Stack
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _RETRIES: Final = 2
 """How often Lambda tries again what was invoked asynchronously, where nobody says otherwise."""
+_WAITS: Final = (60, 120)
+"""Seconds that it waits before it does so."""
 
 
 class Schedule:
@@ -27,19 +30,21 @@ class Schedule:
         TemplateError: Its target is no function of this stack, or its role may not invoke it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that a schedule is joined to
         self,
         stack: Stack,
         name: str,
         functions: Mapping[str, Function],
         queues: Mapping[str, Queue],
         authorization: Authorization,
+        clock: VirtualClock,
     ) -> None:
         properties = stack.properties(name)
         target = properties["Target"]
         if target["Arn"] not in functions:
             raise TemplateError(f"{name}: {target['Arn']} is no function of this stack")
         self.name = name
+        self._clock = clock
         self.every = _every(properties["ScheduleExpression"], name)
         self._function = functions[target["Arn"]]
         self.input = _input(target, name)
@@ -57,9 +62,10 @@ class Schedule:
         Raises:
             InvocationError: It kept failing. The event went where the function's failures go.
         """
-        for _ in range(self._retries):
+        for wait in _WAITS[: self._retries]:
             with contextlib.suppress(InvocationError):
                 return self._function.invoke(self.input)
+            self._clock.advance(wait)
         try:
             return self._function.invoke(self.input)
         except InvocationError as error:

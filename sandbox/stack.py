@@ -253,7 +253,7 @@ class Sandbox:
             self._consumers.append(pipe.consumer)
             steps.append(pipe.consumer.step)
         self.schedules = {
-            name: Schedule(self.stack, name, by_reference, self.queues, self.authorization)
+            name: Schedule(self.stack, name, by_reference, self.queues, self.authorization, self.clock)
             for name in self.stack.of_type("AWS::Scheduler::Schedule")
         }
         self.api = HttpApi(

@@ -58,7 +58,7 @@ def ending(stack: Sandbox, slack: Sequence[Mapping[str, Any]] = ()) -> Ending:
 
 
 def in_iam(stack: Sandbox) -> dict[str, Any]:
-    """Every principal's policies and attachments, and every managed policy of the account.
+    """Every principal's policies and attachments, and every managed policy, of every account.
 
     Of a policy of ours the version in force counts, of others' all of them.
     """
@@ -70,9 +70,7 @@ def in_iam(stack: Sandbox) -> dict[str, Any]:
             "attached": sorted(entity.managed_policies),
         }
     policies = {}
-    for arn, policy in _home(stack).managed_policies.items():
-        if ":iam::aws:" in arn:
-            continue
+    for arn, policy in _managed(stack):
         versions = {version.version_id: json.loads(version.document) for version in policy.versions}
         ours = OUR_PATH in arn
         policies[arn] = {
@@ -84,9 +82,11 @@ def in_iam(stack: Sandbox) -> dict[str, Any]:
     return {"principals": principals, "policies": policies}
 
 
-def _home(stack: Sandbox) -> Any:
-    """Moto's IAM of the account that the stack is in."""
-    return stack.accounts.by_id[stack.world.account].directory.backend
+def _managed(stack: Sandbox) -> Iterator[tuple[str, Any]]:
+    """The customer managed policies, by ARN, as moto has them."""
+    for account in stack.accounts.by_id.values():
+        found = account.directory.backend.managed_policies.items()
+        yield from ((arn, policy) for arn, policy in found if ":iam::aws:" not in arn)
 
 
 def differences(one: Ending, other: Ending) -> list[str]:

@@ -1,14 +1,29 @@
 """The stories that are told with every call of the watched function failing: each kind of work, by each strategy."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
 from sandbox.world import InferenceProfile
-from tests.builders.small_world import APP, BARE, DEV, MEANT, REGION, denial, models, profile, profile_arn, wide_arn
+from tests.builders.parts import by_api, clicked, denied, in_turn, later, pressed, revoked, stripped
+from tests.builders.small_world import (
+    ACCOUNT,
+    APP,
+    BARE,
+    DEV,
+    MEANT,
+    MEMBER,
+    REGION,
+    THEIRS,
+    denial,
+    models,
+    organization,
+    profile,
+    profile_arn,
+    wide_arn,
+)
 from tests.builders.stories import Part, Stage, Story
 
 STRATEGIES: Final = ("managed", "inline", "in-place")
@@ -19,27 +34,10 @@ rules:
   - {name: a-day, effect: auto, principals: ["arn:aws:iam::*:role/**"], profiles: ["*", "arn:*"], expires_after: 1d}
 """
 ROLE: Final = "arn:aws:iam::123456789012:role/approvers"
-OUR_POLICY: Final = "arn:aws:iam::123456789012:policy/bedrock-access-remediator/role.app.1"
-
-
-def _denied(*events: Mapping[str, Any]) -> Part:
-    return lambda stage: stage.deny(*events)
-
-
-def _pressed(decision: str) -> Part:
-    return lambda stage: stage.press(decision)
-
-
-def _both(first: Part, second: Part) -> Part:
-    def both(stage: Stage) -> None:
-        first(stage)
-        second(stage)
-
-    return both
-
 
 FIRST: Final = denial(APP, profile_arn(0))
 SECOND: Final = denial(APP, profile_arn(1), 2)
+MEMBERS: Final = denial(THEIRS, profile_arn(0, MEMBER))
 
 
 # ------------------------------------------------------------------------------------------------------------- triage
@@ -61,7 +59,7 @@ def _reopened(stage: Stage) -> None:
 
 def _lapsed(stage: Stage) -> None:
     """A request that was rejected, and whose cool-down is over."""
-    _both(_denied(denial(BARE, profile_arn(0))), _pressed("reject"))(stage)
+    in_turn(denied(denial(BARE, profile_arn(0))), pressed("reject"))(stage)
     stage.later(days=2)
 
 
@@ -76,7 +74,7 @@ def _long_since_granted(stage: Stage) -> None:
 
 TRIAGE: Final = (
     Story(name="a batch", watched="TriageFunction", act=_batch),
-    Story(name="repeats", watched="TriageFunction", before=_denied(FIRST), act=_repeated),
+    Story(name="repeats", watched="TriageFunction", before=denied(FIRST), act=_repeated),
     Story(name="a request opened anew", watched="TriageFunction", allowlist=ASKING, before=_lapsed, act=_reopened),
     Story(name="denied despite a grant", watched="TriageFunction", before=_long_since_granted, act=_still_denied),
 )
@@ -105,33 +103,20 @@ def _remediating(strategy: str) -> Iterator[Story]:
             name=f"{name}, {strategy}", watched="RemediateFunction", parameters=parameters, before=before, act=act
         )
 
-    yield story("a first grant", lambda _: None, _denied(FIRST))
-    yield story("a second grant", _denied(FIRST), _denied(SECOND))
-    yield story("a grant that does not help", _denied(FIRST), _useless)
-    yield story("one of two revoked", _denied(FIRST, SECOND), _revoked(1))
-    yield story("the last one revoked", _denied(FIRST), _revoked(1))
+    yield story("a first grant", lambda _: None, denied(FIRST))
+    yield story("a second grant", denied(FIRST), denied(SECOND))
+    yield story("a grant that does not help", denied(FIRST), _useless)
+    yield story("one of two revoked", denied(FIRST, SECOND), revoked(1))
+    yield story("the last one revoked", denied(FIRST), revoked(1))
     if strategy == "inline":
-        yield story("a user's grant", lambda _: None, _denied(denial(DEV, profile_arn(0))))
+        yield story("a user's grant", lambda _: None, denied(denial(DEV, profile_arn(0))))
     if strategy == "managed":
-        yield story("a grant that needs a second policy", _denied(denial(BARE, wide_arn(0))), _wide)
-        yield story("two policies become one", _both(_denied(denial(BARE, wide_arn(0))), _wide), _revoked(1))
+        yield story("a grant that needs a second policy", denied(denial(BARE, wide_arn(0))), _wide)
+        yield story("two policies become one", in_turn(denied(denial(BARE, wide_arn(0))), _wide), revoked(1))
 
 
 def _wide(stage: Stage) -> None:
     stage.deny(denial(BARE, wide_arn(1), 2))
-
-
-def _revoked(number: int) -> Part:
-    """A person takes back that many grants, the first ones, by the API."""
-
-    def revoke(stage: Stage) -> None:
-        found = stage.call("GET", "/api/requests?state=active")["requests"]
-        for request in found[:number]:
-            body = {"decision": "revoke", "version": request["version"]}
-            stage.call("POST", f"/api/requests/{request['id']}", body)
-        stage.sandbox.run()
-
-    return revoke
 
 
 # --------------------------------------------------------------------------------------------------- approve, by a link
@@ -141,25 +126,13 @@ def _deciding(name: str, before: Part, act: Part, **settings: Any) -> Story:
     return Story(name=name, watched="ApproveFunction", allowlist=ASKING, before=before, act=act, **settings)
 
 
-def _by_api(decision: str, state: str = "pending") -> Part:
-    def decide(stage: Stage) -> None:
-        for request in stage.call("GET", f"/api/requests?state={state}")["requests"]:
-            body = {"decision": decision, "version": request["version"]} | (
-                {"length": "none"} if decision == "approve" else {}
-            )
-            stage.call("POST", f"/api/requests/{request['id']}", body)
-        stage.sandbox.run()
-
-    return decide
-
-
 APPROVE: Final = (
-    _deciding("approved on the page", _denied(FIRST), _pressed("approve")),
-    _deciding("rejected on the page", _denied(FIRST), _pressed("reject")),
-    _deciding("revoked on the page", _both(_denied(FIRST), _pressed("approve")), _pressed("revoke")),
-    _deciding("approved by whoever has signed in", _denied(FIRST), _pressed("approve"), signing_in=True),
-    _deciding("approved by the API", _denied(FIRST), _by_api("approve")),
-    _deciding("rejected by the API", _denied(FIRST), _by_api("reject")),
+    _deciding("approved on the page", denied(FIRST), pressed("approve")),
+    _deciding("rejected on the page", denied(FIRST), pressed("reject")),
+    _deciding("revoked on the page", in_turn(denied(FIRST), pressed("approve")), pressed("revoke")),
+    _deciding("approved by whoever has signed in", denied(FIRST), pressed("approve"), signing_in=True),
+    _deciding("approved by the API", denied(FIRST), by_api("approve")),
+    _deciding("rejected by the API", denied(FIRST), by_api("reject")),
 )
 
 
@@ -171,19 +144,15 @@ NOTIFY: Final = (
         name="news of a request and its end",
         watched="NotifyFunction",
         allowlist=ASKING,
-        act=_both(_denied(FIRST), _both(_pressed("approve"), _revoked(1))),
+        act=in_turn(denied(FIRST), pressed("approve"), revoked(1)),
     ),
     Story(
-        name="news by Amazon Q too", watched="NotifyFunction", parameters={"AmazonQTopic": "true"}, act=_denied(FIRST)
+        name="news by Amazon Q too", watched="NotifyFunction", parameters={"AmazonQTopic": "true"}, act=denied(FIRST)
     ),
 )
 
 
 # -------------------------------------------------------------------------------------------------------------- Slack
-
-
-def _clicked(action: str) -> Part:
-    return lambda stage: stage.click(action)
 
 
 def _chatting(name: str, watched: str, before: Part, act: Part) -> Story:
@@ -192,20 +161,16 @@ def _chatting(name: str, watched: str, before: Part, act: Part) -> Story:
 
 SLACK: Final = (
     _chatting(
-        "a request and its decision", "SlackFunction", lambda _: None, _both(_denied(FIRST), _pressed("approve"))
+        "a request and its decision", "SlackFunction", lambda _: None, in_turn(denied(FIRST), pressed("approve"))
     ),
     # Approved and granted may be one word in the thread or two, as it comes; so this one is a rejection.
-    _chatting("a click is answered", "SlackFunction", _denied(FIRST), _clicked("reject")),
-    _chatting("approved by a click", "ApproveFunction", _denied(FIRST), _clicked("approve")),
-    _chatting("rejected by a click", "ApproveFunction", _denied(FIRST), _clicked("reject")),
+    _chatting("a click is answered", "SlackFunction", denied(FIRST), clicked("reject")),
+    _chatting("approved by a click", "ApproveFunction", denied(FIRST), clicked("approve")),
+    _chatting("rejected by a click", "ApproveFunction", denied(FIRST), clicked("reject")),
 )
 
 
 # ------------------------------------------------------------------------------------------------------------- upkeep
-
-
-def _later(**length: float) -> Part:
-    return lambda stage: stage.later(**length)
 
 
 def _round(stage: Stage) -> None:
@@ -229,14 +194,6 @@ def _stuck(stage: Stage) -> None:
     stage.later(minutes=20)
 
 
-def _stripped(stage: Stage) -> None:
-    """Somebody has taken a statement out of our policy."""
-    policy = stage.sandbox.accounts.directory(OUR_POLICY).backend.managed_policies[OUR_POLICY]
-    version = next(each for each in policy.versions if each.version_id == policy.default_version_id)
-    document = json.loads(version.document)
-    version.document = json.dumps({**document, "Statement": document["Statement"][:1]})
-
-
 def _rerouted(stage: Stage) -> None:
     """AWS routes the profile to one more region."""
     changed = InferenceProfile(
@@ -247,18 +204,41 @@ def _rerouted(stage: Stage) -> None:
 
 
 UPKEEP: Final = (
-    _upkeep("a grant ends", _both(_denied(FIRST), _later(days=2)), allowlist=ENDING),
-    _upkeep("a request is reminded of", _both(_denied(FIRST), _later(hours=40)), allowlist=ASKING),
-    _upkeep("a request lapses", _both(_denied(FIRST), _later(hours=80)), allowlist=ASKING),
+    _upkeep("a grant ends", in_turn(denied(FIRST), later(days=2)), allowlist=ENDING),
+    _upkeep("a request is reminded of", in_turn(denied(FIRST), later(hours=40)), allowlist=ASKING),
+    _upkeep("a request lapses", in_turn(denied(FIRST), later(hours=80)), allowlist=ASKING),
     _upkeep("a grant is stuck", _stuck),
-    _upkeep("a policy was edited", _both(_denied(FIRST), _both(_later(hours=1), _stripped))),
-    _upkeep("a profile is routed elsewhere", _both(_denied(FIRST), _both(_later(hours=1), _rerouted))),
+    _upkeep("a policy was edited", in_turn(denied(FIRST), later(hours=1), stripped(ACCOUNT))),
+    _upkeep("a profile is routed elsewhere", in_turn(denied(FIRST), later(hours=1), _rerouted)),
     Story(
         name="the digest",
         watched="UpkeepFunction",
         parameters={"DigestSchedule": "cron(0 7 * * ? *)"},
-        before=_denied(FIRST, denial(MEANT, profile_arn(0), 4)),
+        before=denied(FIRST, denial(MEANT, profile_arn(0), 4)),
         act=lambda stage: stage.round("digest"),
+    ),
+)
+
+
+# ----------------------------------------------------------------------------------------------------- member accounts
+
+
+def _in_member(name: str, watched: str, before: Part, act: Part, after: Part = lambda _: None) -> Story:
+    """A story of another account's role, for which the functions assume a role of that account."""
+    return Story(name=f"a member's {name}", watched=watched, before=before, act=act, after=after, world=organization)
+
+
+MEMBER_ACCOUNT: Final = (
+    _in_member("denial", "TriageFunction", lambda _: None, denied(MEMBERS)),
+    _in_member("grant", "RemediateFunction", lambda _: None, denied(MEMBERS)),
+    # Two hours later, when the credentials for the grant are over.
+    _in_member("grant revoked", "RemediateFunction", in_turn(denied(MEMBERS), later(hours=2)), revoked(1)),
+    _in_member(
+        "policy edited",
+        "UpkeepFunction",
+        in_turn(denied(MEMBERS), later(hours=1), stripped(MEMBER)),
+        _round,
+        _next_round,
     ),
 )
 
@@ -279,6 +259,7 @@ REPERTOIRE: Final = {
             *NOTIFY,
             *SLACK,
             *UPKEEP,
+            *MEMBER_ACCOUNT,
         ),
     )
 }

@@ -25,6 +25,11 @@ DEV: Final = f"arn:aws:iam::{ACCOUNT}:user/dev"
 MEANT: Final = f"arn:aws:iam::{ACCOUNT}:role/guarded"
 """A role that an explicit deny of its own keeps from everything of Bedrock."""
 
+MEMBER: Final = "111122223333"
+"""Another account of the organization, in `organization`, which has the same as the first."""
+THEIRS: Final = f"arn:aws:iam::{MEMBER}:role/service/app"
+"""`APP` of that account."""
+
 _INVOKE: Final = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 
 
@@ -33,9 +38,9 @@ def profile(number: int) -> str:
     return f"us.amazon.nova-{number}-v1:0"
 
 
-def profile_arn(number: int) -> str:
+def profile_arn(number: int, account: str = ACCOUNT) -> str:
     """Its ARN."""
-    return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/{profile(number)}"
+    return f"arn:aws:bedrock:{REGION}:{account}:inference-profile/{profile(number)}"
 
 
 def wide_arn(number: int) -> str:
@@ -51,6 +56,17 @@ def models(number: int, *regions: str) -> list[str]:
 
 def small_world() -> World:
     """The account. An SCP in it denies a model that there is not; a test may have it deny another."""
+    return parse_world({"account": ACCOUNT, "region": REGION, **_content()})
+
+
+def organization() -> World:
+    """The account as a hub, and a member that is enrolled, each with the same in it."""
+    members = {MEMBER: {"name": "research", **_content()}}
+    return parse_world({"account": ACCOUNT, "region": REGION, **_content(), "accounts": members})
+
+
+def _content() -> Mapping[str, Any]:
+    """What is in an account."""
     wide = [
         {
             "id": f"wide{number}",
@@ -61,20 +77,16 @@ def small_world() -> World:
     ]
     narrow = [{"id": profile(number), "type": "SYSTEM_DEFINED", "models": models(number)} for number in range(PROFILES)]
     own = _document(*(models(number)[0] for number in range(PROFILES)))
-    return parse_world(
-        {
-            "account": ACCOUNT,
-            "region": REGION,
-            "roles": [
-                {"name": "app", "path": "/service/", "managed": {"AppPolicy": own}},
-                {"name": "bare"},
-                {"name": "guarded", "inline": {"No": _document("*", effect="Deny")}},
-            ],
-            "users": [{"name": "dev", "inline": {"Models": _document(models(0)[0])}}],
-            "scps": [_document("arn:aws:bedrock:us-east-1::foundation-model/none", effect="Deny")],
-            "inference_profiles": {REGION: [*narrow, *wide]},
-        }
-    )
+    return {
+        "roles": [
+            {"name": "app", "path": "/service/", "managed": {"AppPolicy": own}},
+            {"name": "bare"},
+            {"name": "guarded", "inline": {"No": _document("*", effect="Deny")}},
+        ],
+        "users": [{"name": "dev", "inline": {"Models": _document(models(0)[0])}}],
+        "scps": [_document("arn:aws:bedrock:us-east-1::foundation-model/none", effect="Deny")],
+        "inference_profiles": {REGION: [*narrow, *wide]},
+    }
 
 
 def denial(
@@ -82,8 +94,8 @@ def denial(
 ) -> dict[str, Any]:
     """An event: a principal was denied an invocation of a profile (an ARN). The number makes it another call."""
     name = principal.rpartition("/")[2]
-    kind = principal.split(":")[5].partition("/")[0]
-    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/i-1" if kind == "role" else principal
+    account, kind = principal.split(":")[4], principal.split(":")[5].partition("/")[0]
+    caller = f"arn:aws:sts::{account}:assumed-role/{name}/i-1" if kind == "role" else principal
     moment = f"{at or NOW - timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"
     action = "bedrock:InvokeModel"
     message = (
@@ -95,7 +107,7 @@ def denial(
         "id": f"{number:08}-0000-4000-8000-000000000000",
         "detail-type": "AWS API Call via CloudTrail",
         "source": "aws.bedrock",
-        "account": ACCOUNT,
+        "account": account,
         "time": moment,
         "region": REGION,
         "resources": [],
@@ -117,7 +129,7 @@ def denial(
             "readOnly": True,
             "eventType": "AwsApiCall",
             "managementEvent": True,
-            "recipientAccountId": ACCOUNT,
+            "recipientAccountId": account,
             "eventCategory": "Management",
             **detail,
         },
@@ -125,14 +137,15 @@ def denial(
 
 
 def _identity(kind: str, name: str, caller: str, principal: str) -> dict[str, Any]:
-    known = {"arn": caller, "accountId": ACCOUNT, "accessKeyId": "ASIAIOSFODNN7EXAMPLE"}
+    account = principal.split(":")[4]
+    known = {"arn": caller, "accountId": account, "accessKeyId": "ASIAIOSFODNN7EXAMPLE"}
     if kind == "user":
         return {"type": "IAMUser", "principalId": "AIDAEXAMPLE", "userName": name, **known}
     issuer = {
         "type": "Role",
         "principalId": "AROAEXAMPLE",
         "arn": principal,
-        "accountId": ACCOUNT,
+        "accountId": account,
         "userName": name,
     }
     return {

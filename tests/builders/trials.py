@@ -14,11 +14,17 @@ from tests.builders.repertoire import REPERTOIRE
 from tests.builders.stories import Played
 
 READS: Final = ("Get", "List", "Query", "BatchGet", "Simulate", "Verify", "Generate")
-PROVES_NOTHING: Final = frozenset({"iam:SimulatePrincipalPolicy", "ssm:GetParametersByPath"})
+PROVES_NOTHING: Final = frozenset(
+    {"iam:SimulatePrincipalPolicy", "organizations:DescribeAccount", "ssm:GetParametersByPath"}
+)
 """Calls whose failure changes the ending by design. An allowlist that cannot be read makes everything ask. A simulator
-that does not answer proves nothing, so a grant stays as `inconclusive`, whatever it would have said."""
+that does not answer proves nothing, so a grant stays as `inconclusive`, whatever it would have said. An account whose
+name nobody says is called by its id."""
 NOT_THERE: Final = ApiError("NoSuchEntity", "a fault for a test", 404)
 """What IAM, which is eventually consistent, may say for seconds of what has just been written."""
+
+STALE: Final = ApiError("ExpiredToken", "a fault for a test", 403)
+"""What AWS says to the credentials of a role that was deleted, or made anew, since it was assumed."""
 
 
 @cache

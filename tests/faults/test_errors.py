@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.catalogue import failures
 from sandbox.faults import Fault, Lasting, Way
-from tests.builders.repertoire import REPERTOIRE, STRATEGIES
-from tests.builders.trials import NOT_THERE, fail, may_be_denied, refusals, split, troubles, undisturbed
+from tests.builders.repertoire import MEMBER_ACCOUNT, REPERTOIRE, STRATEGIES
+from tests.builders.trials import NOT_THERE, STALE, fail, may_be_denied, refusals, split, troubles, undisturbed
 from tests.conftest import Count
 from tests.faults.test_deaths import SAMPLED
 
@@ -79,6 +79,17 @@ def test_iam_denies_what_is_there(name: str, count: Count) -> None:
 def test_iam_denies_what_is_there_wherever_it_is_taken_out(name: str, count: Count) -> None:
     """The same of one grant of several and of one that is rolled back; for a call, and for a whole invocation."""
     count("errors: NoSuchEntity of what is there", _denied(name, Lasting.ONCE, Lasting.INVOCATION))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [story.name for story in MEMBER_ACCOUNT])
+def test_stale_credentials_change_no_ending(name: str, count: Count) -> None:
+    """At every call that is made by a role of a member account: the role is assumed anew."""
+    calls = [place for place, call in enumerate(undisturbed(name).calls, 1) if call.role]
+    for place in calls:
+        fail(name, place, Fault(place=0, way=Way.REFUSED, error=STALE), passing=True)
+    assert calls
+    count("errors: stale credentials in a member account", len(calls))
 
 
 def _denied(name: str, *lasting: Lasting) -> int:

@@ -316,3 +316,22 @@ def test_a_pipe_that_this_sandbox_does_not_know(tmp_path: Path) -> None:
     resources["Pipe"]["Properties"]["TargetParameters"]["InputTemplate"] = "<$.dynamodb>"
     with pytest.raises(TemplateError, match="InputTemplate"), make.started(tmp_path, resources):
         pass
+
+
+def test_a_scheduled_function_that_fails_is_tried_again_later(tmp_path: Path) -> None:
+    """Twice where the template does not say, after one minute and after two more, as Lambda does."""
+    target = {"Arn": {"Fn::GetAtt": ["Worker", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}
+    hourly = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": target}
+    resources = {
+        "Role": EVERYTHING,
+        "Worker": make.function("worker", "Role"),
+        "Hourly": {"Type": "AWS::Scheduler::Schedule", "Properties": hourly},
+    }
+    source = (
+        "from bedrock_remediator.clock import SystemClock\ndef handler(*_): raise OSError(SystemClock().now().time())"
+    )
+    with make.started(tmp_path, resources, {"worker": source}) as sandbox:
+        with pytest.raises(InvocationError):
+            sandbox.schedules["Hourly"].start()
+        times = [each.error for each in sandbox.functions["Worker"].invocations]
+    assert times == ["OSError: 09:00:00", "OSError: 09:01:00", "OSError: 09:03:00"]
