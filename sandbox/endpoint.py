@@ -195,8 +195,15 @@ handlers.BUILTIN_HANDLERS.append(("before-parameter-build", _SWITCHBOARD.paramet
 handlers.BUILTIN_HANDLERS.append(("before-send", _SWITCHBOARD.send, handlers.REGISTER_FIRST))
 
 
-def _closed(_: URLLib3Session, request: AWSPreparedRequest) -> None:
-    raise NetworkClosedError(request.url)
+@contextlib.contextmanager
+def closed() -> Iterator[None]:
+    """Within the block the network is closed to botocore."""
+
+    def send(_: URLLib3Session, request: AWSPreparedRequest) -> None:
+        raise NetworkClosedError(request.url)
+
+    with patch.object(URLLib3Session, "send", send):
+        yield
 
 
 @contextlib.contextmanager
@@ -207,7 +214,7 @@ def connected(endpoint: Endpoint) -> Iterator[None]:
         # botocore asks every handler, though it takes the first answer: moto's own would do everything again.
         with (
             patch.dict(os.environ, _NOBODY),
-            patch.object(URLLib3Session, "send", _closed),
+            closed(),
             patch.object(botocore_stubber, "enabled", new=False),
         ):
             yield

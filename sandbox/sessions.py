@@ -54,7 +54,7 @@ def _loader() -> ModelLoader:
 
 
 class _Shelf:
-    """Clients, by what they were made with."""
+    """Clients, by what they were made with. One that somebody listens to is theirs: the next to ask gets another."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[Any, ...], tuple[Any, Any]] = {}
@@ -71,7 +71,17 @@ class _Shelf:
                 made = make(service, region_name=region, **given)
             # With its configuration, so that no other one gets the same id.
             self._clients[key] = made, config
+            self._give_up_when_heard(key, made)
         return self._clients[key][0]
+
+    def _give_up_when_heard(self, key: tuple[Any, ...], made: Any) -> None:
+        def heard(register: Callable[..., None], *arguments: Any, **named: Any) -> None:
+            self._clients.pop(key, None)
+            register(*arguments, **named)
+
+        events = made.meta.events
+        for name in ("register", "register_first", "register_last"):
+            setattr(events, name, functools.partial(heard, getattr(events, name)))
 
     def refill(self) -> None:
         """Let every client retry as often as a new one."""

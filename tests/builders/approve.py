@@ -1,6 +1,5 @@
 """The approve function behind API Gateway, for tests: its real handler, AWS as moto plays it, what a browser does."""
 
-import functools
 import html
 import importlib.util
 import re
@@ -148,16 +147,13 @@ class ApproveStack:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: StoppedClock, ledger: Ledger, **settings: str) -> None:
         self.clock = clock
         self.ledger = ledger
-        self.client = _session().client("dynamodb")
-        secret = (
-            _session().client("secretsmanager").create_secret(Name="keys", SecretString='{"key": "an-old-signing-key"}')
-        )
-        key = _session().client("kms").create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+        self.client = boto3.client("dynamodb")
+        secret = boto3.client("secretsmanager").create_secret(Name="keys", SecretString='{"key": "an-old-signing-key"}')
+        key = boto3.client("kms").create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
         made = {"APPROVAL_KEYS_SECRET_ARN": secret["ARN"], "APPROVAL_KEY_ID": key["KeyMetadata"]["Arn"]}
         for name, value in {**_SETTINGS, **made, **settings}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(SystemClock, "now", lambda _clock: clock.now())
-        monkeypatch.setattr(Clients, "_session", _session()._session)
         self.secret_arn = secret["ARN"]
         self.app = _load()
         self.function = Function(self.app)
@@ -236,16 +232,6 @@ class ApproveStack:
         if cookies:
             pairs.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
         return Page(self.api.answer(Ask(method=method, target=path, headers=pairs, body=body)))
-
-
-@functools.cache
-def _session() -> boto3.session.Session:
-    """One session for all tests of a process: it has read the services' models."""
-    return boto3.session.Session(
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",  # noqa: S106 - of no account
-    )
 
 
 def _load() -> ModuleType:

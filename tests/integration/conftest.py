@@ -1,13 +1,18 @@
 """What tests of the adapters share: AWS as moto plays it, the ledger's table in it, and a clock that does not run."""
 
+import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 import boto3
 import pytest
-from moto import mock_aws
+from moto.core.models import botocore_stubber
+from moto.kms.utils import generate_private_key
 
 from bedrock_remediator.aws.ledger import Ledger
+from sandbox.endpoint import closed, emptied
+from sandbox.sessions import one_reader, only, refill_quotas, session
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON
 
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "ledger"
+# Moto makes a pair of RSA keys for every key, that of a MAC included, and that takes longer than most tests.
+_PRIVATE_KEY: Final = functools.cache(generate_private_key)
 
 
 @pytest.fixture
@@ -25,12 +32,23 @@ def clock() -> StoppedClock:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS on this machine, with no credentials that could mean anything."""
+    """AWS as moto plays it, empty, with no credentials that could mean anything.
+
+    Instead of `mock_aws`, whose setting up takes longer than most tests. The clients outlive a test (see `sessions`).
+    """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with mock_aws():
+    refill_quotas()
+    with (
+        emptied(),
+        one_reader(),
+        closed(),
+        only(session("testing", "us-east-1")),
+        patch.object(botocore_stubber, "enabled", new=True),
+        patch("moto.kms.models.generate_private_key", _PRIVATE_KEY),
+    ):
         yield
 
 

@@ -268,7 +268,7 @@ class TestOthers:
     def test_a_policy_deleted_meanwhile_needs_no_more(self, world: World, role: Principal, iam: "IAMClient") -> None:
         """Somebody is quicker at removing it: that is as good, once IAM has had time to settle."""
         row = world.grant(role)
-        other = boto3.client("iam")
+        other = boto3.Session().client("iam")
 
         def quicker(**_: Any) -> None:
             other.detach_role_policy(RoleName=role.name, PolicyArn=ARN)

@@ -52,3 +52,11 @@ def test_quotas_are_refilled(caller: CallerSession) -> None:
     quota.acquire(quota.available_capacity)
     caller.refill_quotas()
     assert quota.available_capacity == 500
+
+
+def test_a_client_that_somebody_listens_to_is_theirs(caller: CallerSession) -> None:
+    """A handler hears the calls of the client that it was registered with, and nobody else's."""
+    config = Config()
+    heard = caller.of_service().create_client("iam", config=config)
+    heard.meta.events.register("before-call.iam", lambda **_: None)
+    assert caller.of_service().create_client("iam", config=config) is not heard
