@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb, decide, signable, signed
+from bedrock_remediator.core.approval import Answer, Terms, Verb, decide
+from bedrock_remediator.core.approval_statement import signable, signed
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, kept_key
 from bedrock_remediator.flows.placement.choice import Placements

@@ -1,32 +1,16 @@
-"""A person's decision: what becomes of the row, who may not decide, and what is signed."""
+"""A person's decision: what becomes of the row, and what is not accepted."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from bedrock_remediator.core.approval import (
-    Approver,
-    NotAllowedError,
-    Refusal,
-    StaleError,
-    Terms,
-    Verb,
-    decide,
-    may_approve,
-    own_request,
-    possible,
-    signable,
-    signature,
-    signed,
-    statement,
-)
-from bedrock_remediator.core.arn import ArnError
+from bedrock_remediator.core.approval import NotAllowedError, Refusal, StaleError, Terms, Verb, decide, possible
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State, Via, Written, kept_copy
-from tests.builders.decisions import ALICE, ANYTHING, BOB, answer, stepped, waiting
-from tests.builders.grants import ACCOUNT, NOON, ROLE
+from tests.builders.decisions import ANYTHING, BOB, answer, stepped, waiting
+from tests.builders.grants import NOON, ROLE
 
 LATER = NOON + timedelta(hours=1)
 ACTIVE = stepped(waiting(), State.APPROVED, State.APPLYING, State.ACTIVE)
@@ -146,149 +130,10 @@ def test_what_is_kept_while_something_else_is_asked_can_only_be_revoked() -> Non
     assert possible(kept_copy(ACTIVE)) == {Verb.REVOKE}
 
 
-class TestOwnRequests:
-    """Nobody approves access for themselves, as far as that can be told."""
-
-    @pytest.mark.parametrize(
-        ("approver", "own"),
-        [
-            (Approver.by_api(ROLE), True),
-            (Approver.by_api(f"arn:aws:sts::{ACCOUNT}:assumed-role/llm-app/session"), True),
-            (Approver.by_api(f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/session"), False),
-            (Approver.by_api("arn:aws:sts::111122223333:assumed-role/llm-app/session"), False),
-            (Approver.by_api(f"arn:aws:iam::{ACCOUNT}:user/llm-app"), False),
-            (Approver.by_api(f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/Alice@example.com"), True),
-            (Approver.by_oidc("ALICE@example.com"), True),
-            (Approver.by_oidc("bob@example.com"), False),
-            (Approver.by_link("alice@example.com"), False),
-            (Approver.by_slack("U0123"), False),
-        ],
-    )
-    def test_are_told_by_role_user_and_session(self, approver: Approver, own: bool) -> None:  # noqa: FBT001 - a parameter
-        """The same role in a session or not, whatever its path; and the person that the denied session is named for."""
-        row = waiting()
-        row = msgspec.structs.replace(row, sighting=msgspec.structs.replace(row.sighting, session="alice@example.com"))
-        assert own_request(approver, row) is own
-
-    def test_of_nobody_known_are_nobodys(self) -> None:
-        """Without a principal and a session there is nothing to compare with."""
-        assert not own_request(Approver.by_api(ROLE), waiting(principal=None))
-
-    def test_can_be_rejected_and_revoked_but_not_approved_or_extended(self) -> None:
-        """Giving up access is everybody's right."""
-        me = Approver.by_api(ROLE)
-        assert refusal(waiting(), approver=me) is Refusal.OWN_REQUEST
-        assert refusal(ACTIVE, Verb.EXTEND, approver=me) is Refusal.OWN_REQUEST
-        assert decide(waiting(), answer(Verb.REJECT, approver=me), ANYTHING, LATER).state is State.REJECTED
-        assert decide(ACTIVE, answer(Verb.REVOKE, 4, approver=me), ANYTHING, LATER).state is State.REVOKING
-
-
-class TestApprovers:
-    """Who somebody is said to be."""
-
-    def test_of_a_link_are_marked(self) -> None:
-        """Nobody can type a name that looks like one that was verified."""
-        assert Approver.by_link("bob@example.com").name == "bob@example.com (unverified)"
-
-    def test_have_a_name_in_one_clean_line(self) -> None:
-        """Control characters, line breaks and half characters are gone, and the name has an end."""
-        assert Approver.by_link("  A\x00l\r\nice\ud800 \x85 B ").name == "A l ice B (unverified)"
-        assert len(Approver.by_oidc("x" * 10_000).name) == 100
-        assert json.loads(statement(waiting(decided_by=Approver.by_link("Ålice <b>").name)))["approver"] == (
-            "Ålice <b> (unverified)"
-        )
-
-    @pytest.mark.parametrize("name", ["", "  ", "\n\x00"])
-    def test_without_a_name_are_nobody(self, name: str) -> None:
-        """A decision has an author."""
-        for made in (Approver.by_link, Approver.by_oidc, Approver.by_slack):
-            with pytest.raises(ValueError, match="name"):
-                made(name)
-
-    def test_of_the_api_are_in_iam(self) -> None:
-        """The whole ARN is kept: its session tells the person."""
-        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/bob"
-        assert Approver.by_api(session) == Approver(name=session, via=Via.API, arn=session)
-        with pytest.raises(ArnError):
-            Approver.by_api(f"arn:aws:iam::{ACCOUNT}:root")
-
-    def test_of_slack_go_by_their_id(self) -> None:
-        """Names in Slack can be chosen."""
-        assert Approver.by_slack("U0123").name == "slack:U0123"
-
-    @pytest.mark.parametrize(
-        ("caller", "may"),
-        [
-            (f"arn:aws:sts::{ACCOUNT}:assumed-role/approver/alice", True),
-            (f"arn:aws:iam::{ACCOUNT}:role/people/approver", True),
-            (f"arn:aws:sts::{ACCOUNT}:assumed-role/approver2/alice", False),
-            ("arn:aws:sts::111122223333:assumed-role/approver/alice", False),
-            (f"arn:aws:iam::{ACCOUNT}:user/approver", False),
-            (f"arn:aws:sts::{ACCOUNT}:federated-user/approver", False),
-            ("", False),
-        ],
-    )
-    def test_of_the_api_have_one_of_the_roles(self, caller: str, may: bool) -> None:  # noqa: FBT001 - a parameter
-        """A session of a role counts as the role; an account has no two roles of one name."""
-        assert may_approve(caller, [f"arn:aws:iam::{ACCOUNT}:role/people/approver", "not an arn"]) is may
-        assert not may_approve(caller, [])
-
-
-class TestSignatures:
-    """What is signed, and what is left of it on the row."""
-
-    def test_cover_the_whole_decision(self) -> None:
-        """Everything that decides about what is granted, to whom, until when and by whom is in the statement."""
-        row = decide(waiting(), answer(length=timedelta(hours=1)), ANYTHING, LATER)
-        assert json.loads(statement(row)) == {
-            "v": 1,
-            "pk": row.pk,
-            "sk": row.sk,
-            "version": 2,
-            "principal_id": row.principal_id,
-            "actions": list(row.actions),
-            "resources": list(row.resources),
-            "profile": row.profile,
-            "expires_at": "2026-11-20T14:00:00Z",
-            "approver": "Alice (unverified)",
-            "via": "link",
-            "decided_at": "2026-11-20T13:00:00Z",
-        }
-
-    def test_are_made_of_a_text_that_kms_takes(self) -> None:
-        """However many ARNs a row has."""
-        row = waiting(resources=tuple(f"arn:{number}" for number in range(1000)))
-        assert len(statement(row)) > 4096 > len(signable(row))
-
-    def test_come_back_from_the_row(self) -> None:
-        """In every state that follows the approval."""
-        row = signed(decide(waiting(), answer(), ANYTHING, LATER), b"mac")
-        assert signature(row) == b"mac"
-        active = stepped(row, State.APPLYING, State.ACTIVE)
-        assert signature(active) == b"mac"
-        assert statement(active) == statement(kept_copy(active)) == statement(row)
-
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"approval": None},
-            {"approval": "not base64!"},
-            {"approval": "é"},
-            {"decided_by": None},
-            {"decided_at": None},
-            {"decided_via": None},
-            {"decided_version": None},
-            {"decided_version": 3},
-            {"decided_version": 0},
-        ],
-    )
-    def test_are_none_on_a_row_that_nobody_has_approved(self, changes: dict[str, Any]) -> None:
-        """Nor on one that was decided in a version it has not reached."""
-        row = signed(decide(waiting(), answer(), ANYTHING, LATER), b"mac")
-        assert signature(msgspec.structs.replace(row, **changes)) is None
-
-
-def test_unverified_names_stay_apart_from_verified_ones() -> None:
-    """Alice of the link compares with nobody."""
-    assert ALICE.person is None
-    assert BOB.person == "bob@example.com"
+def test_ones_own_request_can_be_rejected_and_revoked_but_not_approved_or_extended() -> None:
+    """Giving up access is everybody's right."""
+    me = Approver.by_api(ROLE)
+    assert refusal(waiting(), approver=me) is Refusal.OWN_REQUEST
+    assert refusal(ACTIVE, Verb.EXTEND, approver=me) is Refusal.OWN_REQUEST
+    assert decide(waiting(), answer(Verb.REJECT, approver=me), ANYTHING, LATER).state is State.REJECTED
+    assert decide(ACTIVE, answer(Verb.REVOKE, 4, approver=me), ANYTHING, LATER).state is State.REVOKING

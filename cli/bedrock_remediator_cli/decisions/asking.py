@@ -7,7 +7,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from bedrock_remediator.core.approval import Verb
+from bedrock_remediator.core.approval import REVOKE_ALL, Verb
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator_cli.decisions.api import Content, RequestsApi
@@ -118,7 +118,7 @@ def revoke_all(program: Program, api: RequestsApi, principal: str, reason: str |
     if ask:
         _table(program, active, err=True)
         click.confirm(f"Revoke all {len(active)} of them?", abort=True, err=True)
-    body = {"decision": "revoke_all", **({"reason": reason} if reason else {})}
+    body = {"decision": REVOKE_ALL, **({"reason": reason} if reason else {})}
     done = api.decide(active[0]["id"], body)
     lines = [_done(each) for each in done["revoked"]]
     lines += [f"{each['id'][:_SHOWN]} is left, in state {each['state']}: {each['error']}" for each in done["left"]]

@@ -16,7 +16,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from bedrock_remediator.core.approval import Answer, Approver, Refusal, Verb, may_approve, possible
+from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Refusal, Verb, possible
+from bedrock_remediator.core.approvers import Approver, may_approve
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import parse_length
@@ -27,10 +28,7 @@ from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.http import BadRequestError, Request, Response
 from bedrock_remediator.notices.notice import request_id
 
-REVOKE_ALL: Final = "revoke_all"
-
 _LONGEST_ID: Final = 64
-_GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
 _NOT_FOUND: Final = "There is no request of that id."
 _STALE: Final = "The request is no longer as it was at that version. Read it again."
 
@@ -206,7 +204,7 @@ def _answer(body: Mapping[str, Any], approver: Approver) -> Answer:
     except ValueError:
         raise BadRequestError(400, f"decision must be one of {', '.join(Verb)}.") from None
     try:
-        length = parse_length(str(body.get("length"))) if verb in _GRANTING else None
+        length = parse_length(str(body.get("length"))) if verb in GRANTING else None
     except ValueError as error:
         raise BadRequestError(400, f"length: {error}.") from None
     return Answer(verb=verb, version=version, approver=approver, reason=reason, length=length)

@@ -19,17 +19,9 @@ from bedrock_remediator.aws.ledger_items import Due
 from bedrock_remediator.aws.ledger_reads import Dossier
 from bedrock_remediator.aws.ledger_writes import ConflictError
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval import (
-    Answer,
-    Approver,
-    NotAllowedError,
-    Terms,
-    Verb,
-    decide,
-    possible,
-    signable,
-    signed,
-)
+from bedrock_remediator.core.approval import Answer, NotAllowedError, Terms, Verb, decide, possible
+from bedrock_remediator.core.approval_statement import signable, signed
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import offered
 from bedrock_remediator.core.risk import risks

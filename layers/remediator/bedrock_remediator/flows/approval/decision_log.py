@@ -2,7 +2,7 @@
 
 import logging
 
-from bedrock_remediator.core.approval import Approver
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.flows.approval.results import NotFound, Result
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval import Answer, Approver, Verb
+from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Verb
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator.flows.approval.approval import Approval
@@ -36,9 +37,6 @@ from bedrock_remediator.notices.web import messages
 from bedrock_remediator.notices.web.page import Shown, page
 from bedrock_remediator.notices.web.readable import moment
 
-REVOKE_ALL: Final = "revoke_all"
-
-_GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
 _LOOK_ONLY: Final = "This link only shows the request. Decide in Slack, or by the link in the e-mail."
 
 
@@ -220,7 +218,7 @@ def _answer(form: Mapping[str, str], version: int, approver: Approver) -> Answer
         verb = Verb(form.get("decision", ""))
     except ValueError as error:
         raise ValueError("choose what to do, by one of the buttons") from error
-    length = parse_length(form.get("length", "")) if verb in _GRANTING else None
+    length = parse_length(form.get("length", "")) if verb in GRANTING else None
     return Answer(verb=verb, version=version, approver=approver, reason=form.get("reason"), length=length)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bedrock_remediator.core.approval import signable, signature
+from bedrock_remediator.core.approval_statement import signable, signature
 from bedrock_remediator.core.grant import Grant
 
 

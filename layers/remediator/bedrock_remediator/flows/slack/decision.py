@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from bedrock_remediator.approval_settings import SlackApprovalSettings
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.core.approval import Answer, Approver, Verb
+from bedrock_remediator.core.approval import Answer, Verb
+from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.button import Button
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator.flows.approval.decision_log import log_decision
