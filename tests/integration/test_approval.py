@@ -252,7 +252,7 @@ class TestShowing:
         row = kept(ledger, diagnosis=DiagnosisKind.CONDITIONAL_ALLOW, grant_seconds=3600)
         view = approval.show(ticket(row))
         assert view is not None
-        assert (view.grant, view.open, view.step, view.replaced) == (row, True, None, False)
+        assert (view.grant, view.open, view.replaced) == (row, True, False)
         assert view.verbs == {Verb.APPROVE, Verb.REJECT}
         assert view.denials is not None
         assert view.denials.count == 1
@@ -272,8 +272,8 @@ class TestShowing:
         ledger.move(applying, active)
         view = approval.show(ticket(row))
         assert view is not None
-        assert view.step is not None
-        assert (view.open, view.step.by, view.step.at) == (False, "Alice (unverified)", LATER)
+        assert not view.open
+        assert [(step.by, step.at) for step in view.grant.history[1:2]] == [("Alice (unverified)", LATER)]
         assert view.verbs == {Verb.REVOKE, Verb.EXTEND}
         assert view.standing == (active,)
         assert view.request_id == request_id(row)
@@ -285,7 +285,7 @@ class TestShowing:
         ledger.open(again, first_seen(row, fingerprint="f9"), replaces=row)
         view = approval.show(ticket(row))
         assert view is not None
-        assert (view.open, view.replaced, view.step, view.verbs) == (False, True, None, frozenset())
+        assert (view.open, view.replaced, view.verbs) == (False, True, frozenset())
 
     def test_one_that_nothing_was_counted_for(self, approval: Approval, ledger: Ledger) -> None:
         """A row without counters has no number, rather than a wrong one."""

@@ -114,7 +114,6 @@ class Approval:
             ticket=ticket,
             grant=row,
             open=ticket.version == row.version and row.state is State.PENDING,
-            step=row.step(ticket.version + 1),
             replaced=not _covers(row, ticket),
             verbs=_verbs(row, ticket),
             denials=Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at) if counted else None,  # type: ignore[arg-type]  # both were looked at

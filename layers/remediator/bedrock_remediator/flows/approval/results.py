@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core.approval import Refusal, Verb
-from bedrock_remediator.core.grant import Event, Grant, State
+from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import Length
 from bedrock_remediator.core.risk import Risk
 from bedrock_remediator.flows.links.links import Ticket
@@ -20,7 +20,6 @@ class View(Struct, frozen=True, kw_only=True):
         ticket: What they came with.
         grant: The row as it is now.
         open: Whether the very version that the ticket names still waits to be decided.
-        step: What became of that version; None while nothing has, or where the row no longer tells.
         replaced: Whether the row was opened anew since, so that the ticket says nothing about it.
         verbs: What may be done now with this ticket, each for the version of `grant`.
         denials: How often, and since when; None where nothing was counted.
@@ -33,7 +32,6 @@ class View(Struct, frozen=True, kw_only=True):
     ticket: Ticket
     grant: Grant
     open: bool
-    step: Event | None
     replaced: bool
     verbs: frozenset[Verb]
     denials: Denials | None

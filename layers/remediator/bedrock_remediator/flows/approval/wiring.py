@@ -7,10 +7,7 @@ from bedrock_remediator.aws.ledger_decisions import DecisionLedger
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import Terms
 from bedrock_remediator.flows.approval.approval import Approval
-from bedrock_remediator.flows.links.wiring import keyring, links
 from bedrock_remediator.settings import Mode
-
-__all__ = ["approval", "keyring", "links"]
 
 
 def approval(settings: ApproveSettings, clients: Clients, clock: Clock) -> Approval:

@@ -1,6 +1,6 @@
 """Investigate one denial: gather the evidence, cheapest first, and stop as soon as it decides.
 
-The order is that of `core/diagnosis.py`. What the message alone decides makes no call to IAM or Bedrock.
+The order is that of `core/diagnosis`. What the message alone decides makes no call to IAM or Bedrock.
 """
 
 import logging
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_SORT_KEY: Final = 1024
 """DynamoDB's limit."""
+
+Known = dict[str, tuple[str, ...]]
+"""Condition key, in lower case -> its values in a call of the principal."""
 
 
 class Identities(Protocol):
@@ -93,7 +96,8 @@ class Investigation:
         """Diagnose one denial.
 
         Raises:
-            botocore.exceptions.ClientError: A call to AWS failed.
+            botocore.exceptions.ClientError: AWS refused a call.
+            RetryableError: AWS does not answer at the moment.
         """
         settled = self._settled(denial)
         if settled:
@@ -163,7 +167,7 @@ class Investigation:
             return Findings(diagnosis=target, identity=identity)
         return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
 
-    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: "Known") -> Target | Diagnosis:
+    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: Known) -> Target | Diagnosis:
         """What the call needs, as AWS describes it."""
         account, region = denial.account, denial.region
         if want.profile:
@@ -179,7 +183,7 @@ class Investigation:
         held = [item for item in serving if _may_invoke(denial, Target(profile=item), policies, known)]
         return targets.choose(denial, want, model, serving, held)
 
-    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: "Known") -> Diagnosis:
+    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Known) -> Diagnosis:
         findings = {
             (action, resource): policies.evaluate(
                 Request(action, resource, held_policies.contexts(target, resource, known))
@@ -198,7 +202,7 @@ class Investigation:
                 return held_policies.from_holdings(denial, target, findings, others)
         return diagnosis
 
-    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: "Known") -> list[str]:
+    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: Known) -> list[str]:
         """Profiles of the same model and another scope that the principal may invoke."""
         if profile.type != "SYSTEM_DEFINED":
             return []
@@ -247,9 +251,6 @@ class Investigation:
             layer=judgement.layer or diagnosis.layer,
             grantable=False,
         )
-
-
-Known = dict[str, tuple[str, ...]]
 
 
 def confirmed(denial: Denial, identity: Identity) -> Denial:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 LARGEST_BODY: Final = 64 * 1024
-"""Bytes. The longest form is a reason of a thousand characters; Slack's interactions stay below 30 KB."""
+"""Bytes. The longest form holds a reason of 500 characters; Slack's interactions stay below 30 KB."""
 
 _MOST_FIELDS: Final = 50
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})

@@ -55,7 +55,6 @@ EXPIRED_SIGNED_IN: Final = Message(
     status=HTTPStatus.GONE,
     title="This link has expired",
     paragraphs=("It is genuine, and too old. You are signed in as somebody who may decide, so here is a new one.",),
-    link="Look at the request",
 )
 
 LINK_ASKED: Final = Message(

@@ -10,6 +10,7 @@ from bedrock_remediator.core.approval import Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
 from bedrock_remediator.core.lengths import Length
 from bedrock_remediator.core.risk import Risk
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import before_deciding, destinations, next_steps, principal_of
 from bedrock_remediator.notices.foreign import caller_words, statement_lines
@@ -41,7 +42,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     """All that a page is made from.
 
     `open` says that the version which the link names still waits for a decision; `verbs` what may be done with the
-    row; `replaced` that the row has been opened anew since; `step` what became of the version that the link names.
+    row; `replaced` that the row has been opened anew since.
     `lapses_at` is when a waiting request lapses. `strategy` is where the stack writes grants. `standing` are the
     principal's active grants, which can be taken back together.
     """
@@ -55,7 +56,6 @@ class Shown(Struct, frozen=True, kw_only=True):
     lengths: tuple[Length, ...] = ()
     verbs: frozenset[Verb] = frozenset()
     replaced: bool = False
-    step: Event | None = None
     request_id: str = ""
     strategy: str = "managed"
     lapses_at: datetime | None = None
@@ -213,9 +213,8 @@ def _checks(grant: Grant) -> tuple[str, ...]:
 
 def _since(grant: Grant) -> tuple[str, ...]:
     """What was found about a grant while it stood."""
-    found = []
-    if grant.remark is not None and grant.remark.version == grant.version:
-        found.append(sentence(grant.remark.reason, _REASON_LENGTH))
+    remark = remark_of(grant)
+    found = [sentence(remark.reason, _REASON_LENGTH)] if remark else []
     if grant.blocked_by is not None and grant.state is State.ACTIVE:
         code = visible(grant.blocked_by, _NAME_LENGTH)
         found.append(f"A call was denied again although the grant stands ({code}), so the grant is not enough.")
