@@ -63,7 +63,7 @@ def _methods(service: str) -> dict[str, str]:
 
 
 def _named_in_the_adapters() -> Iterator[str]:
-    """Every attribute that is asked of anything in `aws/`, but of a class above (`super().verify`: KMS has a Verify too).
+    """Every attribute that is asked of anything in `aws/`, but of `super()`: KMS has a Verify, too.
 
     IAM's reads are composed for roles, users and groups.
     """

@@ -1,8 +1,8 @@
 """Would a grant help, and does it: what to ask of IAM's policy simulator, and what its answers prove.
 
-The simulator knows identity and group policies and the permissions boundary, and of service control policies perhaps
-those alone that have no conditions: AWS's pages disagree (docs/aws-facts.md §4). So "allowed" never proves that a call works, and of the refusals only some
-prove that no grant can help:
+The simulator knows identity and group policies and the permissions boundary; of service control policies perhaps only
+those that have no conditions, since AWS says so in two ways (docs/aws-facts.md §4). So "allowed" never proves that a
+call works, and of the refusals only some prove that no grant can help:
 
 | answer                                                                      | meaning                           |
 | --------------------------------------------------------------------------- | --------------------------------- |
