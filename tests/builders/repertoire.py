@@ -7,6 +7,7 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from sandbox.world import InferenceProfile
+from tests.builders.overtaken import ended_by_another, given_up, tried_for_hours
 from tests.builders.parts import by_api, clicked, denied, in_turn, later, pressed, revoked, stripped
 from tests.builders.small_world import (
     ACCOUNT,
@@ -108,6 +109,8 @@ def _remediating(strategy: str) -> Iterator[Story]:
     yield story("a grant that does not help", denied(FIRST), _useless)
     yield story("one of two revoked", denied(FIRST, SECOND), revoked(1))
     yield story("the last one revoked", denied(FIRST), revoked(1))
+    yield story("a grant that another ends", denied(FIRST), ended_by_another)
+    yield story("a grant that is given up", in_turn(denied(FIRST), tried_for_hours), given_up)
     if strategy == "inline":
         yield story("a user's grant", lambda _: None, denied(denial(DEV, profile_arn(0))))
     if strategy == "managed":

@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
+from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
 from bedrock_remediator.core.profile import FoundationModel
+from bedrock_remediator.core.waiting import MOST_TRIES
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen
 from tests.builders.remediation import World, nova, profile
@@ -455,13 +456,76 @@ class TestGivingUp:
                 )
 
         world.simulator.overrule = give_up
-        with pytest.raises(ConflictError):
-            world.remediate(row)
+        assert world.remediate(row) is None
         assert world.policies(role) == {}
+        assert world.stored(row).written is None
+
+    @pytest.mark.parametrize("ending", [State.FAILED, State.ROLLED_BACK])
+    def test_who_dies_after_being_overtaken_leaves_it_to_the_next_delivery(self, world: World, ending: State) -> None:
+        """The row was ended while the policy was written, and nothing else would lead to the policy any more."""
+        role = world.role()
+        row = world.approved(role)
+
+        def end(_action: str, _resource: str) -> NoReturn:
+            current = world.stored(row)
+            world.ledger.move(current, current.moved(ending, at=world.clock.now(), by="somebody", reason="too long"))
+            raise KeyboardInterrupt  # a death, not an error
+
+        world.simulator.overrule = end
+        with pytest.raises(KeyboardInterrupt):
+            world.remediate(row)
+        assert world.allows(role, row)
+        ended = world.stored(row)
+        assert world.remediate(row) is None
+        assert world.policies(role) == {}
+        assert world.stored(row) == replace(ended, written=None)
+
+    def test_a_late_delivery_leaves_the_others(self, world: World) -> None:
+        """It takes out what no row stands for, and nothing else."""
+        role = world.role()
+        other, row = world.grant(role, nova(1)), world.approved(role)
+        world.simulator.overrule = lambda _action, resource: None if "nova-1" in resource else DENIED_BY_SCP
+        world.remediate(row)
+        assert world.stored(row).state is State.ROLLED_BACK
+        assert world.remediate(row) is None
+        assert world.allows(role, other)
+        assert not world.allows(role, row)
+
+    def test_a_late_delivery_about_the_stacks_own_role_does_nothing(self, world: World) -> None:
+        """Nothing was ever written to it, whatever the row says."""
+        role = world.role(path="/bedrock-access-remediator-stack/")
+        row = world.approved(role)
+        applying = row.moved(State.APPLYING, at=NOON, by="test", reason="test")
+        world.ledger.move(row, applying)
+        world.ledger.move(applying, applying.moved(State.FAILED, at=NOON, by="test", reason="test"))
         assert world.remediate(row) is None
 
+    @pytest.mark.parametrize("state", [State.APPLYING, State.APPROVED])
+    def test_what_was_tried_in_vain_for_hours_is_taken_out(self, world: World, state: State) -> None:
+        """Upkeep has driven it once more than it is tried: it fails, and nothing of it is left."""
+        role = world.role()
+        if state is State.APPLYING:
+            row = world.approved(role)
+            world.simulator.failing = [KeyboardInterrupt()]  # type: ignore[list-item]  # a death, not an error
+            with pytest.raises(KeyboardInterrupt):
+                world.remediate(row)
+            row = world.stored(row)
+        else:
+            active = world.grant(role)
+            row = active.moved(State.APPROVED, at=world.clock.now(), by="upkeep", reason="drift")
+            world.ledger.move(active, row)
+        driven = replace(row, attempt=MOST_TRIES + 1, driven_at=world.clock.now())
+        world.ledger.update(row, driven)
+        assert world.allows(role, row)
+        world.clock.sleep(3600)
+        done = world.remediate(driven)
+        assert done
+        assert (done.state, done.reason_code, done.written) == (State.FAILED, "not_applied", None)
+        assert done.cool_down_until == world.clock.now() + timedelta(hours=24)
+        assert world.policies(role) == {}
+
     def test_a_row_finished_by_another_delivery_stays(self, world: World) -> None:
-        """Two deliveries at once: the second to finish is told, and takes nothing out."""
+        """Two deliveries at once: the second to finish takes nothing out."""
         role = world.role()
         row = world.approved(role)
 
@@ -471,8 +535,7 @@ class TestGivingUp:
             world.clock.sleep(1)
 
         world.simulator.overrule = finish
-        with pytest.raises(ConflictError):
-            world.remediate(row)
+        assert world.remediate(row) is None
         assert world.stored(row).state is State.ACTIVE
         assert world.allows(role, row)
 

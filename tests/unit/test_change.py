@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.core.grant import State
+from bedrock_remediator.core.grant import Event, Grant, State
 from bedrock_remediator.flows.remediation.change import Change
-from tests.builders.grants import pending_grant
+from tests.builders.grants import NOON, pending_grant
 
 
 def record(**image: Any) -> str:
@@ -54,6 +54,36 @@ def test_other_work_must_be_as_it_was(state: State) -> None:
     row = pending_grant(state=state, version=3)
     assert Change(row.pk, row.sk, state, 3).is_work(row)
     assert not Change(row.pk, row.sk, state, 2).is_work(row)
+
+
+def ended(*states: State) -> Grant:
+    """A row that was approved at version 3, and went on through these states."""
+    steps = [Event(at=NOON, state=state, by="test", reason="test") for state in (State.APPROVED, *states)]
+    return pending_grant(state=steps[-1].state, version=2 + len(steps), history=tuple(steps))
+
+
+@pytest.mark.parametrize("state", sorted(State))
+def test_a_message_that_comes_after_its_rows_end_was_overtaken(state: State) -> None:
+    """Somebody else ended the row that was being applied: what was written for it may be left."""
+    row = ended(State.APPLYING, state)
+    finished = state in (State.FAILED, State.ROLLED_BACK)
+    assert Change(row.pk, row.sk, "approved", 3).was_overtaken(row) is finished
+    assert Change(row.pk, row.sk, "applying", 4).was_overtaken(row) is finished
+    assert not Change(row.pk, row.sk, "approved", 2).was_overtaken(row)
+    assert not Change(row.pk, row.sk, "applying", 5).was_overtaken(row)
+    assert not Change(row.pk, row.sk, "revoking", 4).was_overtaken(row)
+
+
+def test_a_row_that_was_never_applied_leaves_nothing() -> None:
+    """Nothing is written before it is being applied."""
+    row = ended(State.FAILED)
+    assert not Change(row.pk, row.sk, "approved", 3).was_overtaken(row)
+
+
+def test_a_row_that_was_revoked_since_was_not_overtaken() -> None:
+    """It was in force and taken out: what others have put into their policies since is theirs."""
+    row = ended(State.APPLYING, State.ACTIVE, State.REVOKING, State.REVOKED)
+    assert not Change(row.pk, row.sk, "approved", 3).was_overtaken(row)
 
 
 def test_a_row_that_is_gone_is_no_work() -> None:

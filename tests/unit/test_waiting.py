@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.grant import Event, Grant, Remark, State
+from bedrock_remediator.core.grant import Event, Grant, Remark, State, Written
 from bedrock_remediator.core.waiting import (
     BY,
     MOST_TRIES,
@@ -13,6 +13,7 @@ from bedrock_remediator.core.waiting import (
     drives,
     expired,
     failed_again,
+    given_up,
     hopeless,
     lapse_due,
     link_asked,
@@ -103,17 +104,31 @@ def test_attempts_count_in_the_state_that_they_were_made_in() -> None:
     assert drives(replace(row, driven_at=None)) == 0
 
 
-def test_a_grant_is_given_up_and_a_revocation_is_not() -> None:
-    """What a revocation takes away stands until it is done: it is tried once a day, whatever happens."""
-    row = pending_grant(state=State.APPLYING, attempt=MOST_TRIES, driven_at=NOON)
+def test_a_grant_of_which_nothing_was_written_is_given_up() -> None:
+    """After five tries, and by upkeep itself: there is nothing that anybody would have to take out."""
+    row = pending_grant(state=State.APPROVED, attempt=MOST_TRIES, driven_at=NOON)
     assert hopeless(row)
     assert not hopeless(replace(row, attempt=MOST_TRIES - 1))
-    revoking = replace(row, state=State.REVOKING)
-    assert not hopeless(revoking)
-    assert stuck(revoking, NOON + timedelta(hours=4))
-    seldom = replace(revoking, attempt=MOST_TRIES + 1)
+
+
+@pytest.mark.parametrize("state", [State.APPROVED, State.APPLYING, State.REVOKING])
+def test_what_may_stand_in_iam_is_driven_until_it_does_not(state: State) -> None:
+    """Once a day, whatever happens."""
+    written = Written(strategy="managed", policies=())
+    row = pending_grant(state=state, attempt=MOST_TRIES, driven_at=NOON, written=written)
+    assert hopeless(row) is given_up(row) is False
+    assert stuck(row, NOON + timedelta(hours=4))
+    seldom = replace(row, attempt=MOST_TRIES + 1)
+    assert not hopeless(seldom)
+    assert given_up(seldom) is (state is not State.REVOKING)
     assert not stuck(seldom, NOON + timedelta(hours=23))
     assert stuck(seldom, NOON + timedelta(hours=24))
+
+
+def test_a_row_that_moved_on_is_not_given_up() -> None:
+    """It was driven in vain while it was approved; that it is being applied is progress."""
+    row = pending_grant(state=State.APPLYING, attempt=MOST_TRIES + 1, driven_at=NOON, updated_at=NOON + minutes(1))
+    assert not given_up(row)
 
 
 def test_pauses_double_up_to_four_hours() -> None:

@@ -2,7 +2,8 @@
 
     pending, for half of its time --> reminded, once        active, past its end --> revoking
     pending, for all of it -------> lapsed                  failed for a passing reason --> approved, five times
-    approved | applying | revoking, for a while --> driven again, five times; then failed, or once a day
+    approved | applying | revoking, for a while --> driven again, five times; then failed, or, where something may
+    stand in IAM, once a day until that is taken out
 
 What is noted on a row without a new version (`reminded_at`, `driven_at`, `remark`, `link_asked_at`) holds for the stay
 in the state that the row was in then. So nothing has to be cleared when a row moves, by whomever.
@@ -74,8 +75,16 @@ def stuck(row: Grant, now: datetime) -> bool:
 
 
 def hopeless(row: Grant) -> bool:
-    """Whether a stuck row was driven often enough to give it up. A revocation never is: what it takes away stands."""
-    return row.state is not State.REVOKING and drives(row) >= MOST_TRIES
+    """Whether a stuck row was driven often enough to give it up, and nothing of it can stand in IAM.
+
+    What may stand there is remediate's to give up, which takes it out: see `given_up`. A revocation never is.
+    """
+    return row.state is not State.REVOKING and row.written is None and drives(row) >= MOST_TRIES
+
+
+def given_up(row: Grant) -> bool:
+    """Whether a row that was driven again is to be taken out of IAM instead of being tried once more, and to fail."""
+    return row.state in (State.APPROVED, State.APPLYING) and drives(row) > MOST_TRIES
 
 
 def retry_due(row: Grant, now: datetime) -> bool:

@@ -40,3 +40,19 @@ class Change(Struct, frozen=True):
         if (row.state, row.version) == (self.state, self.version):
             return row.state in (State.APPROVED, State.APPLYING, State.REVOKING)
         return (self.state, self.version, row.state) == (State.APPROVED, row.version - 1, State.APPLYING)
+
+    def was_overtaken(self, row: Grant) -> bool:
+        """Whether the row was being applied because of this change, and has ended since as one that is not in force.
+
+        Whoever was given the message before may have written the grant when somebody else ended the row, and have
+        died before it was taken out.
+        """
+        applying = self.version + (self.state == State.APPROVED)
+        begun = row.step(applying)
+        return (
+            self.state in (State.APPROVED, State.APPLYING)
+            and row.state in (State.FAILED, State.ROLLED_BACK)
+            and row.version > applying
+            and begun is not None
+            and begun.state is State.APPLYING
+        )

@@ -7,7 +7,8 @@
     revoking --take out--> revoked
 
 What may have been done to a policy stands in the ledger before it is done, and a row that ends as failed or
-rolled_back leaves IAM as the other standing grants say. Every step can be repeated: a message that is delivered again
+rolled_back leaves IAM as the other standing grants say. Nobody else ends a row that may have been written: one that was
+tried in vain for hours is taken out here. Every step can be repeated: a message that is delivered again
 ends as the first delivery would have. Trouble that passes is raised, so that the queue delivers the message again;
 what would end the same again ends the row.
 """
@@ -24,13 +25,15 @@ from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, Role
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
-from bedrock_remediator.core.opening import SETTLING, cool_down
+from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.verification import Helpfulness, Judgement
+from bedrock_remediator.core.waiting import MOST_TRIES, given_up
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.remediation.change import Change
 from bedrock_remediator.flows.remediation.claims import ClaimError, Claims
+from bedrock_remediator.flows.remediation.withdrawal import Withdrawal, in_force
 from bedrock_remediator.flows.simulation import Simulation
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,10 @@ BY: Final = "remediate"
 """Who moved the row, in its history."""
 
 _FORECAST_HOLDS: Final = timedelta(minutes=10)
+_NOT_APPLIED: Final = (
+    f"It was approved, and {MOST_TRIES} further attempts have not applied it: see remediate's log and dead letters. "
+    "Nothing of it is left in the principal's policies."
+)
 _VERIFICATIONS: Final = {
     Helpfulness.HELPS: Verification.SIMULATED,
     Helpfulness.INCONCLUSIVE: Verification.INCONCLUSIVE,
@@ -82,6 +89,7 @@ class Remediation:
         self._ledger = ledger
         self._claims = claims
         self._placements = placements
+        self._withdrawal = Withdrawal(ledger, claims.hold, placements, clock)
         self._simulation = simulation
         self._clock = clock
 
@@ -103,13 +111,23 @@ class Remediation:
         """
         rows = self._ledger.grants(change.pk)
         row = next((row for row in rows if row.sk == change.sk), None)
+        if row is not None and change.was_overtaken(row):
+            self._clear(row)
         if row is None or not change.is_work(row):
             return None
         if row.state is State.REVOKING:
             return self._revoke(row)
         return self._grant(row, rows, settle, deadline)
 
-    def _grant(self, row: Grant, rows: Iterable[Grant], settle: timedelta, deadline: datetime) -> Grant:
+    def _clear(self, row: Grant) -> None:
+        """Take out what a delivery before this one may have written, and did not live to take out."""
+        with contextlib.suppress(ClaimError):
+            self._withdrawal.take_out(row, self._claims.owner(row))
+            self._forget(row)
+
+    def _grant(self, row: Grant, rows: Iterable[Grant], settle: timedelta, deadline: datetime) -> Grant | None:
+        if given_up(row):
+            return self._refuse(row, ClaimError(State.FAILED, "not_applied", _NOT_APPLIED))
         try:
             owner = self._claims.confirm(row, rows)
             self._require_promise(row)
@@ -128,13 +146,18 @@ class Remediation:
                 row = self._note(row, written)
 
         try:
-            standing = self._standing(row, owner)
+            standing = self._withdrawal.standing(row, owner)
             written = self._placements.placement(row).apply(owner, row, standing, self._claims.hold, record)
         except PlacementError as error:
             if touched:
-                self._take_out(row, owner)
+                self._withdrawal.take_out(row, owner)
             return self._end(row, State.FAILED, error.code, error.reason)
-        done = self._verify(row, owner, written, self._simulation.outcome(row, wait=settle, deadline=deadline))
+        judgement = self._simulation.outcome(row, wait=settle, deadline=deadline)
+        try:
+            done = self._verify(row, owner, written, judgement)
+        except ConflictError:
+            self._give_way(row, owner)
+            return None
         self._let_go(done, standing)
         return done
 
@@ -156,7 +179,7 @@ class Remediation:
             return self._ask_again(row, error)
         if row.written is not None:
             try:
-                self._take_out(row, self._claims.owner(row), row.applied_at)
+                self._withdrawal.take_out(row, self._claims.owner(row), row.applied_at)
             except ClaimError:
                 # Not a principal that anything can have been written to.
                 logger.warning("nothing to take back", extra={"pk": row.pk, "sk": row.sk})
@@ -166,7 +189,7 @@ class Remediation:
     def _ask_again(self, row: Grant, error: ClaimError) -> Grant:
         """A person must look at it. Where the grant was in force before, it stays so meanwhile, as a row of its own."""
         changes = {"decision": Outcome.ASK, "rule": None, "expires_at": None, **error.changes}
-        if not _in_force(row):
+        if not in_force(row):
             return self._move(row, State.PENDING, error.reason, reason_code=error.code, **changes)
         nothing_stands = dict.fromkeys(("written", "verification", "applied_at"))
         after = self._step(row, State.PENDING, error.reason, reason_code=error.code, **nothing_stands, **changes)
@@ -176,27 +199,33 @@ class Remediation:
     def _verify(self, row: Grant, owner: Owner, written: Written, judgement: Judgement) -> Grant:
         """Keep what was written unless it certainly does not help."""
         if judgement.helpfulness is Helpfulness.CERTAINLY_NOT:
-            self._take_out(row, owner, self._clock.now())
+            self._withdrawal.take_out(row, owner, self._clock.now())
             reason = f"The grant was written and taken back, because it does not help: {judgement.reason}"
             layer = judgement.layer or row.layer
             return self._end(row, State.ROLLED_BACK, "did_not_help", reason, layer=layer, effect=judgement.effect)
-        try:
-            return self._move(
-                row,
-                State.ACTIVE,
-                f"Written, and asked of the policy simulator: {judgement.reason}",
-                written=written,
-                verification=_VERIFICATIONS[judgement.helpfulness],
-                applied_at=self._clock.now(),
-                cool_down_until=None,
-                blocked_by=None,
-            )
-        except ConflictError:
-            now = self._ledger.grant(*row.key)
-            if now is None or now.state not in STANDING:
-                # It was given up meanwhile, so nobody else will take it out.
-                self._take_out(row, owner)
-            raise
+        return self._move(
+            row,
+            State.ACTIVE,
+            f"Written, and asked of the policy simulator: {judgement.reason}",
+            written=written,
+            verification=_VERIFICATIONS[judgement.helpfulness],
+            applied_at=self._clock.now(),
+            cool_down_until=None,
+            blocked_by=None,
+        )
+
+    def _give_way(self, row: Grant, owner: Owner) -> None:
+        """Somebody else has moved the row on since it was written: to where it stands, or nobody would take it out."""
+        now = self._ledger.grant(*row.key)
+        if now is None or now.state not in STANDING:
+            self._withdrawal.take_out(row, owner)
+        if now is not None and now.state in (State.FAILED, State.ROLLED_BACK):
+            self._forget(now)
+
+    def _forget(self, row: Grant) -> None:
+        """Nothing of a row that has ended is in IAM any more."""
+        if row.written is not None:
+            self._ledger.update(row, replace(row, written=None))
 
     def _let_go(self, row: Grant, standing: Iterable[Grant]) -> None:
         """What was kept in force until this grant stands is not needed any more; upkeep sees to it if this fails."""
@@ -208,53 +237,12 @@ class Remediation:
     def _revoke(self, row: Grant) -> Grant:
         try:
             owner = self._claims.owner(row)
-            self._withdraw(row, owner, row.applied_at)
+            self._withdrawal.take(row, owner, row.applied_at)
         except (ClaimError, PlacementError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error.reason}") from error
         except (NotEnrolledError, RoleMissingError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error}") from error
         return self._move(row, State.REVOKED, "Taken out of the principal's policies.")
-
-    def _withdraw(self, row: Grant, owner: Owner, written_at: datetime | None) -> None:
-        """Take the grant out of IAM, which may not know yet what was written to the principal at that time.
-
-        Raises:
-            PlacementError: It cannot be taken out.
-            RetryableError: Passing trouble, or nothing is there of what was written a moment ago.
-        """
-        there = self._placements.placement(row).withdraw(owner, row, self._standing(row, owner), self._claims.hold)
-        lately = written_at is not None and self._clock.now() - written_at < SETTLING
-        if lately and not there and owner.id == row.principal_id:
-            raise RetryableError(f"IAM knows nothing yet of what was written for {row.sk} of {row.pk}")
-
-    def _take_out(self, row: Grant, owner: Owner, written_at: datetime | None = None) -> None:
-        """Leave IAM as the other standing grants say; as `_withdraw`.
-
-        Raises:
-            PlacementError: That cannot be done; the row must not end as if it were.
-        """
-        try:
-            self._withdraw(row, owner, written_at)
-        except PlacementError as error:
-            if not error.foreign:
-                raise
-            logger.warning("nothing of ours to take out", extra={"pk": row.pk, "sk": row.sk, "reason": error.reason})
-
-    def _standing(self, row: Grant, owner: Owner) -> list[Grant]:
-        """The other grants in force, of the same principal (not of one of that name before it) and the same strategy.
-
-        Read after the row was moved to applying, so that even two writers at once would each see the other's grant.
-        """
-        strategy = self._placements.strategy(row)
-        return [
-            other
-            for other in self._ledger.grants(row.pk)
-            if _in_force(other)
-            and other.key != row.key
-            and owner.id is not None
-            and other.principal_id == owner.id
-            and self._placements.strategy(other) == strategy
-        ]
 
     def _end(self, row: Grant, to: State, code: str, reason: str, **changes: Any) -> Grant:
         rest = cool_down(row.cool_downs, self._clock.now()) if to in FINISHED else None
@@ -277,10 +265,3 @@ class Remediation:
         after = replace(row, written=written)
         self._ledger.update(row, after)
         return after
-
-
-def _in_force(row: Grant) -> bool:
-    """Whether a grant stands, or did until it was approved anew and waits for its turn."""
-    if row.state in STANDING:
-        return True
-    return row.state is State.APPROVED and row.written is not None and bool(row.written.policies)

@@ -2,7 +2,8 @@
 
 A note on the row is a change of it, so the stream and the pipe carry it to remediate once more. Nothing is lost
 where the first message is still under way: remediate finds its work done. What is given up says so and can be
-approved again; a revocation is never given up, since what it takes away stands until it is done.
+approved again. A row of which anything may stand in IAM is never given up here, or nothing would tell any more that
+it stands: a revocation is driven until it is done, and a grant until remediate has put it in force or taken it out.
 """
 
 from itertools import chain
@@ -47,10 +48,9 @@ class Stuck:
     def _give_up(self, row: Grant) -> str:
         now = self._clock.now()
         hours = round((now - row.updated_at).total_seconds() / 3600)
-        left = " Some of it may stand in the principal's policy." if row.state is State.APPLYING else ""
         reason = (
             f"It was approved, and {MOST_TRIES} further attempts in {hours} hours have not applied it: see remediate's "
-            f"log and dead letters.{left}"
+            "log and dead letters."
         )
         rest = cool_down(row.cool_downs, now)
         self._ledger.move(row, step(row, State.FAILED, now, "not_applied", reason, cool_down_until=rest))
