@@ -19,7 +19,7 @@ from sandbox.stack import Sandbox
 
 OUR_PATH: Final = "/bedrock-access-remediator/"
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?)?|\d{8}T\d{6}Z")
 _SLACK_TIME = re.compile(r"<!date\^[^>]*>")
 _LINK = re.compile(r"(/request/)[\w.~-]+")
 _SAID: Final = r"\nThis may be a duplicate."
@@ -46,7 +46,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 def ending(stack: Sandbox, slack: Sequence[Mapping[str, Any]] = ()) -> Ending:
     """What the sandbox holds now. `slack` is what was posted there."""
-    news = [*map(_news, stack.outbox.notices), *map(posted, slack)]
+    news = [*map(_news, stack.outbox.notices), *(each for message in slack for each in _words(message))]
     firsts = Counter(what for what, marked in news if not marked)
     return Ending(
         ledger={f"{item['pk']} {item['sk']}": timeless(_kept(item)) for item in stack.ledger.items() if _counts(item)},
@@ -137,12 +137,30 @@ def _news(notice: Notice) -> tuple[str, bool]:
     return told.replace(_SAID, ""), marked or _SAID in told
 
 
-def posted(message: Mapping[str, Any]) -> tuple[str, bool]:
-    """What a message in Slack says, and whether it says that it may be a copy."""
+def shown(message: Mapping[str, Any]) -> str:
+    """What a message in Slack says, but for whether it may be a copy."""
+    where, text, blocks, _ = _read(message)
+    return json.dumps([where, text, blocks])
+
+
+def _words(message: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """What a message in Slack says, and whether it says that it may be a copy.
+
+    Steps that a thread tells of are taken apart: one message or several depends on when Slack can be told.
+    """
+    where, text, blocks, marked = _read(message)
+    steps = text.split(", then ") if where == "thread" else [text]
+    size = len(blocks) // len(steps)
+    for place, step in enumerate(steps):
+        yield json.dumps([where, step, blocks[place * size : (place + 1) * size]]), marked
+
+
+def _read(message: Mapping[str, Any]) -> tuple[str, str, list[str], bool]:
+    """A message in Slack: where it is, its text and blocks without times, and whether it says that it may be a copy."""
     blocks = [json.dumps(each, sort_keys=True) for each in message.get("blocks") or ()]
     plain = [timeless(_SLACK_TIME.sub("TIME", each)) for each in blocks if DUPLICATE not in each]
     where = "thread" if message.get("thread_ts") else "channel"
-    return json.dumps([where, timeless(message.get("text")), plain]), len(plain) < len(blocks)
+    return where, timeless(message.get("text") or ""), plain, len(plain) < len(blocks)
 
 
 def _differing(path: str, one: Any, other: Any) -> Iterator[str]:

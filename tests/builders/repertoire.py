@@ -166,7 +166,6 @@ SLACK: Final = (
     _chatting(
         "a request and its decision", "SlackFunction", lambda _: None, in_turn(denied(FIRST), pressed("approve"))
     ),
-    # Approved and granted may be one word in the thread or two, as it comes; so this one is a rejection.
     _chatting("a click is answered", "SlackFunction", denied(FIRST), clicked("reject")),
     _chatting("approved by a click", "ApproveFunction", denied(FIRST), clicked("approve")),
     _chatting("rejected by a click", "ApproveFunction", denied(FIRST), clicked("reject")),

@@ -21,7 +21,7 @@ from sandbox.lambdas import InvocationError
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
 from tests.builders.connections import Browser, Direct
-from tests.builders.endings import Ending, ending, in_iam, posted
+from tests.builders.endings import Ending, ending, in_iam, shown
 from tests.builders.identity_provider import ISSUER, OIDC, OIDC_SECRETS, Provider, running
 from tests.builders.slack import PARAMETERS, SECRETS, FakeSlack, click, elements, signed, slack_server
 from tests.builders.slack import Fault as SlackFault
@@ -175,7 +175,7 @@ class Story(Struct, frozen=True, kw_only=True):
                 unsound=() if found == like else _unsound(stage, held),
                 calls=list(faults.calls),
                 spoiled=faults.spoiled,
-                shown=[posted(message)[0] for message in slack.messages] if slack else (),
+                shown=[shown(message) for message in slack.messages] if slack else (),
                 asked=len(slack.calls) if slack else 0,
                 errors=[run.error for run in ran if run.error],
             )

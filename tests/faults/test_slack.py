@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.builders.endings import differences
-from tests.builders.repertoire import REPERTOIRE
+from tests.builders.repertoire import REPERTOIRE, SLACK
 from tests.builders.slack import Fault, after_posting, failing, limited, silent
 from tests.builders.trials import undisturbed
 from tests.conftest import Count
@@ -20,8 +20,6 @@ TROUBLES: Final[dict[str, Fault]] = {
     "no answer, nothing done": silent,
     "no answer, and it was done": after_posting,
 }
-STORY: Final = "Slack: rejected by a click"
-"""A request, the update of its message, a word in its thread, and an answer to whoever pressed."""
 
 
 def _trouble(name: str, *troubles: Fault | None, twice: int) -> None:
@@ -45,11 +43,12 @@ def test_slacks_troubles_change_no_ending(count: Count) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_slacks_trouble_with_any_request_changes_no_ending(trouble: str, count: Count) -> None:
+@pytest.mark.parametrize("name", [story.name for story in SLACK])
+def test_slacks_trouble_with_any_request_changes_no_ending(name: str, trouble: str, count: Count) -> None:
     """At every request: a message, an update of it, a word in its thread, an answer to whoever pressed."""
-    asked = undisturbed(STORY).asked
+    asked = undisturbed(name).asked
     assert asked
     for place in range(1, asked + 1):
         fault = TROUBLES[trouble]
-        _trouble(STORY, *[None] * (place - 1), fault, twice=1 if fault is after_posting else 0)
+        _trouble(name, *[None] * (place - 1), fault, twice=1 if fault is after_posting else 0)
     count("Slack's trouble: with a request", asked)
