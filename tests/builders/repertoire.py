@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sandbox.world import InferenceProfile
 from tests.builders.overtaken import ended_by_another, given_up, tried_for_hours
 from tests.builders.parts import by_api, clicked, denied, in_turn, later, pressed, revoked, stripped
+from tests.builders.slack import GROUP
 from tests.builders.small_world import (
     ACCOUNT,
     APP,
@@ -158,8 +159,16 @@ NOTIFY: Final = (
 # -------------------------------------------------------------------------------------------------------------- Slack
 
 
-def _chatting(name: str, watched: str, before: Part, act: Part) -> Story:
-    return Story(name=f"Slack: {name}", watched=watched, allowlist=ASKING, before=before, act=act, slack=True)
+def _chatting(name: str, watched: str, before: Part, act: Part, **parameters: str) -> Story:
+    return Story(
+        name=f"Slack: {name}",
+        watched=watched,
+        allowlist=ASKING,
+        before=before,
+        act=act,
+        slack=True,
+        parameters=parameters,
+    )
 
 
 SLACK: Final = (
@@ -168,6 +177,7 @@ SLACK: Final = (
     ),
     _chatting("a click is answered", "SlackFunction", denied(FIRST), clicked("reject")),
     _chatting("approved by a click", "ApproveFunction", denied(FIRST), clicked("approve")),
+    _chatting("approved by one of a group", "ApproveFunction", denied(FIRST), clicked("approve"), SlackApprovers=GROUP),
     _chatting("rejected by a click", "ApproveFunction", denied(FIRST), clicked("reject")),
 )
 

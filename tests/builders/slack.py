@@ -19,6 +19,7 @@ TEAM = "T0TEAM"
 APP = "A0APP"
 CHANNEL = "C0CHANNEL"
 ALICE = "U0ALICE"
+GROUP = "S0GROUP"
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slack"
 PARAMETERS = {
     "SlackChannelId": CHANNEL,

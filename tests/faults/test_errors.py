@@ -15,8 +15,6 @@ from tests.builders.trials import NOT_THERE, STALE, fail, may_be_denied, refusal
 from tests.conftest import Count
 from tests.faults.test_deaths import SAMPLED
 
-QUIET = [name for name, story in REPERTOIRE.items() if not story.slack]
-"""The stories without Slack, of which one fault an operation is tried: see the test that follows."""
 LAST_ONES: Final = tuple(f"the last one revoked, {strategy}" for strategy in STRATEGIES)
 TAKING_OUT: Final = (
     *(f"one of two revoked, {strategy}" for strategy in STRATEGIES),
@@ -41,7 +39,7 @@ def test_errors_of_each_operation_end_soundly(function: str, count: Count) -> No
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", QUIET)
+@pytest.mark.parametrize("name", REPERTOIRE)
 def test_any_trouble_that_passes_changes_no_ending(name: str, count: Count) -> None:
     """At every call: an answer that is lost, once and for a whole invocation, and one more of what passes in turn."""
     tried = 0
@@ -54,7 +52,7 @@ def test_any_trouble_that_passes_changes_no_ending(name: str, count: Count) -> N
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", QUIET)
+@pytest.mark.parametrize("name", REPERTOIRE)
 def test_any_refusal_ends_soundly(name: str, count: Count) -> None:
     """At the first call of each operation every final error of AWS's catalogue, at the others one of them in turn."""
     tried = 0
