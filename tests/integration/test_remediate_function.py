@@ -15,7 +15,7 @@ from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.settings import SettingError
+from bedrock_remediator.environment import SettingError
 from tests.builders.grants import ACCOUNT
 from tests.builders.remediation import ALL_ROLES, RULE, World, nova
 

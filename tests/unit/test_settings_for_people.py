@@ -7,15 +7,8 @@ import msgspec
 import pytest
 
 from bedrock_remediator.approval_settings import ApproverAuth, ApproveSettings
-from bedrock_remediator.settings import (
-    LinkSettings,
-    Mode,
-    RemediateSettings,
-    SettingError,
-    SlackSettings,
-    UpkeepSettings,
-    address,
-)
+from bedrock_remediator.environment import SettingError, address
+from bedrock_remediator.settings import LinkSettings, Mode, RemediateSettings, SlackSettings, UpkeepSettings
 
 POLICY = {
     "LEDGER_TABLE": "ledger",
@@ -158,6 +151,13 @@ def test_what_is_bad_is_refused_by_its_name(changes: Mapping[str, str], name: st
     """At start, and not on the first click."""
     with pytest.raises(SettingError, match=name):
         ApproveSettings.read({**APPROVE, **changes})
+
+
+def test_the_page_and_slack_agree_on_how_long_a_grant_may_last() -> None:
+    """What one refuses at start, the other does not offer."""
+    assert SlackSettings.read({**SLACK_FUNCTION, "MAX_GRANT_DAYS": "3650"}).longest == timedelta(days=3650)
+    with pytest.raises(SettingError, match="MAX_GRANT_DAYS"):
+        SlackSettings.read({**SLACK_FUNCTION, "MAX_GRANT_DAYS": "3651"})
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 import pytest
 
 from bedrock_remediator.clock import SystemClock
+from bedrock_remediator.environment import SettingError
 from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Tally
 from bedrock_remediator.flows.upkeep.upkeep import IncompleteError, Upkeep
 from bedrock_remediator.flows.upkeep.wiring import upkeep
-from bedrock_remediator.settings import SettingError, UpkeepSettings
+from bedrock_remediator.settings import UpkeepSettings
 
 VARIABLES = {
     "LEDGER_TABLE": "ledger",

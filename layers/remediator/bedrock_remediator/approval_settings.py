@@ -5,16 +5,15 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Self
+from typing import Self
 
 from msgspec import Struct
 
-from bedrock_remediator.settings import Environment, LinkSettings, Mode, SettingError, count, truth
+from bedrock_remediator.environment import Environment, SettingError, longest, truth
+from bedrock_remediator.settings import LinkSettings, Mode
 
-_MOST_DAYS: Final = 3650
-
-_ISSUER = re.compile(r"https://[^\s?#]+|http://127\.0\.0\.1(:\d+)?(/[^\s?#]*)?")
-_ROLE = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/[\x21-\x7e]+")
+_ISSUER = re.compile(r"https://[^\s?#]+|http://127\.0\.0\.1(:[0-9]+)?(/[^\s?#]*)?")
+_ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\x21-\x7e]+")
 _SLACK_APPROVER = re.compile(r"[UWS][A-Z0-9]{2,20}")
 
 
@@ -26,7 +25,7 @@ class ApproverAuth(enum.StrEnum):
 
 
 class OidcSettings(Struct, frozen=True, kw_only=True):
-    """The organisation's identity provider.
+    """The organization's identity provider.
 
     OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET_ARN (empty for a public client), and the claim that a person must
     have to approve: OIDC_CLAIM and OIDC_CLAIM_VALUE, both or neither.
@@ -87,9 +86,6 @@ class ApproveSettings(Struct, frozen=True, kw_only=True):
         """
         environment = Environment(variables)
         auth = environment.read("APPROVER_AUTH", ApproverAuth)
-        days = environment.read("MAX_GRANT_DAYS", count)
-        if days > _MOST_DAYS:
-            raise SettingError(f"MAX_GRANT_DAYS is {days}: ten years ({_MOST_DAYS}) are the most; 0 is no maximum")
         oidc, slack = _oidc(environment, auth), _slack(environment)
         return cls(
             ledger_table=environment.text("LEDGER_TABLE"),
@@ -97,10 +93,10 @@ class ApproveSettings(Struct, frozen=True, kw_only=True):
             paused=environment.read("PAUSED", truth),
             strategy=environment.text("POLICY_STRATEGY"),
             extra_actions=environment.items("EXTRA_ACTIONS"),
-            longest=timedelta(days=days) if days else None,
+            longest=environment.read("MAX_GRANT_DAYS", longest),
             approval_key_id=environment.text("APPROVAL_KEY_ID"),
             auth=auth,
-            approver_roles=_all(environment, "APPROVER_ROLE_ARNS", _ROLE, "the ARN of a role"),
+            approver_roles=environment.items("APPROVER_ROLE_ARNS", _ROLE, "the ARN of a role"),
             links=LinkSettings.read(variables),
             oidc=oidc,
             slack=slack,
@@ -140,15 +136,7 @@ def _slack(environment: Environment) -> SlackApprovalSettings | None:
         token_secret_arn=environment.text("SLACK_TOKEN_SECRET_ARN"),
         team_id=environment.text("SLACK_TEAM_ID"),
         app_id=environment.text("SLACK_APP_ID"),
-        approvers=_all(environment, "SLACK_APPROVERS", _SLACK_APPROVER, "the id of a user or a user group"),
+        approvers=environment.items("SLACK_APPROVERS", _SLACK_APPROVER, "the id of a user or a user group"),
         api_url=environment.text("SLACK_API_URL"),
         queue_url=environment.text("SLACK_QUEUE_URL"),
     )
-
-
-def _all(environment: Environment, name: str, pattern: re.Pattern[str], kind: str) -> tuple[str, ...]:
-    found = environment.items(name)
-    for item in found:
-        if not pattern.fullmatch(item):
-            raise SettingError(f"{name} holds {item!r}, which is not {kind}")
-    return found

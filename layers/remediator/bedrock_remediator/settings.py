@@ -7,20 +7,18 @@ not on the first denial.
 import enum
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Self, TypeVar
+from typing import Self
 
 from msgspec import Struct
 
 from bedrock_remediator.core.probing import ProbeLimits
-
-Value = TypeVar("Value")
+from bedrock_remediator.environment import Environment, address, count, longest, path, positive, truth
 
 _ACTION = re.compile(r"bedrock:[A-Za-z]{1,64}")
-_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9_-]+)*|http://127\.0\.0\.1(:\d+)?")
-_ACCOUNT = re.compile(r"\d{12}|\*")
-_PARAMETER_PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_ARN_PATTERN = re.compile(r"arn:.*", re.DOTALL)
+_ACCOUNT = re.compile(r"[0-9]{12}|\*")
 
 
 class Mode(enum.StrEnum):
@@ -37,80 +35,6 @@ class Strategy(enum.StrEnum):
     MANAGED = "managed"
     INLINE = "inline"
     IN_PLACE = "in-place"
-
-
-class SettingError(ValueError):
-    """An environment variable is missing or bad; the message begins with its name."""
-
-
-class Environment:
-    """Reads variables, and raises with the variable's name."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def text(self, name: str) -> str:
-        """The variable, which must be there and not empty."""
-        value = self._variables.get(name, "")
-        if not value:
-            raise SettingError(f"{name} is not set")
-        return value
-
-    def read(self, name: str, convert: Callable[[str], Value]) -> Value:
-        """The variable, converted; a ValueError of the conversion becomes a SettingError."""
-        value = self.text(name)
-        try:
-            return convert(value)
-        except ValueError as error:
-            raise SettingError(f"{name} is {value!r}: {error}") from error
-
-    def maybe(self, name: str) -> str | None:
-        """The variable, which must be set; None where it is empty."""
-        if name not in self._variables:
-            raise SettingError(f"{name} is not set")
-        return self._variables[name] or None
-
-    def items(self, name: str) -> tuple[str, ...]:
-        """The variable as a list: separated by commas, and it may be empty, but it must be set."""
-        if name not in self._variables:
-            raise SettingError(f"{name} is not set")
-        return tuple(item.strip() for item in self._variables[name].split(",") if item.strip())
-
-
-def truth(value: str) -> bool:
-    """Read `true` or `false`. Raises ValueError."""
-    if value not in ("true", "false"):
-        raise ValueError("it must be true or false")
-    return value == "true"
-
-
-def count(value: str) -> int:
-    """Read a whole number of at most six digits. Raises ValueError."""
-    if not re.fullmatch(r"\d{1,6}", value):
-        raise ValueError("it must be a whole number")
-    return int(value)
-
-
-def positive(value: str) -> int:
-    """Read a whole number of at most six digits that is not 0. Raises ValueError."""
-    number = count(value)
-    if not number:
-        raise ValueError("it must be at least 1")
-    return number
-
-
-def address(value: str) -> str:
-    """Read the address of an HTTP API. Raises ValueError."""
-    if not _ADDRESS.fullmatch(value):
-        raise ValueError("it must be an https address without a slash at its end")
-    return value
-
-
-def path(value: str) -> str:
-    """Read a Parameter Store path. Raises ValueError."""
-    if not _PARAMETER_PATH.fullmatch(value):
-        raise ValueError("it must be a Parameter Store path such as /bedrock-access-remediator/allowlist")
-    return value
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True):
@@ -142,26 +66,14 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
             SettingError: One is missing or bad.
         """
         environment = Environment(variables)
-        extra_actions = environment.items("EXTRA_ACTIONS")
-        for action in extra_actions:
-            if not _ACTION.fullmatch(action):
-                raise SettingError(f"EXTRA_ACTIONS holds {action!r}: only single actions of bedrock, without wildcards")
-        grantable = environment.items("GRANTABLE_PRINCIPALS")
-        for pattern in grantable:
-            if not pattern.startswith("arn:"):
-                raise SettingError(f"GRANTABLE_PRINCIPALS holds {pattern!r}: only ARN patterns")
-        enrolled = environment.items("ENROLLED_ACCOUNTS")
-        for account in enrolled:
-            if not _ACCOUNT.fullmatch(account):
-                raise SettingError(f"ENROLLED_ACCOUNTS holds {account!r}: only account ids, or *")
         return cls(
             ledger_table=environment.text("LEDGER_TABLE"),
             mode=environment.read("MODE", Mode),
             paused=environment.read("PAUSED", truth),
             strategy=environment.read("POLICY_STRATEGY", Strategy),
             allowlist_path=environment.read("ALLOWLIST_PATH", path),
-            extra_actions=extra_actions,
-            grantable_principals=grantable,
+            extra_actions=environment.items("EXTRA_ACTIONS", _ACTION, "a single action of bedrock, without wildcards"),
+            grantable_principals=environment.items("GRANTABLE_PRINCIPALS", _ARN_PATTERN, "an ARN pattern"),
             default_grant_days=environment.read("DEFAULT_GRANT_DAYS", count),
             probes=ProbeLimits(
                 profiles=environment.read("PROBE_PROFILES", positive),
@@ -169,7 +81,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
                 grants_a_day=environment.read("PRINCIPAL_GRANTS_PER_DAY", positive),
                 unknown_caller_asks=environment.read("UNKNOWN_CALLER_ASKS", truth),
             ),
-            enrolled_accounts=enrolled,
+            enrolled_accounts=environment.items("ENROLLED_ACCOUNTS", _ACCOUNT, "an account id, or *"),
         )
 
 
@@ -218,13 +130,6 @@ class RemediateSettings(Struct, frozen=True, kw_only=True):
         )
 
 
-def _lapse_hours(environment: Environment) -> int:
-    hours = environment.read("APPROVAL_LAPSE_HOURS", count)
-    if not hours:
-        raise SettingError("APPROVAL_LAPSE_HOURS is 0: a request must last at least an hour")
-    return hours
-
-
 class LinkSettings(Struct, frozen=True, kw_only=True):
     """How links to the page are signed, and how long they and the requests are good for.
 
@@ -242,7 +147,10 @@ class LinkSettings(Struct, frozen=True, kw_only=True):
             SettingError: One is missing or bad.
         """
         environment = Environment(variables)
-        return cls(keys_secret_arn=environment.text("APPROVAL_KEYS_SECRET_ARN"), lapse_hours=_lapse_hours(environment))
+        return cls(
+            keys_secret_arn=environment.text("APPROVAL_KEYS_SECRET_ARN"),
+            lapse_hours=environment.read("APPROVAL_LAPSE_HOURS", positive),
+        )
 
 
 class NotifySettings(Struct, frozen=True, kw_only=True):
@@ -310,12 +218,11 @@ class SlackSettings(Struct, frozen=True, kw_only=True):
             SettingError: One is missing or bad.
         """
         environment = Environment(variables)
-        days = environment.read("MAX_GRANT_DAYS", count)
         return cls(
             ledger_table=environment.text("LEDGER_TABLE"),
             strategy=environment.read("POLICY_STRATEGY", Strategy),
             extra_actions=environment.items("EXTRA_ACTIONS"),
-            longest=timedelta(days=days) if days else None,
+            longest=environment.read("MAX_GRANT_DAYS", longest),
             api_url=environment.text("SLACK_API_URL"),
             token_secret_arn=environment.text("SLACK_TOKEN_SECRET_ARN"),
             channel_id=environment.text("SLACK_CHANNEL_ID"),
@@ -346,7 +253,7 @@ class UpkeepSettings(Struct, frozen=True, kw_only=True):
         environment = Environment(variables)
         return cls(
             policy=PolicySettings.read(variables),
-            lapse_hours=_lapse_hours(environment),
+            lapse_hours=environment.read("APPROVAL_LAPSE_HOURS", positive),
             notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
             notices_an_hour=environment.read("NOTICES_PER_HOUR", positive),
         )
