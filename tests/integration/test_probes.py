@@ -128,6 +128,20 @@ def test_an_address_is_known_after_a_day(service: Service, denial: Denials) -> N
     assert [code(service, number) for number in range(3)] == ["rule_auto", "new_address", "rule_auto"]
 
 
+def test_a_principal_made_anew_is_not_the_one_that_is_known(service: Service, denial: Denials) -> None:
+    """It has the name, the address and the client of one that was granted what it asked for, and a person decides."""
+    service.handle(denial(0))
+    anew = make.role_identity(principalId="AROAEXAMPLEROLE000002:web-1")
+    service.handle(denial(1, userIdentity=anew))
+    assert code(service, 1) == "new_principal"
+    service.clock.time += timedelta(hours=23)
+    service.handle(denial(2, userIdentity=anew))
+    assert code(service, 2) == "new_principal"
+    service.clock.time += timedelta(hours=1)
+    service.handle(denial(3, userIdentity=anew))
+    assert code(service, 3) == "rule_auto"
+
+
 def test_a_rule_that_names_its_networks_expects_the_address(service: Service, denial: Denials) -> None:
     """Calls from there apply, and calls from elsewhere ask."""
     service.rules(RULE | {"source_ips": ["192.0.2.0/24"]})

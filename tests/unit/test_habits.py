@@ -22,10 +22,14 @@ HOUR = timedelta(hours=1)
 
 
 def call(
-    at: datetime = NOON, address: str | None = "192.0.2.1", client: str | None = "boto3", target: str = "a"
+    at: datetime = NOON,
+    address: str | None = "192.0.2.1",
+    client: str | None = "boto3",
+    target: str = "a",
+    caller: str = "AROAFIRST",
 ) -> Call:
     """One denied call."""
-    return Call(time=at, address=address, client=client, targets={target: at})
+    return Call(time=at, caller=caller, address=address, client=client, targets={target: at})
 
 
 def test_a_call_is_remembered() -> None:
@@ -33,11 +37,35 @@ def test_a_call_is_remembered() -> None:
     habits = Habits(pk=ROLE).after(call()).after(call(NOON + HOUR))
     assert habits == Habits(
         pk=ROLE,
+        principal_id="AROAFIRST",
         addresses=(Trait("192.0.2.1", NOON),),
         clients=(Trait("boto3", NOON),),
         targets=(Trait("a", NOON + HOUR),),
         revision=2,
     )
+
+
+def test_a_principal_made_anew_is_a_stranger_for_a_day() -> None:
+    """Nothing that its predecessor used speaks for it; what was denied and granted under the name still counts."""
+    before = Habits(pk=ROLE).after(call(address="home")).spent("2026-11-20")
+    anew = call(NOON + HOUR, address="elsewhere", target="b", caller="AROASECOND")
+    habits = before.after(anew)
+    assert (habits.principal_id, habits.remade_at) == ("AROASECOND", NOON + HOUR)
+    assert (habits.addresses, habits.clients) == ((Trait("elsewhere", anew.time),), (Trait("boto3", anew.time),))
+    assert [trait.value for trait in habits.targets] == ["a", "b"]
+    assert habits.granted_on("2026-11-20") == 1
+    assert before.of(anew).is_stranger(anew.time)
+    later = habits.after(call(NOON + 2 * HOUR, caller="AROASECOND"))
+    assert later.remade_at == anew.time
+    assert later.is_stranger(anew.time + KNOWN_AFTER - timedelta(seconds=1))
+    assert not later.is_stranger(anew.time + KNOWN_AFTER)
+
+
+def test_a_principal_that_was_never_seen_is_no_stranger() -> None:
+    """There is no name that it could have taken over."""
+    habits = Habits(pk=ROLE).after(call()).after(call(NOON + HOUR))
+    assert not habits.is_stranger(NOON)
+    assert habits.remade_at is None
 
 
 def test_what_a_record_does_not_tell_is_not_remembered() -> None:

@@ -17,9 +17,15 @@ LIMITS = ProbeLimits(profiles=3, window=timedelta(minutes=60), grants_a_day=2)
 MINUTE = timedelta(minutes=1)
 
 
-def call(*names: str, at: datetime = NOON, address: str | None = "192.0.2.1", client: str | None = "boto3") -> Call:
+def call(
+    *names: str,
+    at: datetime = NOON,
+    address: str | None = "192.0.2.1",
+    client: str | None = "boto3",
+    caller: str = "AROAFIRST",
+) -> Call:
     """A call, and what was denied with it."""
-    return Call(time=at, address=address, client=client, targets=dict.fromkeys(names or ("a",), at))
+    return Call(time=at, caller=caller, address=address, client=client, targets=dict.fromkeys(names or ("a",), at))
 
 
 def code(habits: Habits, this: Call, *, limits: ProbeLimits = LIMITS, expected: bool = False) -> str | None:
@@ -88,6 +94,24 @@ def test_a_new_address_or_client_asks(changed: Mapping[str, Any], expected: str 
     """Where there is something to compare with."""
     assert code(known("b"), call(**changed)) == expected
     assert code(known("b"), call(**changed), limits=replace(LIMITS, unknown_caller_asks=False)) is None
+
+
+def test_a_principal_made_anew_asks() -> None:
+    """Wherever it calls from, for a day: it is not the one that is known."""
+    successor = call(caller="AROASECOND")
+    assert code(known("b"), successor) == code(known("b"), successor, expected=True) == "new_principal"
+    assert code(known("b"), successor, limits=replace(LIMITS, unknown_caller_asks=False)) is None
+    habits = known("b").after(successor)
+    assert code(habits, call(caller="AROASECOND", at=NOON + 23 * 60 * MINUTE)) == "new_principal"
+    assert code(habits, call(caller="AROASECOND", at=NOON + 24 * 60 * MINUTE)) is None
+    assert code(habits, call(caller="AROASECOND", at=NOON + 24 * 60 * MINUTE, address="new")) == "new_address"
+
+
+def test_numbers_are_those_of_the_name() -> None:
+    """To delete a principal and make it anew gives it no new day."""
+    habits = known("b", "c", "d").spent(DAY).spent(DAY)
+    assert code(habits, call("a", caller="AROASECOND")) == "probing"
+    assert code(habits, call("b", caller="AROASECOND")) == "principal_cap_reached"
 
 
 def test_a_rule_that_names_networks_vouches_for_the_address() -> None:

@@ -85,6 +85,7 @@ def test_several_models_in_a_short_time_are_remarked() -> None:
         ("probing", RiskKind.SEVERAL_MODELS),
         ("new_address", RiskKind.NEW_ADDRESS),
         ("new_client", RiskKind.NEW_CLIENT),
+        ("new_principal", RiskKind.NEW_PRINCIPAL),
         ("outside_source_ips", RiskKind.OUTSIDE_SOURCE_IPS),
         ("cap_reached", RiskKind.MANY_GRANTS),
         ("principal_cap_reached", RiskKind.MANY_GRANTS),

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 KNOWN_AFTER: Final = timedelta(days=1)
-"""How long ago an address or a client must have been seen first to count as known."""
+"""How long ago an address or a client must have been seen first to count as known, and a principal that was made anew
+under a name that is known."""
 
 _ADDRESSES: Final = 20
 _CLIENTS: Final = 10
@@ -31,12 +32,14 @@ class Trait(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A denied call, as far as it tells of its caller; each is None where the record does not say.
+    """A denied call, as far as it tells of its caller; address and client are None where the record does not say.
 
-    `targets` is what the principal was denied in the same batch, with the time of each: this call's own and others'.
+    `caller` is the RoleId or UserId, which another principal of the same name does not have. `targets` is what the
+    principal was denied in the same batch, with the time of each: this call's own and others'.
     """
 
     time: datetime
+    caller: str
     address: str | None
     client: str | None
     targets: Mapping[str, datetime]
@@ -45,11 +48,16 @@ class Call(Struct, frozen=True, kw_only=True):
 class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a principal. Each list has what was used last at its end, and loses its beginning.
 
+    `principal_id` is the RoleId or UserId of whom that is known; None in one that was never written. If a principal
+    of another id had the name before, `remade_at` is the time of the first call that told of it.
+
     `granted` is how many grants rules have made for it on `day` (`YYYY-MM-DD`, UTC). `revision` is 0 in one that was
     never written, and one more with each write.
     """
 
     pk: str
+    principal_id: str | None = None
+    remade_at: datetime | None = None
     addresses: tuple[Trait, ...] = ()
     clients: tuple[Trait, ...] = ()
     targets: tuple[Trait, ...] = ()
@@ -57,15 +65,30 @@ class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     granted: int = 0
     revision: int = 0
 
+    def of(self, call: Call) -> "Habits":
+        """What is known of whoever made the call.
+
+        A principal that was deleted and made anew is another one: no address or client of its predecessor speaks for
+        it. What was denied and granted under its name goes on to count, or to make it anew would begin a new day.
+        """
+        if self.principal_id in (None, call.caller):
+            return replace(self, principal_id=call.caller)
+        return replace(self, principal_id=call.caller, remade_at=call.time, addresses=(), clients=())
+
+    def is_stranger(self, at: datetime) -> bool:
+        """Whether it was made anew under a name that was known, and its first call was less than a day before."""
+        return self.remade_at is not None and at - self.remade_at < KNOWN_AFTER
+
     def after(self, call: Call) -> "Habits":
         """The same with one more call."""
-        targets = self.targets
+        known = self.of(call)
+        targets = known.targets
         for name, time in sorted(call.targets.items(), key=lambda item: (item[1], item[0])):
             targets = _latest(targets, name, time, TARGETS)
         return replace(
-            self,
-            addresses=_used(self.addresses, call.address, call.time, _ADDRESSES),
-            clients=_used(self.clients, call.client, call.time, _CLIENTS),
+            known,
+            addresses=_used(known.addresses, call.address, call.time, _ADDRESSES),
+            clients=_used(known.clients, call.client, call.time, _CLIENTS),
             targets=targets,
             revision=self.revision + 1,
         )

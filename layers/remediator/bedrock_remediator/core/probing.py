@@ -19,7 +19,7 @@ class ProbeLimits(Struct, frozen=True, kw_only=True):
 
     As long as it was denied no more than `profiles` different profiles or models within `window`, and rules have made
     fewer than `grants_a_day` grants for it that day (UTC). `unknown_caller_asks`: an address or a kind of client that
-    is new for it asks.
+    is new for it asks, and so does a principal that was made anew.
     """
 
     profiles: int = 8
@@ -51,9 +51,15 @@ def of_call(habits: Habits, call: Call, limits: ProbeLimits, *, day: str, addres
         return suspicion
     if not limits.unknown_caller_asks:
         return None
-    if not address_expected and is_new(habits.addresses, call.address, call.time):
+    known = habits.of(call)
+    if known.is_stranger(call.time):
+        return Suspicion(
+            "new_principal",
+            "The principal was deleted and made again, and less than a day is known of the one that has its name now.",
+        )
+    if not address_expected and is_new(known.addresses, call.address, call.time):
         return Suspicion("new_address", "The call came from an address that is new for this principal.")
-    if is_new(habits.clients, call.client, call.time):
+    if is_new(known.clients, call.client, call.time):
         return Suspicion("new_client", "The call was made by a kind of client that is new for this principal.")
     return None
 

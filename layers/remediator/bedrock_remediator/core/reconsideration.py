@@ -17,7 +17,7 @@ from bedrock_remediator.core.grant import Cause, Grant, Outcome
 from bedrock_remediator.core.opening import told
 from bedrock_remediator.core.risk import RiskKind, risks
 
-_FOUND_SINCE: Final = frozenset({"inputs_changed", "new_address", "new_client", "probing"})
+_FOUND_SINCE: Final = frozenset({"inputs_changed", "new_address", "new_client", "new_principal", "probing"})
 """Reasons that tell what a person must know to decide, and that no change of the configuration makes untrue."""
 
 _USUAL: Final = frozenset({RiskKind.FIRST_REQUEST, RiskKind.MANY_GRANTS, RiskKind.OUTSIDE_SOURCE_IPS})

@@ -22,6 +22,7 @@ class RiskKind(enum.StrEnum):
     MANY_GRANTS = "many_grants"
     NEW_ADDRESS = "new_address"
     NEW_CLIENT = "new_client"
+    NEW_PRINCIPAL = "new_principal"
     OUTSIDE_SOURCE_IPS = "outside_source_ips"
     SEVERAL_MODELS = "several_models"
 
@@ -46,6 +47,10 @@ _TEXTS: Final[Mapping[RiskKind, str]] = {
     ),
     RiskKind.NEW_ADDRESS: "The call came from an address that no other denied call of this principal came from.",
     RiskKind.NEW_CLIENT: "The call was made by another kind of client than this principal's other denied calls.",
+    RiskKind.NEW_PRINCIPAL: (
+        "The principal was deleted and made again not long before: it has the name of one that is known, and is "
+        "another one."
+    ),
     RiskKind.SEVERAL_MODELS: (
         "Within an hour this principal was denied several different models or profiles, as if somebody tried out what "
         "they can reach."
@@ -57,6 +62,7 @@ _BY_CODE: Final[Mapping[str, RiskKind]] = {
     "cap_reached": RiskKind.MANY_GRANTS,
     "new_address": RiskKind.NEW_ADDRESS,
     "new_client": RiskKind.NEW_CLIENT,
+    "new_principal": RiskKind.NEW_PRINCIPAL,
     "outside_source_ips": RiskKind.OUTSIDE_SOURCE_IPS,
     "principal_cap_reached": RiskKind.MANY_GRANTS,
     "probing": RiskKind.SEVERAL_MODELS,
@@ -77,6 +83,7 @@ def risks(grant: Grant, rows: Iterable[Grant]) -> tuple[Risk, ...]:
         RiskKind.SEVERAL_MODELS: _several(grant, others),
         RiskKind.OUTSIDE_SOURCE_IPS: False,
         RiskKind.MANY_GRANTS: False,
+        RiskKind.NEW_PRINCIPAL: False,
         RiskKind.NEW_ADDRESS: _new(grant.sighting.source_ip, (row.sighting.source_ip for row in others)),
         RiskKind.NEW_CLIENT: _new(_client(grant), map(_client, others)),
         RiskKind.FIRST_REQUEST: not others and grant.first_version == 1,

@@ -112,6 +112,13 @@ BY_CODE: Final[Mapping[str, Steps]] = {
             "source_ips."
         ),
     ),
+    "new_principal": (
+        (
+            "The principal was deleted and made again under the same name. Ask whoever manages it whether that was "
+            "them, and whether the new one is meant to have what the old one had."
+        ),
+        "A day after its first denial it is known, and the rule decides about it.",
+    ),
     "new_client": (
         (
             "A rule would have granted it, but the call was made by a kind of client that this principal has not used "

@@ -74,6 +74,7 @@ class Group(Struct):
         """The newest call, as far as it tells of its caller; a clock that is wrong makes no call a later one."""
         return Call(
             time=min(self.denial.time, now),
+            caller=self.denial.caller.id,
             address=address_name(self.denial.source_ip),
             client=client_name(self.denial.user_agent),
             targets={name: min(time, now) for name, time in self.targets.items()},
