@@ -18,6 +18,7 @@ from bedrock_remediator.core import allowlist, cloudtrail, opening
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.denial import Denial, Effect, Unreadable
 from bedrock_remediator.core.entitlement import entitlement
+from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import Outcome
 from bedrock_remediator.core.message import Message
 from bedrock_remediator.core.message import read as read_message
@@ -73,7 +74,7 @@ def read(told: Told) -> Denial | Unreadable | None:
     """What the service reads; None where it finds no event."""
     try:
         return cloudtrail.read(told.body)
-    except cloudtrail.RecordError:
+    except RecordError:
         return None
 
 
@@ -175,7 +176,7 @@ def test_bytes_that_were_damaged_are_refused_or_read(many: int, count: Count) ->
         place = at % (len(body) + 1)
         try:
             cloudtrail.read(body[:place] + more + body[place + length :])
-        except cloudtrail.RecordError:
+        except RecordError:
             return
 
     damaged = st.tuples(events(), st.integers(0, 5000), st.integers(0, 3), st.binary(max_size=3))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.cloudtrail import RecordError, read
+from bedrock_remediator.core.cloudtrail import read
 from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
+from bedrock_remediator.core.envelope import RecordError
 from tests.builders import records as make
 
 

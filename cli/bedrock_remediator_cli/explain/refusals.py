@@ -10,6 +10,7 @@ from msgspec import Struct
 from bedrock_remediator.core import cloudtrail, message
 from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, Principal, is_model_id
 from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
+from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator_cli.explain.pasted import MASKED, Found, find, masked
 from bedrock_remediator_cli.explain.samples import Sample
 
@@ -152,7 +153,7 @@ def _with_record(judged: Refusal, record: Mapping[str, Any], envelope: Mapping[s
     event = json.dumps({**envelope, "detail": record})
     try:
         denial = cloudtrail.read(event)
-    except cloudtrail.RecordError:
+    except RecordError:
         denial = None
     identity = record.get("userIdentity")
     own = identity.get("arn") if isinstance(identity, dict) else None

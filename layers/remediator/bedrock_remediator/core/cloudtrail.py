@@ -1,19 +1,17 @@
 """From a CloudTrail record in EventBridge's envelope, as bytes, to a `Denial`.
 
-Shapes: docs/aws-facts.md §1. Every field may be missing or null. The envelope, the record and its message must agree
-on the account, the region and the principal; a record in which they do not is `Unreadable`, never a denial.
+The envelope, the record and its message must agree on the account, the region and the principal; a record in which
+they do not is `Unreadable`, never a denial.
 """
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeGuard
-
-import msgspec
-from msgspec import Struct
+from typing import Final, TypeGuard
 
 from bedrock_remediator.core import message as messages
 from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, Principal
 from bedrock_remediator.core.denial import Caller, Denial, Unreadable
+from bedrock_remediator.core.envelope import AnyParameters, Envelope, Identity, Issuer, Parameters, decode
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _FIRST_YEAR: Final = 1970
@@ -27,64 +25,7 @@ INVOCATIONS: Final = {
 }
 """The API operations that invoke a model, and the IAM action that each authorises as."""
 
-
 _GRANTABLE_TYPES: Final = frozenset({"IAMUser", "Role", "AssumedRole"})
-
-
-class RecordError(ValueError):
-    """The bytes are no CloudTrail record in an EventBridge envelope: there is nothing in them to write down."""
-
-
-class _Issuer(Struct):
-    arn: str | None = None
-
-
-class _SessionContext(Struct):
-    issuer: _Issuer | None = msgspec.field(default=None, name="sessionIssuer")
-
-
-# Fields stand in the order in which AWS writes them: the decoder looks for the next one first.
-class _Identity(Struct):
-    type: str | None = None
-    principal_id: str | None = msgspec.field(default=None, name="principalId")
-    arn: str | None = None
-    account: str | None = msgspec.field(default=None, name="accountId")
-    session: _SessionContext | None = msgspec.field(default=None, name="sessionContext")
-
-
-class _Parameters(Struct):
-    model_id: Any = msgspec.field(default=None, name="modelId")
-
-
-# The client wrote them, so they may be anything, and a record is read whatever they are.
-_AnyParameters = _Parameters | list[Any] | str | float | bool | None
-
-
-class _Record(Struct):
-    identity: _Identity | None = msgspec.field(default=None, name="userIdentity")
-    event_time: datetime | None = msgspec.field(default=None, name="eventTime")
-    event_name: str | None = msgspec.field(default=None, name="eventName")
-    region: str | None = msgspec.field(default=None, name="awsRegion")
-    source_ip: str | None = msgspec.field(default=None, name="sourceIPAddress")
-    user_agent: str | None = msgspec.field(default=None, name="userAgent")
-    error_message: str | None = msgspec.field(default=None, name="errorMessage")
-    parameters: _AnyParameters = msgspec.field(default=None, name="requestParameters")
-    event_id: str | None = msgspec.field(default=None, name="eventID")
-    recipient: str | None = msgspec.field(default=None, name="recipientAccountId")
-    shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
-
-
-class _Envelope(Struct, kw_only=True):
-    id: str = ""
-    account: str | None = None
-    region: str | None = None
-    detail: _Record
-    origin: str | None = None
-    malformed: str | None = None
-
-
-_envelopes = msgspec.json.Decoder(_Envelope)
-_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _DisagreementError(ValueError):
@@ -97,19 +38,16 @@ def read(body: bytes | str) -> Denial | Unreadable:
     Raises:
         RecordError: It is not JSON, or not an event with a CloudTrail record in it.
     """
-    try:
-        envelope = _envelopes.decode(body)
-    except _UNDECODABLE as error:
-        envelope = _salvage(body, str(error))
+    envelope = decode(body)
     record = envelope.detail
-    caller = _caller(record.identity or _Identity(), record.recipient or envelope.account or "")
+    caller = _caller(record.identity or Identity(), record.recipient or envelope.account or "")
     try:
         return _denial(envelope, caller)
     except _DisagreementError as error:
         return _unreadable(envelope, caller, "identity_mismatch", str(error))
 
 
-def _denial(envelope: _Envelope, caller: Caller) -> Denial | Unreadable:
+def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
     record = envelope.detail
     if envelope.malformed:
         return _unreadable(envelope, caller, "record_malformed", envelope.malformed)
@@ -201,16 +139,9 @@ def _resource(text: str, account: str, region: str) -> BedrockResource | None:
     return resource
 
 
-def _model_id(parameters: _AnyParameters) -> str | None:
-    called = parameters.model_id if isinstance(parameters, _Parameters) else None
+def _model_id(parameters: AnyParameters) -> str | None:
+    called = parameters.model_id if isinstance(parameters, Parameters) else None
     return called if isinstance(called, str) else None
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
-        return None
 
 
 def _is_possible(time: datetime | None) -> TypeGuard[datetime]:
@@ -224,7 +155,7 @@ def _utc(time: datetime) -> datetime:
     return (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)).replace(microsecond=0)
 
 
-def _caller(identity: _Identity, account: str) -> Caller:
+def _caller(identity: Identity, account: str) -> Caller:
     issuer = identity.session.issuer if identity.session else None
     principal, path_known = _principal(identity, issuer)
     principal_id, session = identity.principal_id or "unknown", ""
@@ -241,7 +172,7 @@ def _caller(identity: _Identity, account: str) -> Caller:
     )
 
 
-def _principal(identity: _Identity, issuer: _Issuer | None) -> tuple[Principal | None, bool]:
+def _principal(identity: Identity, issuer: Issuer | None) -> tuple[Principal | None, bool]:
     """The role or user that a policy could be attached to, and whether its path is known."""
     try:
         if identity.type in ("IAMUser", "Role") and identity.arn:
@@ -266,7 +197,7 @@ def _role(arn: str) -> tuple[Principal, str]:
     return role, f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.name}/"
 
 
-def _unreadable(envelope: _Envelope, caller: Caller, code: str, reason: str) -> Unreadable:
+def _unreadable(envelope: Envelope, caller: Caller, code: str, reason: str) -> Unreadable:
     record = envelope.detail
     return Unreadable(
         record.event_id or envelope.id or "unknown",
@@ -281,43 +212,3 @@ def _unreadable(envelope: _Envelope, caller: Caller, code: str, reason: str) -> 
         record.source_ip,
         record.user_agent,
     )
-
-
-def _salvage(body: bytes | str, error: str) -> _Envelope:
-    """What can be kept of an event whose fields have unexpected types: the strings among them."""
-    try:
-        event = msgspec.json.decode(body)
-    except _UNDECODABLE as undecodable:
-        raise RecordError(f"not JSON: {undecodable}") from undecodable
-    detail = event.get("detail") if isinstance(event, dict) else None
-    if not isinstance(detail, dict):
-        raise RecordError(f"not an event with a CloudTrail record: {error}")
-    identity = _strings(detail.get("userIdentity"))
-    record = _strings(detail)
-    return _Envelope(
-        detail=_Record(
-            event_name=record.get("eventName"),
-            event_time=_time(record.get("eventTime")),
-            event_id=record.get("eventID"),
-            shared_event_id=record.get("sharedEventID"),
-            region=record.get("awsRegion"),
-            source_ip=record.get("sourceIPAddress"),
-            user_agent=record.get("userAgent"),
-            error_message=record.get("errorMessage"),
-            recipient=record.get("recipientAccountId"),
-            identity=_Identity(
-                type=identity.get("type"),
-                arn=identity.get("arn"),
-                account=identity.get("accountId"),
-                principal_id=identity.get("principalId"),
-            ),
-        ),
-        id=_strings(event).get("id", ""),
-        account=_strings(event).get("account"),
-        region=_strings(event).get("region"),
-        malformed=f"The record has a field of an unexpected type ({error}).",
-    )
-
-
-def _strings(value: Any) -> dict[str, str]:
-    return {key: item for key, item in value.items() if isinstance(item, str)} if isinstance(value, dict) else {}

@@ -20,6 +20,7 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
 from bedrock_remediator.core.decision import CAP_REACHED
 from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
 from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.configuration import basis
@@ -151,7 +152,7 @@ class Triage:
                 continue
             try:
                 denial = located(cloudtrail.read(body), self._principals)
-            except cloudtrail.RecordError as error:
+            except RecordError as error:
                 unfit[message_id] = str(error)
             except Exception:
                 logger.exception("locating a principal failed")
