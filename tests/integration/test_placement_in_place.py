@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies
+from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies, NewVersion
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
@@ -270,6 +270,61 @@ class TestPutting:
         placement = InPlacePlacement(lambda _: None, ManagedPolicies(iam), InlinePolicies(iam), EXTRA, world.seals)
         with pytest.raises(RetryableError):
             placement.apply(Owner(user, "AIDA"), pending_grant(), [], lambda _: True, lambda _: None)
+
+
+class Twice(ManagedPolicies):
+    """IAM whose answers to a new version get lost once."""
+
+    def add_version(self, arn: str, document: str) -> NewVersion:
+        """As botocore does when it hears nothing."""
+        super().add_version(arn, document)
+        return super().add_version(arn, document)._replace(repeated=True)
+
+
+class TestLostAnswers:
+    """IAM makes a version each time that it is asked; none of those that nobody knew of is left behind."""
+
+    def test_a_version_that_was_made_twice_is_there_once(self, world: World, user: Principal, iam: "IAMClient") -> None:
+        """Botocore has asked again: what the first call made goes."""
+        arn = attach(iam, user, BASE)
+        own = Policy(name="AppPolicy", kind=PolicyKind.MANAGED, document=BASE, arn=arn)
+        placement = InPlacePlacement(lambda _: (own,), Twice(iam), InlinePolicies(iam), EXTRA, world.seals)
+        owner = Owner(user, world.id(user))
+        placement.apply(owner, world.row(user), [], lambda _: True, lambda _: None)
+        assert versions(iam) == {"v1": False, "v3": True}
+
+    def test_the_next_delivery_clears_up_what_the_last_one_left(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
+        """Nobody heard of any version, so the message came again."""
+        arn = attach(iam, user, BASE)
+        row = world.grant(user)
+        again = json.dumps(world.policies(user)["AppPolicy"])
+        for _ in range(2):
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=again, SetAsDefault=True)
+        own = Policy(name="AppPolicy", kind=PolicyKind.MANAGED, document=json.loads(again), arn=arn)
+        placement = InPlacePlacement(lambda _: (own,), ManagedPolicies(iam), InlinePolicies(iam), EXTRA, world.seals)
+        owner = Owner(user, world.id(user))
+        written = placement.apply(owner, row, [], lambda _: True, lambda _: None)
+        assert written == row.written
+        assert versions(iam) == {"v1": False, "v4": True}
+
+    def test_a_shorter_version_that_was_made_twice_is_there_once(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
+        """Of two grants one is taken back, by a version that neither of them knows."""
+        arn = attach(iam, user, document(OTHER, statement(MODELS[0], nova(1).models[0])))
+        first, second = world.grant(user), world.grant(user, nova(1))
+        own = Policy(name="AppPolicy", kind=PolicyKind.MANAGED, document=world.policies(user)["AppPolicy"], arn=arn)
+        placement = InPlacePlacement(lambda _: (own,), Twice(iam), InlinePolicies(iam), EXTRA, world.seals)
+        placement.withdraw(Owner(user, world.id(user)), first, [second], lambda _: True)
+        assert world.allows(user, second)
+        assert not world.allows(user, first)
+        said = [
+            json.dumps(iam.get_policy_version(PolicyArn=arn, VersionId=each)["PolicyVersion"]["Document"])
+            for each in versions(iam)
+        ]
+        assert len(set(said)) == len(said)
 
 
 class TestTaking:

@@ -9,7 +9,7 @@ IAM may deny for seconds what was just written (docs/aws-facts.md §4), so anoth
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -39,6 +39,13 @@ class RefusedError(Exception):
         self.code = error_code(error)
         self.message = error.response.get("Error", {}).get("Message", "")
         super().__init__(f"{self.operation}: {self.code}: {self.message}")
+
+
+class NewVersion(NamedTuple):
+    """A version that was just put in force; if botocore asked more than once, it may be there twice: `repeated`."""
+
+    id: str
+    repeated: bool
 
 
 class ManagedPolicy(Struct, frozen=True, kw_only=True):
@@ -151,10 +158,11 @@ class ManagedPolicies:
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
 
-    def add_version(self, arn: str, document: str) -> None:
+    def add_version(self, arn: str, document: str) -> NewVersion:
         """Put another document in force."""
         with _calling("CreatePolicyVersion"):
-            self._client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+            made = self._client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+        return NewVersion(made["PolicyVersion"]["VersionId"], made["ResponseMetadata"]["RetryAttempts"] > 0)
 
     def put_in_force(self, arn: str, version: str) -> None:
         """Make a version that is there the one in force."""

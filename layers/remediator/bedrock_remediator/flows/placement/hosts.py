@@ -30,8 +30,17 @@ class Host(Protocol):
         """Why nothing may be put into it, in words that can follow its name; None if something may."""
         ...
 
-    def put(self, document: str) -> None:
-        """Write a longer document; the one before is kept where there are versions."""
+    def put(self, document: str, written: Written, /) -> None:
+        """Write a longer document; the one before is kept where there are versions.
+
+        Args:
+            document: The document.
+            written: What was noted of the addition.
+        """
+        ...
+
+    def tidy(self, written: Written, /) -> None:
+        """Delete the versions that an earlier `put` left whose answer got lost; `written` is what was noted of it."""
         ...
 
     def take_back(self, shorter: str | None, written: Written, others: Iterable[Written], /) -> None:
@@ -72,16 +81,19 @@ class InlineHost:
     def obstacle(self, owner: Owner) -> str | None:
         """Nothing stands in the way: an inline policy is the principal's alone."""
 
-    def put(self, document: str) -> None:
+    def put(self, document: str, _written: Written, /) -> None:
         """Write the document over the one that is there."""
         self._policies.put(self._principal, self.name, document)
+
+    def tidy(self, _written: Written, /) -> None:
+        """Nothing is left by an inline policy that is written twice."""
 
     def take_back(self, shorter: str | None, _written: Written, _others: Iterable[Written], /) -> None:
         """Write the shorter document, or delete the policy where nothing is left."""
         if shorter is None:
             self._policies.delete(self._principal, self.name)
         elif json.loads(shorter) != self.document:
-            self.put(shorter)
+            self._policies.put(self._principal, self.name, shorter)
 
 
 class ManagedHost:
@@ -113,9 +125,14 @@ class ManagedHost:
             return f"has {MOST_VERSIONS} versions, as many as there may be, and this service deletes none of them"
         return None
 
-    def put(self, document: str) -> None:
+    def put(self, document: str, written: Written, /) -> None:
         """Put the document in force as a new version."""
-        self._policies.add_version(self.name, document)
+        if self._add(document):
+            self.tidy(written)
+
+    def tidy(self, written: Written, /) -> None:
+        """Delete the versions with the addition that are not in force: IAM makes one each time that it is asked."""
+        self._drop_ours(self._policies.versions(self.name), [written])
 
     def take_back(self, shorter: str | None, written: Written, others: Iterable[Written], /) -> None:
         """Go back to the version before if that is what is left, else put what is left in force as a new version."""
@@ -126,15 +143,23 @@ class ManagedHost:
         if json.loads(shorter) != self.document:
             if previous in versions and json.loads(shorter) == self._policies.document(self.name, previous):
                 self._policies.put_in_force(self.name, previous)
-                self.version = previous
+                self.version, self.document = previous, json.loads(shorter)
             else:
                 if len(versions) >= MOST_VERSIONS and not self._drop_ours(versions, [written, *others], most=1):
                     raise self._stuck(f"it has {MOST_VERSIONS} versions, and this service made none that it may delete")
-                self._policies.add_version(self.name, shorter)
-        self._drop_ours(self._policies.versions(self.name), [written])
+                self._add(shorter)
+        self.tidy(written)
+
+    def _add(self, document: str) -> bool:
+        """Put a document in force as a new version; returns whether it may be there twice."""
+        made = self._policies.add_version(self.name, document)
+        self.version, self.document = made.id, json.loads(document)
+        return made.repeated
 
     def _drop_ours(self, versions: Sequence[str], notes: Sequence[Written], most: int = MOST_VERSIONS) -> int:
         """Delete versions, not in force, that are nothing but the one before an addition of ours with just that.
+
+        And those made since then that say what the one in force says: of a call whose answer got lost.
 
         Returns:
             How many were deleted; the oldest go first.
@@ -145,7 +170,11 @@ class ManagedHost:
         ours = [
             version
             for version, document in documents.items()
-            if version != self.version and any(_made(document, note, documents) for note in notes)
+            if version != self.version
+            and any(
+                _made(document, note, documents) or (_later(version, note) and document == self.document)
+                for note in notes
+            )
         ]
         for version in ours[:most]:
             self._policies.delete_version(self.name, version)
@@ -156,6 +185,11 @@ class ManagedHost:
             "in_place_stuck",
             f"What was put into {self.name} cannot be taken out again: {why}. Take it out by hand.",
         )
+
+
+def _later(version: str, note: Written) -> bool:
+    """Whether a version was made after the one that was in force before an addition."""
+    return note.previous_version is not None and int(version[1:]) > int(note.previous_version[1:])
 
 
 def _made(document: Document, note: Written, documents: "dict[str, Document]") -> bool:

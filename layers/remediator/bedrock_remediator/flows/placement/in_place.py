@@ -65,7 +65,9 @@ class InPlacePlacement:
                         self.withdraw(owner, grant, standing, proof)
                     record(written)
                     if edit.document is not None:
-                        edit.host.put(edit.document)
+                        edit.host.put(edit.document, written)
+                    elif written == grant.written:
+                        edit.host.tidy(written)
                     return written
         raise _unavailable(owner, obstacles)
 
