@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.diagnosis.message import QUARANTINE
-from bedrock_remediator.notices.remedies import BY_LAYER
+from bedrock_remediator.notices.layer_remedies import BY_LAYER
 from bedrock_remediator_cli.explain import wording
 from bedrock_remediator_cli.explain.proposal import invokes
 from bedrock_remediator_cli.explain.refusals import Refusal

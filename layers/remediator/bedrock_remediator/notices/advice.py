@@ -12,7 +12,8 @@ from bedrock_remediator.core.arn import Arn, ArnError, Principal
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
 from bedrock_remediator.core.waiting import remark_of
-from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS, BY_LAYER, Steps
+from bedrock_remediator.notices.layer_remedies import BY_LAYER, Steps
+from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS
 
 _SSO_ROLE = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")
 _NAMED: Final = 6
