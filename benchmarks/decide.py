@@ -16,11 +16,11 @@ from msgspec import Struct
 from bedrock_remediator.core import allowlist, cloudtrail
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.denial import Denial
-from bedrock_remediator.core.diagnosis import INVOKE
 from bedrock_remediator.core.diagnosis.holdings import contexts, from_holdings
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request
 from bedrock_remediator.core.policy import Entitlement, compile_policies
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.core.rule import Subject
 from benchmarks.parse import EVENTS
@@ -81,7 +81,7 @@ def _work(statements: int, rules: int, grants: int) -> Callable[[], None]:
         evaluator = Evaluator(holdings)
         findings = {
             (action, resource): evaluator.evaluate(Request(action, resource, contexts(target, resource, _known())))
-            for action in INVOKE
+            for action in INVOKE_ACTIONS
             for resource in target.resources
         }
         diagnosis = from_holdings(denial, target, findings, ())

@@ -6,7 +6,7 @@ Rules match what AWS confirmed. Where AWS was not asked, the form of the identif
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,12 +14,10 @@ from msgspec.structs import replace
 from bedrock_remediator.core.allowlist import Allowlist, Subject
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import decide
-from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator_cli.explain.explanation import Explanation
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
-
-_GRANTABLE: Final = frozenset({"missing_grant", "wrong_identifier", "conditional_allow"})
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -169,7 +167,7 @@ def _case(value: Mapping[str, Any], principal: str, profile: str | None, resourc
             model_arn=model,
             model_id=model.rpartition("/")[2] if model else None,
         ),
-        helps=value.get("fixable", value.get("diagnosis", "missing_grant") in _GRANTABLE) is True,
+        helps=value.get("fixable", value.get("diagnosis", "missing_grant") in GRANTABLE) is True,
     )
 
 

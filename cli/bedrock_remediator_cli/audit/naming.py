@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from bedrock_remediator.core.diagnosis import INVOKE
 from bedrock_remediator.core.diagnosis.target import nearest
 from bedrock_remediator.core.evaluation import Finding as Answer
 from bedrock_remediator.core.evaluation import Policy
 from bedrock_remediator.core.patterns import matches
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.catalogue import Catalogue
 from bedrock_remediator_cli.audit.findings import Finding, Kind, Level
@@ -50,7 +50,7 @@ def _void(action: str) -> bool:
 def _served(policy: Policy, action: str) -> bool:
     """Whether the policy also allows what the action stands for."""
     real = NO_ACTIONS[action.lower()]
-    wanted = (real,) if real else INVOKE
+    wanted = (real,) if real else INVOKE_ACTIONS
     return any(covers(statement, each) for statement in allows(policy) for each in wanted)
 
 
@@ -77,7 +77,7 @@ def misnamed(
 
 def _resources(policy: Policy) -> Iterator[str]:
     for statement in allows(policy):
-        if any(covers(statement, action) for action in INVOKE):
+        if any(covers(statement, action) for action in INVOKE_ACTIONS):
             yield from texts(statement, "Resource")
 
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bedrock_remediator.core.diagnosis import INVOKE
 from bedrock_remediator.core.evaluation import Policy
 from bedrock_remediator.core.patterns import matches
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 
 NO_ACTIONS: Final[Mapping[str, str | None]] = {
     "bedrock:converse": "bedrock:InvokeModel",
@@ -49,10 +49,12 @@ def covers(statement: Mapping[str, Any], action: str) -> bool:
 
 def invoked(policies: tuple[Policy, ...]) -> tuple[str, ...]:
     """The invocation actions that some statement allows; one of them, where every statement treats both alike."""
-    found = [tuple(covers(statement, action) for action in INVOKE) for each in policies for statement in allows(each)]
-    actions = tuple(action for place, action in enumerate(INVOKE) if any(each[place] for each in found))
+    found = [
+        tuple(covers(statement, action) for action in INVOKE_ACTIONS) for each in policies for statement in allows(each)
+    ]
+    actions = tuple(action for place, action in enumerate(INVOKE_ACTIONS) if any(each[place] for each in found))
     every = [statement for each in policies for statement in statements(each) if isinstance(statement, Mapping)]
-    alike = all(len({covers(statement, action) for action in INVOKE}) == 1 for statement in every)
+    alike = all(len({covers(statement, action) for action in INVOKE_ACTIONS}) == 1 for statement in every)
     return actions[:1] if alike else actions
 
 

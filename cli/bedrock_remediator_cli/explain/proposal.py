@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from bedrock_remediator.core.arn import Arn, ArnError
 from bedrock_remediator.core.cloudtrail import INVOCATIONS
-from bedrock_remediator.core.diagnosis import INVOKE
 from bedrock_remediator.core.policy import Entitlement, compile_policies
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.notices.cdk import cdk, cdk_permission_set
 from bedrock_remediator.notices.permission_set import permission_set_snippets
 from bedrock_remediator.notices.snippets import snippets
@@ -24,7 +24,10 @@ Form = Literal["json", "terraform", "cloudformation", "cdk"]
 Document = dict[str, Any]
 
 _AS_INVOCATION: Final = frozenset(
-    {*INVOKE, *(f"bedrock:{name}" for name in (*INVOCATIONS, "InvokeModelWithBidirectionalStream", "StartAsyncInvoke"))}
+    {
+        *INVOKE_ACTIONS,
+        *(f"bedrock:{name}" for name in (*INVOCATIONS, "InvokeModelWithBidirectionalStream", "StartAsyncInvoke")),
+    }
 )
 """Actions that authorise as an invocation: some messages and many policies name operations that are no IAM actions."""
 
@@ -41,10 +44,10 @@ def offline(refusal: Refusal, target: Target | None) -> Document | None:
     if target is None:
         return None
     if target.profile is None:
-        return _document(_allow("InvokeModel", INVOKE, target.models or (target.other or "",)))
+        return _document(_allow("InvokeModel", INVOKE_ACTIONS, target.models or (target.other or "",)))
     return _document(
-        _allow("InvokeInferenceProfile", INVOKE, [target.profile]),
-        _allow("InvokeModelsThroughIt", INVOKE, target.models, through=target.profile),
+        _allow("InvokeInferenceProfile", INVOKE_ACTIONS, [target.profile]),
+        _allow("InvokeModelsThroughIt", INVOKE_ACTIONS, target.models, through=target.profile),
     )
 
 

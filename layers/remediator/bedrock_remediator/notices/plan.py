@@ -6,16 +6,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bedrock_remediator.core.diagnosis import GRANTABLE
 from bedrock_remediator.core.grant import STANDING, DiagnosisKind, Grant, State
 from bedrock_remediator.core.policy import Entitlement, compile_policies, entitlement
 from bedrock_remediator.notices.advice import permission_set, principal_of
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.permission_set import permission_set_snippets
 from bedrock_remediator.notices.snippets import Snippets, snippets
-
-_A_GRANT_HELPS: Final = frozenset(
-    {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
-)
 
 _FOR_THE_OWNER: Final = frozenset({"permission_set", "principal_not_grantable"})
 """Denials that this service may not repair, and the owner of the principal can, by the same policy."""
@@ -71,7 +68,7 @@ def _snippets(grant: Grant, own: Sequence[str]) -> Snippets:
 def _thinkable(grant: Grant) -> bool:
     if not grant.resources or principal_of(grant) is None or grant.reason_code in _NOTHING_TO_GRANT:
         return False
-    return grant.diagnosis in _A_GRANT_HELPS or grant.reason_code in _FOR_THE_OWNER
+    return grant.diagnosis in GRANTABLE or grant.reason_code in _FOR_THE_OWNER
 
 
 def _pastable(grant: Grant) -> bool:

@@ -19,8 +19,10 @@ from bedrock_remediator.core.denial import Denial, Layer
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.profile import Profile
 
-INVOKE: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
-"""The IAM actions that a grant holds: all four invocation operations authorise as one of them."""
+GRANTABLE: Final = frozenset(
+    {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
+)
+"""The kinds of which a grant can be the remedy."""
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.denial import Caller, Denial, Layer
-from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis
+from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.diagnosis.message import QUARANTINE, quarantined
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.evaluation import Finding, Holdings, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
 
 
@@ -52,7 +53,7 @@ def from_holdings(denial: Denial, target: Target, findings: Findings, other_scop
     # An action that is denied on purpose stays out of the grant: only the other one is missing.
     actions = tuple(
         action
-        for action in INVOKE
+        for action in INVOKE_ACTIONS
         if action == denial.action
         or all(findings[action, resource].verdict is not Verdict.DENIED for resource in target.resources)
     )

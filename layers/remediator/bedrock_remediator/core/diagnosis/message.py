@@ -3,8 +3,9 @@
 from typing import Final
 
 from bedrock_remediator.core.denial import Caller, Denial, Effect, Layer, Unreadable
-from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, not_fixable
+from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 
 QUARANTINE: Final = frozenset(
     {"AWSCompromisedKeyQuarantine", "AWSCompromisedKeyQuarantineV2", "AWSCompromisedKeyQuarantineV3"}
@@ -61,7 +62,7 @@ def from_message(denial: Denial) -> Diagnosis | None:
         )
         reason = f"An explicit deny in {which}{where} forbids it, and a deny wins over any grant."
         return not_fixable(denial, "explicit_deny", reason)
-    if denial.action not in INVOKE:
+    if denial.action not in INVOKE_ACTIONS:
         reason = f"{denial.action} is not one of the actions that this service grants."
         return not_fixable(denial, "other_action", reason)
     return None

@@ -19,7 +19,7 @@ from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.decision import Decision, decide
-from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.grantable import STACK_PATH, GrantablePrincipals
 from bedrock_remediator.core.policy import INVOKE_ACTIONS
@@ -30,10 +30,6 @@ from bedrock_remediator.settings import PolicySettings
 
 LONGEST_WAIT: Final = timedelta(hours=24)
 """How old an approval may be: what was true then may not be by now."""
-
-_GRANTABLE: Final = frozenset(
-    {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
-)
 
 
 class ClaimError(Exception):
@@ -263,7 +259,7 @@ class Claims:
             kind=grant.diagnosis,
             code=grant.diagnosis.value,
             reason=grant.reason,
-            grantable=grant.diagnosis in _GRANTABLE,
+            grantable=grant.diagnosis in GRANTABLE,
             ask_only=grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
         )
         return decide(

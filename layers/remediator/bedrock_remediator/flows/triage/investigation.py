@@ -17,7 +17,7 @@ from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedErr
 from bedrock_remediator.core import opening
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.denial import Denial, Unreadable
-from bedrock_remediator.core.diagnosis import INVOKE, Diagnosis, caller, message
+from bedrock_remediator.core.diagnosis import Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
@@ -26,6 +26,7 @@ from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.policy import Entitlement, PolicyTooLargeError, compile_policies
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.verification import Helpfulness, Question, judge, questions
 from bedrock_remediator.flows.simulation import answered
@@ -188,7 +189,7 @@ class Investigation:
             (action, resource): policies.evaluate(
                 Request(action, resource, held_policies.contexts(target, resource, known))
             )
-            for action in INVOKE
+            for action in INVOKE_ACTIONS
             for resource in target.resources
         }
         diagnosis = held_policies.from_holdings(denial, target, findings, ())
