@@ -33,8 +33,7 @@ class Text(Struct, frozen=True):
 
     def expression(self) -> re.Pattern[str]:
         """The compiled pattern; use `fullmatch`."""
-        wild = {"*": ".*", "?": "."}
-        return _compiled("".join(wild[text] if wildcard else re.escape(text) for text, wildcard in self.pieces))
+        return _compiled(self.pieces)
 
     def literal(self) -> str:
         """The text itself, wildcards as they stand, for operators that know none."""
@@ -42,8 +41,9 @@ class Text(Struct, frozen=True):
 
 
 @functools.lru_cache(maxsize=4096)
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression, re.DOTALL)
+def _compiled(pieces: tuple[tuple[str, bool], ...]) -> re.Pattern[str]:
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild[text] if wildcard else re.escape(text) for text, wildcard in pieces), re.DOTALL)
 
 
 def resolve(pattern: str, context: Values, *, variables: bool = True) -> Text:
@@ -54,6 +54,16 @@ def resolve(pattern: str, context: Values, *, variables: bool = True) -> Text:
     Raises:
         UnresolvedVariableError: A variable without a default has no value, or several.
     """
+    return _resolved(pattern, context, variables=variables) if "$" in pattern else _constant(pattern)
+
+
+@functools.lru_cache(maxsize=4096)
+def _constant(pattern: str) -> Text:
+    """A text in which no variable can be: the same for every request."""
+    return _resolved(pattern, {}, variables=False)
+
+
+def _resolved(pattern: str, context: Values, *, variables: bool) -> Text:
     pieces: list[tuple[str, bool]] = []
     for found in _PIECE.finditer(pattern):
         variable, star, question, plain = found.groups()

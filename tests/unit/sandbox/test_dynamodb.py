@@ -110,3 +110,26 @@ def test_values_of_every_type_come_back(dynamodb: "DynamoDBClient") -> None:
     dynamodb.put_item(TableName=TABLE, Item=written)
     read = dynamodb.get_item(TableName=TABLE, Key=item("a", "1"))["Item"]
     assert {**read, "set": {"SS": sorted(read["set"]["SS"])}} == written
+
+
+def test_every_type_comes_back_as_it_was_written(dynamodb: "DynamoDBClient") -> None:
+    """Texts, numbers, truth, nothing, lists, maps, sets and bytes, one in the other."""
+    values: dict[str, Any] = {
+        "text": {"S": "ä%20=b&c"},
+        "empty": {"S": ""},
+        "number": {"N": "12.5"},
+        "truth": {"BOOL": False},
+        "nothing": {"NULL": True},
+        "bytes": {"B": b"\x00\xff"},
+        "texts": {"SS": ["a", "b"]},
+        "list": {"L": [{"S": "x"}, {"L": []}, {"M": {"S": {"S": "a key like a type"}}}]},
+        "map": {"M": {"deep": {"M": {"bytes": {"B": b"\x01"}, "numbers": {"NS": ["1"]}}}, "none": {"M": {}}}},
+    }
+    written = item("a", "1") | values
+    dynamodb.put_item(TableName=TABLE, Item=written)
+    key = item("a", "1")
+    assert dynamodb.get_item(TableName=TABLE, Key=key)["Item"] == written
+    found = dynamodb.query(
+        TableName=TABLE, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "a"}}
+    )
+    assert found["Items"] == [written]
