@@ -16,7 +16,8 @@ from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.remediation.approvals import NoApprovals
-from bedrock_remediator.flows.remediation.claims import ClaimError, Claims, Witnesses
+from bedrock_remediator.flows.remediation.claim_error import ClaimError
+from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.settings import Mode
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, ROLE, pending_grant

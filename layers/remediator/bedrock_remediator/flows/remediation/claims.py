@@ -5,70 +5,31 @@ it is about the principal and the profile that its key names, that AWS still des
 that approved it still does, or that a person's approval is genuine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
-from bedrock_remediator.aws.iam import Entity
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
-from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
+from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.grantable import STACK_PATH, GrantablePrincipals
 from bedrock_remediator.core.policy import INVOKE_ACTIONS
-from bedrock_remediator.core.profile import FoundationModel, Profile
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.remediation.approvals import Approvals
+from bedrock_remediator.flows.remediation.claim_error import ClaimError, inconsistent
+from bedrock_remediator.flows.remediation.facts import Facts, Identities, Profiles
 from bedrock_remediator.settings import PolicySettings
 
 LONGEST_WAIT: Final = timedelta(hours=24)
 """How old an approval may be: what was true then may not be by now."""
-
-
-class ClaimError(Exception):
-    """The row must not be applied.
-
-    `to` is the state it goes to instead, `code` the reason in one word, `reason` in a sentence; `changes` are fields
-    that a person who is asked again must see as they are now.
-    """
-
-    def __init__(self, to: State, code: str, reason: str, **changes: Any) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.to = to
-        self.code = code
-        self.reason = reason
-        self.changes: Mapping[str, Any] = changes
-
-
-class Identities(Protocol):
-    """What is asked of IAM."""
-
-    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
-        """The principal with its true path, and its id; None if there is none."""
-        ...
-
-    def entity(self, principal: Principal) -> Entity | None:
-        """The principal with its true path, its id and its tags; None if there is none."""
-        ...
-
-
-class Profiles(Protocol):
-    """What is asked of Bedrock, always anew."""
-
-    def profile(self, account: str, region: str, identifier: str, *, fresh: bool = False) -> Profile | None:
-        """The profile, None if it does not exist there."""
-        ...
-
-    def model(self, account: str, region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
-        """The foundation model, None if it does not exist there."""
-        ...
 
 
 class Allowlists(Protocol):
@@ -93,6 +54,7 @@ class Claims:
 
     def __init__(self, witnesses: Witnesses, settings: PolicySettings, clock: Clock) -> None:
         self._ask = witnesses
+        self._facts = Facts(witnesses.identities, witnesses.profiles)
         self._settings = settings
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock
@@ -161,10 +123,10 @@ class Claims:
                 reason = "No person's approval of exactly this grant can be verified."
                 raise ClaimError(State.FAILED, "approval_unverified", reason)
             allowlist = self._ask.allowlists.read()
-            entity = self._existing(grant, principal)
-            self._require_decided(grant, self._decide(grant, self._subject(grant, entity.tags), allowlist))
+            entity = self._facts.existing(grant, principal)
+            self._require_decided(grant, self._decide(grant, self._facts.subject(grant, entity.tags), allowlist))
         except ArnError as error:
-            raise _inconsistent(str(error)) from error
+            raise inconsistent(str(error)) from error
         except NotEnrolledError as error:
             raise ClaimError(State.FAILED, "account_not_enrolled", f"{error}, so nothing is changed there.") from error
         except RoleMissingError as error:
@@ -179,9 +141,9 @@ class Claims:
         try:
             principal = Principal.parse(grant.pk)
         except ArnError as error:
-            raise _inconsistent(str(error)) from error
+            raise inconsistent(str(error)) from error
         if grant.principal != grant.pk or grant.account != principal.account or grant.principal_id is None:
-            raise _inconsistent("its principal is not the one of its key")
+            raise inconsistent("its principal is not the one of its key")
         if principal.path.startswith(STACK_PATH):
             raise ClaimError(State.FAILED, "principal_not_grantable", "This service never changes a role of its own.")
         return principal
@@ -190,69 +152,11 @@ class Claims:
         """The row's own fields go together."""
         targets = [f"profile#{grant.profile}"] if grant.profile else [f"model#{model}" for model in grant.resources]
         if targets != [grant.sk]:
-            raise _inconsistent("its profile or model is not the one of its key")
+            raise inconsistent("its profile or model is not the one of its key")
         if not grant.actions or not set(grant.actions) <= set(INVOKE_ACTIONS):
-            raise _inconsistent("it has other actions than those of invoking a model")
+            raise inconsistent("it has other actions than those of invoking a model")
         if grant.expires_at is not None and grant.expires_at <= self._clock.now():
             raise ClaimError(State.LAPSED, "expired", "The grant would have ended before it was applied.")
-
-    def _existing(self, grant: Grant, principal: Principal) -> Entity:
-        """The principal, which must be the one the row was made for."""
-        found = self._ask.identities.entity(principal)
-        if found is None:
-            raise ClaimError(State.FAILED, "principal_missing", f"{principal.arn} does not exist any more.")
-        if (found.principal, found.id) != (principal, grant.principal_id):
-            reason = f"{principal.arn} was deleted and made again since the denial; its successor gets nothing for it."
-            raise ClaimError(State.FAILED, "principal_recreated", reason)
-        return found
-
-    def _subject(self, grant: Grant, tags: Mapping[str, str]) -> Subject:
-        """Who asks for what, as AWS says now; the row must say the same."""
-        profile = self._profile(grant, grant.profile) if grant.profile else None
-        model = None if profile else self._model(grant, grant.resources[0])
-        return Subject(
-            principal=grant.pk,
-            tags=tags,
-            account=grant.account,
-            region=grant.region,
-            source_ip=grant.sighting.source_ip,
-            profile_arn=profile.arn if profile else None,
-            profile_id=profile.id if profile else None,
-            model_arn=model.arn if model else None,
-            model_id=model.id if model else None,
-        )
-
-    def _profile(self, grant: Grant, arn: str) -> Profile:
-        named = BedrockResource.parse(arn)
-        if not named.is_profile or (named.arn.account, named.arn.region) != (grant.account, grant.region):
-            raise _inconsistent("its profile is not one of its account and region")
-        profile = self._ask.profiles.profile(grant.account, grant.region, arn, fresh=True)
-        if profile is None:
-            raise ClaimError(State.FAILED, "profile_missing", f"{arn} does not exist any more.")
-        if profile.arn != arn:
-            raise _inconsistent(f"AWS knows its profile as {profile.arn}")
-        if profile.resources != tuple(sorted(grant.resources)):
-            raise ClaimError(
-                State.PENDING,
-                "inputs_changed",
-                f"AWS routes {profile.id} to other models than when the grant was approved, so it needs another look.",
-                resources=profile.resources,
-                allowed=tuple(each for each in grant.allowed if each in profile.resources),
-                model_id=profile.client_model_id,
-                simulated_at=None,
-            )
-        return profile
-
-    def _model(self, grant: Grant, arn: str) -> FoundationModel:
-        named = BedrockResource.parse(arn)
-        if not named.is_model or named.arn.region != grant.region:
-            raise _inconsistent("its model is not one of its region")
-        model = self._ask.profiles.model(grant.account, grant.region, named.id, fresh=True)
-        if model is None or model.arn != arn:
-            raise ClaimError(State.FAILED, "model_missing", f"{arn} does not exist any more.")
-        if not model.on_demand:
-            raise ClaimError(State.FAILED, "model_needs_profile", f"{model.id} can be called only through a profile.")
-        return model
 
     def _decide(self, grant: Grant, subject: Subject, allowlist: Allowlist) -> Decision:
         diagnosis = Diagnosis(
@@ -278,7 +182,7 @@ class Claims:
         if grant.decision is Outcome.ASK:
             return
         if grant.decision is not Outcome.AUTO:
-            raise _inconsistent("nobody and nothing has approved it")
+            raise inconsistent("nobody and nothing has approved it")
         if decision.outcome is not Outcome.AUTO or decision.rule != grant.rule:
             self._ask_again(f"It was approved by the rule {grant.rule!r}, and that is no longer so. {decision.reason}")
         length = grant_length(decision.expires_after, self._settings.default_grant_days)
@@ -297,7 +201,3 @@ class Claims:
 
     def _ask_again(self, reason: str) -> NoReturn:
         raise ClaimError(State.PENDING, "rule_no_longer_allows", reason)
-
-
-def _inconsistent(why: str) -> ClaimError:
-    return ClaimError(State.FAILED, "row_inconsistent", f"The ledger's row contradicts itself: {why}.")

@@ -32,7 +32,8 @@ from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.remediation.change import Change
-from bedrock_remediator.flows.remediation.claims import ClaimError, Claims
+from bedrock_remediator.flows.remediation.claim_error import ClaimError
+from bedrock_remediator.flows.remediation.claims import Claims
 from bedrock_remediator.flows.remediation.withdrawal import Withdrawal, in_force
 from bedrock_remediator.flows.simulation import Simulation
 
