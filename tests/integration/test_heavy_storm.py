@@ -19,6 +19,7 @@ import pytest
 from moto.dynamodb.models.table import Table
 
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger_items import FIRST_ROW
 from tests.builders import records as make
 from tests.builders.aws import FakeProfiles, profile
 from tests.builders.clocks import StoppedClock
@@ -146,4 +147,4 @@ def test_each_denial_of_a_storm_is_counted_once(ledger: Ledger, clock: StoppedCl
     for half in (dict(list(messages.items())[:60]), messages, messages):
         assert not service.triage().handle(half).failed
     arn = f"arn:aws:iam::{make.ACCOUNT}:role/app-0"
-    assert sum(ledger.denials(arn, row.sk).count for row in ledger.grants(arn)) == 100
+    assert sum(ledger.denials(arn, row.sk).count for row in ledger.dossier(arn, FIRST_ROW).grants) == 100

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from bedrock_remediator.aws import ledger_queries
 from bedrock_remediator.aws.ledger import ConflictError, Ledger, Sightings
+from bedrock_remediator.aws.ledger_items import grant_item, seen_item
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.habits import Habits
@@ -139,8 +141,8 @@ class TestReading:
             ledger.link(first_seen(pending_grant(), f"f{number}"))
         assert len(ledger.seen((ROLE, f"f{number}") for number in range(130))) == 130
 
-    def test_gives_every_row_of_a_principal_and_nothing_else(self, ledger: Ledger) -> None:
-        """Counters, markers, archived rows and other principals' rows are no rows of the principal."""
+    def test_gives_every_request_of_a_principal_and_nothing_else(self, ledger: Ledger) -> None:
+        """Advice, counters, markers, archived rows and other principals' rows are none of the principal's."""
         reported = pending_grant(sk="advice#unknown#-", state=State.REPORTED)
         model = pending_grant(sk="model#arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-2-lite-v1:0")
         profile = pending_grant()
@@ -150,7 +152,9 @@ class TestReading:
         ledger.claim_notice(profile)
         again = msgspec.structs.replace(reported, version=2)
         ledger.open(again, first_seen(again, "f9"), replaces=reported)
-        assert sorted(ledger.grants(ROLE), key=lambda grant: grant.sk) == [again, model, profile]
+        assert sorted(ledger.grants(ROLE), key=lambda grant: grant.sk) == [model, profile]
+        dossier = ledger.dossier(ROLE, profile.sk)
+        assert sorted(dossier.grants, key=lambda grant: grant.sk) == [again, model, profile]
 
     def test_reads_every_page(self, ledger: Ledger) -> None:
         """A principal with more than a megabyte of rows is read to the end: none of its grants may be forgotten."""
@@ -159,6 +163,88 @@ class TestReading:
             grant = profile_grant(number, reason=long)
             ledger.open(grant, first_seen(grant, f"f{number}"))
         assert len(ledger.grants(ROLE)) == 8
+
+
+class TestAPrincipalOfThousands:
+    """Whoever has its key can call models that there are not, a thousand times: each call leaves a row and its like."""
+
+    MANY = 70
+    PAGE = 30
+
+    @pytest.fixture
+    def asked(self, ledger: Ledger, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> "Asked":
+        """The principal with three grants among it all, and what is asked of DynamoDB from then on."""
+        monkeypatch.setattr(ledger_queries, "PAGE", self.PAGE)
+        for number in range(3):
+            grant = profile_grant(number)
+            known = Habits(pk=ROLE, revision=number + 1)
+            ledger.open(grant, first_seen(grant, f"own-{number}"), habits=known)
+            ledger.claim_notice(grant)
+        advice = grant_item(pending_grant(state=State.REPORTED))
+        counter = seen_item(first_seen(pending_grant(sk="advice#00")))
+        _put(
+            dynamodb,
+            [
+                item | {"sk": {"S": f"{prefix}{number:02}"}}
+                for number in range(self.MANY)
+                for prefix, item in (
+                    ("advice#", advice),
+                    ("archive#advice#", {"pk": advice["pk"]}),
+                    ("notice#advice#", {"pk": advice["pk"]}),
+                    ("seen#", counter),
+                )
+            ],
+        )
+        return Asked(ledger, monkeypatch)
+
+    def test_its_advice_is_not_read_with_its_grants(self, ledger: Ledger, asked: "Asked") -> None:
+        """Nor more than a page of the markers that lie between: two queries, however many there are."""
+        background = ledger.background(ROLE)
+        assert [grant.key for grant in background.grants] == [profile_grant(number).key for number in range(3)]
+        assert background.habits.revision == 3
+        assert asked.times == 2
+        assert asked.read <= self.PAGE + 10
+        assert not [sk for sk in asked.found if sk.startswith("advice#")]
+
+    def test_a_row_of_it_is_shown_all_the_same(self, ledger: Ledger, asked: "Asked") -> None:
+        """With all its grants, some of its advice, and its counters."""
+        dossier = ledger.dossier(ROLE, "advice#65")
+        assert dossier.grant
+        assert {profile_grant(number).key for number in range(3)} <= {row.key for row in dossier.grants}
+        assert len(dossier.grants) == self.PAGE + 1 + 3
+        assert dossier.denials.count == 0
+        assert asked.times <= 6
+        assert ledger.dossier(ROLE, profile_grant(1).sk).denials.count == 1
+        assert ledger.dossier(ROLE, "advice#00").denials.count == self.MANY
+
+    def test_of_too_many_counters_the_first_ones_count(self, ledger: Ledger, asked: "Asked") -> None:
+        """So that each notice of a storm does not read all of the storm."""
+        asked.most = 10
+        assert ledger.denials(ROLE, "advice#00").count == 30
+
+
+class Asked:
+    """The queries that a ledger makes: how many, of how many items each at the `most`, and what they found."""
+
+    def __init__(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = self.read = self.most = 0
+        self.found: list[str] = []
+        self._query = ledger._client.query
+        monkeypatch.setattr(ledger._client, "query", self.query)
+
+    def query(self, **query: Any) -> Any:
+        """Pass it on."""
+        answer = self._query(**query | ({"Limit": self.most} if self.most else {}))
+        self.times += 1
+        self.read += answer["ScannedCount"]
+        self.found += [item["sk"]["S"] for item in answer["Items"]]
+        return answer
+
+
+def _put(dynamodb: "DynamoDBClient", items: list[Any]) -> None:
+    for at in range(0, len(items), 25):
+        requests: list[Any] = [{"PutRequest": {"Item": each}} for each in items[at : at + 25]]
+        dynamodb.batch_write_item(RequestItems={TABLE: requests})
 
 
 class TestNotices:

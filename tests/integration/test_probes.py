@@ -9,13 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import ConflictError, HabitsChangedError, Ledger
+from bedrock_remediator.aws.ledger_items import FIRST_ROW
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting, State
+from bedrock_remediator.core.habits import Habits, Trait
 from bedrock_remediator.core.probing import ProbeLimits
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
 from tests.builders.clocks import StoppedClock
+from tests.builders.grants import first_seen
 from tests.builders.remediation import SETTINGS, World, nova
 from tests.builders.triage import Service
 
@@ -164,7 +167,7 @@ def test_a_quarantined_principal_is_never_asked_about(service: Service, denial: 
     service.handle(denial(0, errorMessage=make.message(resource=PROFILES[0].arn, why=why)))
     service.iam.holdings = FakeIam(policy(statement("*", Effect="Deny"), name=name, arn=quarantine)).holdings
     service.handle(*map(denial, range(1, 4)))
-    rows = service.ledger.grants(make.ROLE)
+    rows = service.ledger.dossier(make.ROLE, FIRST_ROW).grants
     assert {(row.state, row.diagnosis, row.reason_code) for row in rows} == {
         (State.REPORTED, DiagnosisKind.LEAKED_KEY, "quarantined")
     }
@@ -231,6 +234,18 @@ class TestRemediate:
         rows = [world.approved(role, nova(number)) for number in range(4)]
         done = [world.remediate(row) for row in rows]
         assert {(row.state, row.reason_code) for row in done if row} == {(State.PENDING, "probing")}
+        assert not world.policies(role)
+
+    def test_what_was_refused_for_good_is_counted_too(self, world: World) -> None:
+        """Garbage ids leave no request, and what is known of the principal tells of them."""
+        role = world.role()
+        garbage = tuple(Trait(f"vendor.model-{number}", world.clock.now()) for number in range(9))
+        row = world.row(role)
+        known = Habits(pk=role.arn, principal_id=row.principal_id, targets=garbage, revision=1)
+        world.ledger.open(row, first_seen(row), habits=known)
+        done = world.remediate(row)
+        assert done
+        assert (done.state, done.reason_code) == (State.PENDING, "probing")
         assert not world.policies(role)
 
     def test_what_a_person_approved_is_applied(self, world: World) -> None:

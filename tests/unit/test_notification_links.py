@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.ledger_reads import Dossier
+from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links, Ticket
 from bedrock_remediator.flows.notification.notification import Fate, Notification

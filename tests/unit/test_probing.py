@@ -127,9 +127,9 @@ def row(name: str, **changes: Any) -> Grant:
     return pending_grant(**{**made, **changes})
 
 
-def rows_code(this: Grant, *others: Grant, limits: ProbeLimits = LIMITS) -> str | None:
+def rows_code(this: Grant, *others: Grant, habits: Habits | None = None) -> str | None:
     """The code of what speaks against it, ten minutes after noon."""
-    found = of_rows(this, others, limits, NOON + 10 * MINUTE)
+    found = of_rows(this, others, habits or Habits(pk=ROLE), LIMITS, NOON + 10 * MINUTE)
     return found.code if found else None
 
 
@@ -144,6 +144,14 @@ def test_other_rows_show_a_probe() -> None:
     unread = [replace(advice, sk=f"advice#unknown#{number}#x", diagnosis=DiagnosisKind.UNKNOWN) for number in range(9)]
     assert rows_code(row("a"), row("b"), advice, *unread) is None
     assert rows_code(row("a"), row("b"), advice, pending_grant(sk="odd", profile=None)) == "probing"
+
+
+def test_what_was_denied_and_is_nobodys_request_is_a_probe_too() -> None:
+    """It is told by what is known of the principal; a profile that was denied by its model counts once."""
+    assert rows_code(row("a"), habits=known("b", "c", "d", "e")) == "probing"
+    assert rows_code(row("a"), habits=known("b", "c", "d", "e", minutes=51)) is None
+    named = [row(f"q{number}") for number in range(2)]
+    assert rows_code(row("a"), *named, habits=known("nova-1", "nova-2", "a")) is None
 
 
 def test_other_rows_show_what_rules_granted_today() -> None:

@@ -10,12 +10,15 @@ from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, Sighting
+from bedrock_remediator.core.habits import Habits, Trait
 from bedrock_remediator.core.reconsideration import asked_again, decide_again, subject, unless_unusual
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 CAUSE = Cause(code="missing_grant", reason="The call needs 4 ARNs, and 4 of them are missing.")
 ASKS = Decision(outcome=Outcome.ASK, code="no_rule", reason="No rule is about it.")
 AUTO = Decision(outcome=Outcome.AUTO, code="rule_auto", reason="The rule 'nova' allows this grant.", rule="nova")
+
+NOBODY = Habits(pk=ROLE)
 
 
 def rules(effect: str, more: str = "") -> Allowlist:
@@ -89,11 +92,19 @@ def test_what_is_unusual_stays_a_persons() -> None:
     others = [
         asked(sk=f"profile#{name}", profile=PROFILE.replace("nova-2-lite", name)) for name in ("nova-pro", "nova-micro")
     ]
-    found = unless_unusual(AUTO, asked(), others)
+    found = unless_unusual(AUTO, asked(), others, NOBODY)
     assert (found.outcome, found.code, found.rule) == (Outcome.ASK, "unusual", "nova")
     assert "Within an hour" in found.reason
-    assert unless_unusual(AUTO, asked(), []) == AUTO
-    assert unless_unusual(ASKS, asked(), others) == ASKS
+    assert unless_unusual(AUTO, asked(), [], NOBODY) == AUTO
+    assert unless_unusual(ASKS, asked(), others, NOBODY) == ASKS
+
+
+def test_what_is_unusual_by_what_is_known_stays_a_persons() -> None:
+    """Nobody's request tells of what was refused for good; what is known of the principal does."""
+    targets = tuple(Trait(f"us.nova-{number}", NOON) for number in range(3))
+    habits = replace(NOBODY, principal_id=asked().principal_id, targets=targets)
+    assert unless_unusual(AUTO, asked(), [], habits).code == "unusual"
+    assert unless_unusual(AUTO, asked(), [], replace(habits, targets=targets[:2])) == AUTO
 
 
 def test_a_request_that_still_waits_tells_why_today() -> None:

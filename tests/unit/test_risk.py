@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.core.habits import Habits, Trait
 from bedrock_remediator.core.risk import RiskKind, risks
 from tests.builders.decisions import waiting
 from tests.builders.grants import NOON
@@ -94,3 +95,46 @@ def test_several_models_in_a_short_time_are_remarked() -> None:
 def test_what_turned_a_rules_grant_into_a_request_is_remarked(code: str, kind: RiskKind) -> None:
     """Even where the rows that it was told by do not show it any more."""
     assert kinds(waiting(reason_code=code), [other()]) == [kind]
+
+
+class TestWhatIsKnown:
+    """Where the rows are not all that there is, the habits tell of the rest."""
+
+    USUAL: dict[str, Any] = {"source_ip": "198.51.100.7", "user_agent": "Boto3/1.44.5"}  # noqa: RUF012 - read only
+
+    def habits(self, row: Grant, before: timedelta = timedelta(hours=2), **changes: Any) -> Habits:
+        """What was known of the row's principal before its call: another address and client."""
+        then = row.sighting.time - before
+        made = {"principal_id": row.principal_id, "addresses": (Trait("203.0.113.9", then),)}
+        return Habits(pk=row.pk, **{**made, "clients": (Trait("curl", then),), **changes})
+
+    def found(self, row: Grant, habits: Habits) -> list[RiskKind]:
+        """What is unusual about it, beside that it is the first."""
+        return [risk.kind for risk in risks(row, [], habits) if risk.kind is not RiskKind.FIRST_REQUEST]
+
+    def test_another_address_and_client_are_new(self) -> None:
+        """As if a row told of them."""
+        row = seen(waiting(), **self.USUAL)
+        assert self.found(row, self.habits(row)) == [RiskKind.NEW_ADDRESS, RiskKind.NEW_CLIENT]
+
+    def test_the_requests_own_call_vouches_for_nothing(self) -> None:
+        """It is known by that very call."""
+        row = seen(waiting(), **self.USUAL)
+        known = self.habits(row)
+        own = Trait("198.51.100.7", row.sighting.time)
+        again = msgspec.structs.replace(known, addresses=(*known.addresses, own), clients=())
+        assert self.found(row, again) == [RiskKind.NEW_ADDRESS]
+        earlier = Trait(own.value, own.at - timedelta(minutes=1))
+        assert self.found(row, msgspec.structs.replace(again, addresses=(*known.addresses, earlier))) == []
+
+    def test_another_principal_of_the_name_is_not_compared(self) -> None:
+        """What it used says nothing about this one."""
+        row = seen(waiting(), **self.USUAL)
+        assert self.found(row, self.habits(row, principal_id="AROAANOTHER")) == []
+
+    def test_several_models_of_an_hour_are_several(self) -> None:
+        """Whoever had the name."""
+        row = seen(waiting(), **self.USUAL)
+        targets = tuple(Trait(f"us.nova-{number}", row.sighting.time) for number in range(3))
+        assert self.found(row, Habits(pk=row.pk, targets=targets)) == [RiskKind.SEVERAL_MODELS]
+        assert self.found(row, Habits(pk=row.pk, targets=targets[:2])) == []

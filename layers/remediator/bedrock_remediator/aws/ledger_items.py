@@ -38,7 +38,11 @@ HABITS: Final = "habits"
 """The sk of what is known of a principal."""
 FIRST_ROW: Final = "advice#"
 PAST_LAST_ROW: Final = "profile$"
-"""Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`)."""
+"""Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`). From `HABITS` on
+there are no advice and no archive, of which there can be as many."""
+FIRST_MARKER: Final = "notice#"
+FIRST_PROFILE: Final = "profile#"
+"""The markers of notices, as many as there are rows and states, lie between the rows of models and of profiles."""
 PAST_LAST_COUNTER: Final = "seen$"
 """Every row's and every counter's sk lies between `FIRST_ROW` and this."""
 

@@ -91,7 +91,7 @@ class NoticeLedger(LedgerWriter):
 
     def notices_counted(self, after: str, before: str) -> dict[str, dict[str, int]]:
         """The hours between two (neither included) with how many notices there were by kind, the earliest first."""
-        items = self._query(
+        items = self._pages(
             KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :before",
             ExpressionAttributeValues={":pk": marshal(NOTICES), ":after": marshal(after), ":before": marshal(before)},
         )

@@ -64,12 +64,17 @@ def of_call(habits: Habits, call: Call, limits: ProbeLimits, *, day: str, addres
     return None
 
 
-def of_rows(row: Grant, others: Iterable[Grant], limits: ProbeLimits, now: datetime) -> Suspicion | None:
+def of_rows(
+    row: Grant, others: Iterable[Grant], habits: Habits, limits: ProbeLimits, now: datetime
+) -> Suspicion | None:
     """The same by the numbers alone, from the principal's rows: a forged row can only add to what speaks against it.
+
+    What was denied and can be nobody's grant has no such row, or too many of them: of that the habits tell.
 
     Args:
         row: The row that a rule has approved.
-        others: The principal's rows; the row itself and copies that are kept do not count.
+        others: The principal's requests and grants; the row itself and copies that are kept do not count.
+        habits: What is known of the principal.
         limits: What rules may do.
         now: The time.
     """
@@ -78,7 +83,9 @@ def of_rows(row: Grant, others: Iterable[Grant], limits: ProbeLimits, now: datet
     near = [other for other in rows if now - other.sighting.time <= limits.window]
     recent = {_target(other) for other in near if other.diagnosis is not DiagnosisKind.UNKNOWN}
     today = [each for each in rows if each.decision is Outcome.AUTO and each.applied_at and _same_day(each, now)]
-    return _by_numbers({*recent, _target(row)}, len(today), limits)
+    told = {trait.value for trait in habits.targets if now - trait.at <= limits.window}
+    # Not counted together: a profile that was denied by one of its models has another name in either.
+    return _by_numbers({*recent, _target(row)}, len(today), limits) or _by_numbers(told, len(today), limits)
 
 
 def _by_numbers(targets: set[str], granted: int, limits: ProbeLimits) -> Suspicion | None:

@@ -14,6 +14,7 @@ from bedrock_remediator.core.arn import BedrockResource
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import Cause, Grant, Outcome
+from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.core.opening import told
 from bedrock_remediator.core.risk import RiskKind, risks
 
@@ -68,15 +69,16 @@ def decide_again(grant: Grant, allowlist: Allowlist, tags: Mapping[str, str], *,
     return decide(mode=mode, paused=paused, diagnosis=diagnosis, allowlist=allowlist, subject=subject(grant, tags))
 
 
-def unless_unusual(decision: Decision, grant: Grant, rows: Iterable[Grant]) -> Decision:
+def unless_unusual(decision: Decision, grant: Grant, rows: Iterable[Grant], habits: Habits) -> Decision:
     """An automatic decision, or to ask all the same: what a person has been asked about and is unusual, stays theirs.
 
     Args:
         decision: What the configuration says.
         grant: The request.
-        rows: The rows of its principal, by which it is told what is unusual.
+        rows: The requests and grants of its principal, by which it is told what is unusual.
+        habits: What else is known of its principal.
     """
-    found = [risk for risk in risks(grant, rows) if risk.kind not in _USUAL]
+    found = [risk for risk in risks(grant, rows, habits) if risk.kind not in _USUAL]
     if decision.outcome is not Outcome.AUTO or not found:
         return decision
     reason = f"{decision.reason} Something about the request is unusual, though, so a person decides: {found[0].text}"

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant
-from bedrock_remediator.core.habits import client_name
+from bedrock_remediator.core.habits import Habits, Trait, address_name, client_name, distinct
 
 _SHORT_TIME: Final = timedelta(hours=1)
 _SEVERAL: Final = 3
@@ -70,22 +70,24 @@ _BY_CODE: Final[Mapping[str, RiskKind]] = {
 """What was found when the row was decided, which its neighbours may not show any more."""
 
 
-def risks(grant: Grant, rows: Iterable[Grant]) -> tuple[Risk, ...]:
+def risks(grant: Grant, rows: Iterable[Grant], habits: Habits | None = None) -> tuple[Risk, ...]:
     """What is unusual about a request, the gravest first.
 
     Args:
         grant: The request.
         rows: The rows of its principal, the request's own included or not.
+        habits: What is known of its principal, where the rows are not all of them; None where they are.
     """
     others = [row for row in rows if row.key != grant.key]
+    known = habits if habits and habits.principal_id == grant.principal_id else Habits(pk=grant.pk)
     found = {
         RiskKind.CONDITIONAL_ALLOW: grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
-        RiskKind.SEVERAL_MODELS: _several(grant, others),
+        RiskKind.SEVERAL_MODELS: _several(grant, others) or _denied_lately(grant, habits),
         RiskKind.OUTSIDE_SOURCE_IPS: False,
         RiskKind.MANY_GRANTS: False,
         RiskKind.NEW_PRINCIPAL: False,
-        RiskKind.NEW_ADDRESS: _new(grant.sighting.source_ip, (row.sighting.source_ip for row in others)),
-        RiskKind.NEW_CLIENT: _new(_client(grant), map(_client, others)),
+        RiskKind.NEW_ADDRESS: _new(_address(grant), [*map(_address, others), *_before(grant, known.addresses)]),
+        RiskKind.NEW_CLIENT: _new(_client(grant), [*map(_client, others), *_before(grant, known.clients)]),
         RiskKind.FIRST_REQUEST: not others and grant.first_version == 1,
     }
     decided = _BY_CODE.get(grant.reason_code)
@@ -110,3 +112,19 @@ def _new(value: str | None, others: Iterable[str | None]) -> bool:
 
 def _client(grant: Grant) -> str | None:
     return client_name(grant.sighting.user_agent)
+
+
+def _address(grant: Grant) -> str | None:
+    return address_name(grant.sighting.source_ip)
+
+
+def _before(grant: Grant, traits: Iterable[Trait]) -> list[str]:
+    """What was known before the request's call."""
+    return [trait.value for trait in traits if trait.at < grant.sighting.time]
+
+
+def _denied_lately(grant: Grant, habits: Habits | None) -> bool:
+    """The same as `_several`, of what was denied and is nobody's request."""
+    times = habits.targets if habits else ()
+    near = {trait.value for trait in times if abs(trait.at - grant.sighting.time) <= _SHORT_TIME}
+    return distinct(near) >= _SEVERAL

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger_items import Due
-from bedrock_remediator.aws.ledger_reads import Dossier
+from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.aws.ledger_writes import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import Answer, NotAllowedError, Terms, Verb, decide, possible

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import Ledger, Sightings
 from bedrock_remediator.aws.ledger_notices import hour_of
-from bedrock_remediator.aws.ledger_reads import Dossier
+from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State

@@ -5,7 +5,6 @@ it is about the principal and the profile that its key names, that AWS still des
 that approved it still does, or that a person's approval is genuine.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final, NoReturn, Protocol
 
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
+from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
@@ -59,12 +59,13 @@ class Claims:
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock
 
-    def confirm(self, grant: Grant, rows: Iterable[Grant] = ()) -> Owner:
+    def confirm(self, grant: Grant, background: Background | None = None) -> Owner:
         """Make sure that a row may be applied, now.
 
         Args:
             grant: The row.
-            rows: The principal's rows, by which it is told whether a rule may make one more grant for it.
+            background: What the ledger holds about the principal, by which it is told whether a rule may make one
+                more grant for it; None for nothing.
 
         Returns:
             The principal, as IAM confirmed it.
@@ -75,7 +76,7 @@ class Claims:
         """
         self._require_timely(grant)
         owner = self._confirm(grant)
-        self._require_calm(grant, rows)
+        self._require_calm(grant, background or Background(grant.pk, []))
         return owner
 
     def hold(self, grant: Grant) -> bool:
@@ -192,10 +193,11 @@ class Claims:
         if grant.expires_at is None or grant.expires_at > latest:
             self._ask_again(f"The rule {grant.rule!r} gives grants for a shorter time than it did.")
 
-    def _require_calm(self, grant: Grant, rows: Iterable[Grant]) -> None:
+    def _require_calm(self, grant: Grant, background: Background) -> None:
         """What a rule grants does not look like a probe: by what the other rows say, which this one cannot change."""
         if grant.decision is Outcome.AUTO and grant.state is State.APPROVED:
-            found = probing.of_rows(grant, rows, self._settings.probes, self._clock.now())
+            rows, habits = background.grants, background.habits
+            found = probing.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
             if found:
                 raise ClaimError(State.PENDING, found.code, found.reason)
 

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError
+from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
 from bedrock_remediator.core.opening import cool_down
@@ -61,7 +62,11 @@ class Rows(Protocol):
         ...
 
     def grants(self, pk: str) -> list[Grant]:
-        """Every row of a principal, read consistently."""
+        """Every request and grant of a principal, read consistently."""
+        ...
+
+    def background(self, pk: str) -> Background:
+        """The same, and what is known of the principal."""
         ...
 
     def move(self, before: Grant, after: Grant) -> None:
@@ -110,15 +115,15 @@ class Remediation:
             ConflictError: Somebody else moved the row.
             RevocationError: A grant cannot be taken out.
         """
-        rows = self._ledger.grants(change.pk)
-        row = next((row for row in rows if row.sk == change.sk), None)
+        background = self._ledger.background(change.pk)
+        row = next((row for row in background.grants if row.sk == change.sk), None)
         if row is not None and change.was_overtaken(row):
             self._clear(row)
         if row is None or not change.is_work(row):
             return None
         if row.state is State.REVOKING:
             return self._revoke(row)
-        return self._grant(row, rows, settle, deadline)
+        return self._grant(row, background, settle, deadline)
 
     def _clear(self, row: Grant) -> None:
         """Take out what a delivery before this one may have written, and did not live to take out."""
@@ -126,11 +131,11 @@ class Remediation:
             self._withdrawal.take_out(row, self._claims.owner(row))
             self._forget(row)
 
-    def _grant(self, row: Grant, rows: Iterable[Grant], settle: timedelta, deadline: datetime) -> Grant | None:
+    def _grant(self, row: Grant, background: Background, settle: timedelta, deadline: datetime) -> Grant | None:
         if given_up(row):
             return self._refuse(row, ClaimError(State.FAILED, "not_applied", _NOT_APPLIED))
         try:
-            owner = self._claims.confirm(row, rows)
+            owner = self._claims.confirm(row, background)
             self._require_promise(row)
         except ClaimError as error:
             return self._refuse(row, error)

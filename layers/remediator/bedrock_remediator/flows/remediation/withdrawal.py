@@ -19,7 +19,7 @@ class Rows(Protocol):
     """What is asked of the ledger."""
 
     def grants(self, pk: str) -> list[Grant]:
-        """Every row of a principal, read consistently."""
+        """Every request and grant of a principal, read consistently."""
         ...
 
 

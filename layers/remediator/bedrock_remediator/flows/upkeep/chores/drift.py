@@ -45,7 +45,7 @@ class Ledger(Rows, Protocol):
     """What is asked of the ledger beside rows."""
 
     def grants(self, pk: str) -> list[Grant]:
-        """Every row of a principal, read consistently."""
+        """Every request and grant of a principal, read consistently."""
         ...
 
     def keep(self, before: Grant, after: Grant) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import Cap, CapReachedError
+from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import Principal
@@ -41,8 +42,8 @@ _NOBODY_DECIDED: Final = dict.fromkeys(
 class Ledger(Rows, Protocol):
     """What is asked of the ledger beside rows."""
 
-    def grants(self, pk: str) -> list[Grant]:
-        """Every row of a principal."""
+    def background(self, pk: str) -> Background:
+        """A principal's requests and grants, and what is known of it."""
         ...
 
     def approve(self, before: Grant, after: Grant, cap: Cap | None) -> None:
@@ -124,7 +125,8 @@ class Reconsideration:
             to = State.LAPSED if decision.code == "mode_observe" else State.REJECTED
             return self._close(row, to, decision.code, decision.reason, today)
         if decision.outcome is Outcome.AUTO:
-            decision = unless_unusual(decision, row, self._ledger.grants(row.pk))
+            background = self._ledger.background(row.pk)
+            decision = unless_unusual(decision, row, background.grants, background.habits)
         if decision.outcome is Outcome.AUTO:
             try:
                 return self._approve(row, decision, today)

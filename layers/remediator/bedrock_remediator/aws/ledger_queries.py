@@ -1,0 +1,222 @@
+"""Finding what the ledger holds: of a principal, and of a state.
+
+Every read but that of the index `due`, which DynamoDB does not offer so, is consistent: what a decision rests on must
+not be older than the last write.
+
+Whoever holds a principal's key can have as many rows of advice, counters and markers of notices written for it as they
+call models that there are not. So a query that is about something else passes over them, or ends after some pages.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from bedrock_remediator.aws.errors import passing_trouble
+from bedrock_remediator.aws.ledger_items import (
+    FIRST_MARKER,
+    FIRST_PROFILE,
+    FIRST_ROW,
+    HABITS,
+    NEVER,
+    PAST_LAST_COUNTER,
+    PAST_LAST_ROW,
+    SEEN_PREFIX,
+    Due,
+    Item,
+    Sightings,
+    marshal,
+    read_due,
+    read_grant,
+    read_habits,
+    read_seen,
+)
+from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.habits import Habits
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef
+
+PAGE: Final = 300
+"""How many items of a principal a query reads before it looks whether all of them are asked for."""
+
+_COUNTER_PAGES: Final = 3
+"""Of how many megabytes of a principal's counters those of a row are sorted out."""
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Background(Struct, frozen=True):
+    """A principal's requests and grants, and what is known of it; read when it is asked for, as of a `Dossier`."""
+
+    pk: str
+    items: list[Item]
+
+    @property
+    def grants(self) -> list[Grant]:
+        """Every row that is a grant, or was or may become one, kept ones included: no advice, and nothing archived."""
+        return [read_grant(item) for item in self.items if _is_row(item)]
+
+    @property
+    def habits(self) -> Habits:
+        """What is known of the principal: nothing, at revision 0, where it was never denied anything."""
+        return next((read_habits(item) for item in self.items if item["sk"]["S"] == HABITS), Habits(pk=self.pk))
+
+
+class Dossier(Struct, frozen=True):
+    """What the ledger holds about the row with that sk, and about its principal; read when it is asked for.
+
+    So a row that cannot be read stands only in the way of who wants it.
+    """
+
+    sk: str
+    items: list[Item]
+
+    @property
+    def grant(self) -> Grant | None:
+        """The row itself; None if there is none."""
+        return next((read_grant(item) for item in self.items if item["sk"]["S"] == self.sk), None)
+
+    @property
+    def grants(self) -> list[Grant]:
+        """The rows of the principal, this one included; the archived ones are left out. See `LedgerQueries.dossier`."""
+        return [read_grant(item) for item in self.items if _is_row(item)]
+
+    @property
+    def denials(self) -> Sightings:
+        """How often the denials that belong to the row were seen; copies are not counted."""
+        return _sightings(item for item in self.items if is_counter(item))
+
+
+class LedgerQueries:
+    """The ledger's queries. Every method raises `RetryableError` on throttling."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def grants(self, pk: str) -> list[Grant]:
+        """Every row of a principal that is a grant, or was or may become one; see `Background.grants`."""
+        return self.background(pk).grants
+
+    def background(self, pk: str) -> Background:
+        """A principal's requests and grants, and what is known of it: one query, where they are not hundreds."""
+        return Background(pk, list(self._requests(pk)))
+
+    def dossier(self, pk: str, sk: str) -> Dossier:
+        """One row with the principal's others and the row's counters: one query, where the principal has no more.
+
+        Of one that has more, there are all its requests and grants, some of its advice, and the row's counters among
+        the first megabytes of them: then a denial may have been seen more often than is told.
+        """
+        page = self._ask(
+            **_between(pk, FIRST_ROW, PAST_LAST_COUNTER, row=sk),
+            FilterExpression="attribute_exists(#state) OR #row = :row",
+            ExpressionAttributeNames={"#state": "state", "#row": "row"},
+            Limit=PAGE,
+        )
+        found = page["Items"]
+        if "LastEvaluatedKey" in page:
+            itself = self._ask(**_between(pk, sk, sk))["Items"]
+            found = [*found, *itself, *self._requests(pk), *self._counters_of(pk, sk)]
+        return Dossier(sk, list({item["sk"]["S"]: item for item in found}.values()))
+
+    def denials(self, pk: str, sk: str) -> Sightings:
+        """How often the denials that belong to this row were seen, copies not counted; as of a dossier."""
+        return _sightings(self._counters_of(pk, sk))
+
+    def due(self, state: State, before: datetime | None = None, *, after: datetime | None = None) -> Iterator[Due]:
+        """The rows in a state by the time that `ledger_items.due_at` gives them, the earliest first.
+
+        They come a page at a time, as they are asked for, from an index that may lag behind by a moment: read the
+        row before acting on it.
+
+        Args:
+            state: The state.
+            before: The latest time to look for, None for all.
+            after: The earliest time to look for, None for all.
+        """
+        first, last = after or _BEGINNING, before or NEVER
+        entries = self._pages(
+            IndexName="due",
+            ConsistentRead=False,
+            KeyConditionExpression="#state = :state AND due_at BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={
+                ":state": marshal(state.value),
+                ":first": marshal(first),
+                ":last": marshal(max(first, last)),
+            },
+        )
+        return map(read_due, entries)
+
+    def _requests(self, pk: str) -> Iterator[Item]:
+        """The habits, and the rows that are no advice; what is left of the markers after a page is passed over."""
+        stretch: dict[str, Any] = _between(pk, HABITS, PAST_LAST_ROW)
+        while True:
+            answer = self._ask(
+                **stretch,
+                FilterExpression="attribute_exists(#state) OR attribute_exists(#revision)",
+                ExpressionAttributeNames={"#state": "state", "#revision": "revision"},
+                Limit=PAGE,
+            )
+            yield from answer["Items"]
+            last = answer.get("LastEvaluatedKey")
+            if last is None:
+                return
+            if FIRST_MARKER <= last["sk"]["S"] < FIRST_PROFILE:
+                stretch = _between(pk, FIRST_PROFILE, PAST_LAST_ROW)
+            else:
+                stretch["ExclusiveStartKey"] = last
+
+    def _counters_of(self, pk: str, sk: str) -> Iterator[Item]:
+        """The counters of a row, among the first megabytes of its principal's."""
+        pages = self._pages(
+            most=_COUNTER_PAGES,
+            **_between(pk, SEEN_PREFIX, PAST_LAST_COUNTER, row=sk),
+            FilterExpression="#row = :row",
+            ExpressionAttributeNames={"#row": "row"},
+        )
+        return (item for item in pages if is_counter(item))
+
+    def _pages(self, *, most: int | None = None, **query: Any) -> Iterator[Item]:
+        """The items of every page, or of the first ones."""
+        for _ in range(most) if most else itertools.count():
+            answer = self._ask(**query)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _ask(self, **query: Any) -> "QueryOutputTypeDef":
+        with passing_trouble("reading items"):
+            return self._client.query(TableName=self._table, **{"ConsistentRead": True, **query})
+
+
+def is_counter(item: Item) -> bool:
+    """Whether an item is a counter."""
+    return str(item["sk"]["S"]).startswith(SEEN_PREFIX)
+
+
+def _is_row(item: Item) -> bool:
+    return not is_counter(item) and item["sk"]["S"] != HABITS
+
+
+def _between(pk: str, first: str, last: str, **values: str) -> dict[str, Any]:
+    """The condition for the items of a principal whose sk lies between two; `values` are others of the query's."""
+    values = {"pk": pk, "first": first, "last": last, **values}
+    return {
+        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+        "ExpressionAttributeValues": {f":{name}": marshal(value) for name, value in values.items()},
+    }
+
+
+def _sightings(items: Iterable[Item]) -> Sightings:
+    counters = [read_seen(item) for item in items]
+    return Sightings(
+        count=sum(seen.count for seen in counters),
+        first_at=min((seen.first_at for seen in counters), default=None),
+        last_at=max((seen.last_at for seen in counters), default=None),
+    )
