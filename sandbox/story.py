@@ -1,6 +1,5 @@
 """Tells a person what a run did: a table of what came in and what became of it, a story for each case, the bill."""
 
-import difflib
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +9,13 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.cases import Case, Change, Outcome, observe
-from sandbox.evaluator import listed
+from sandbox.cases import Case, Outcome, observe
 from sandbox.running import Given
 from sandbox.stack import Sandbox
+from sandbox.written import changed, counted, document
 
 MOST_STORIES: Final = 16
 """Cases beyond these are in the table only."""
@@ -120,7 +118,8 @@ def case_story(number: int, case: Case, *, whole: bool = True) -> RenderableType
     lines.append(_line("decided", _decided(row)))
     if row.get("decided_by"):
         lines.append(_line("answered", _answered(row)))
-    lines += [part for change in case.changes for part in _written(change, whole=whole)]
+    for change in case.changes:
+        lines += [_line("written", changed(change)), Padding(document(change, whole=whole), (0, 0, 0, 9))]
     if row.get("verification"):
         lines.append(_line("verified", _verified(row)))
     if row.get("model_id") and row["state"] in {"active", "pending"}:
@@ -181,49 +180,6 @@ def _verified(row: Mapping[str, Any]) -> str:
     return "inconclusive: IAM's simulator gave no clear answer, so the grant stays"
 
 
-def _written(change: Change, *, whole: bool) -> Iterator[RenderableType]:
-    verb = "created" if change.before is None else "deleted" if change.after is None else "changed"
-    yield _line("written", Text(f"{verb} ").append(change.name, style="bold"))
-    if change.before is not None or change.after is None:
-        shown: RenderableType = Syntax(_difference(change), "diff", word_wrap=True, background_color="default")
-    elif whole:
-        shown = Syntax(_compact(change.after), "json", word_wrap=True, background_color="default")
-    else:
-        shown = Text("\n".join(_summed_up(statement) for statement in change.after["Statement"]), style="dim")
-    yield Padding(shown, (0, 0, 0, 9))
-
-
-def _summed_up(statement: Mapping[str, Any]) -> str:
-    """A statement in one line."""
-    actions, resources = listed(statement["Action"]), listed(statement["Resource"])
-    keys = [key for block in statement.get("Condition", {}).values() for key in block]
-    under = f", under {' and '.join(keys)}" if keys else ""
-    return f"{statement['Effect']} {', '.join(actions)} on {_counted(len(resources), 'ARN')}{under}"
-
-
-def _difference(change: Change) -> str:
-    before, after = (_compact(document).splitlines() if document else [] for document in (change.before, change.after))
-    lines = difflib.unified_diff(before, after, lineterm="", n=2)
-    return "\n".join(line for line in lines if line[:3] not in {"---", "+++"})
-
-
-def _compact(document: Mapping[str, Any]) -> str:
-    """A policy as JSON, its short lists on one line."""
-    return _json(document, 0)
-
-
-def _json(value: Any, depth: int) -> str:
-    flat = json.dumps(value)
-    if not isinstance(value, dict | list) or not value or len(flat) + 2 * depth <= _WIDTH - 30:
-        return flat
-    inner, outer = "  " * (depth + 1), "  " * depth
-    if isinstance(value, list):
-        items = [f"{inner}{_json(item, depth + 1)}" for item in value]
-        return "[\n" + ",\n".join(items) + f"\n{outer}]"
-    items = [f"{inner}{json.dumps(key)}: {_json(item, depth + 1)}" for key, item in value.items()]
-    return "{\n" + ",\n".join(items) + f"\n{outer}}}"
-
-
 def bill(sandbox: Sandbox, outcome: Outcome) -> RenderableType:
     """What the run took: invocations, and calls by service."""
     counts = sandbox.endpoint.tally.counts
@@ -238,14 +194,14 @@ def bill(sandbox: Sandbox, outcome: Outcome) -> RenderableType:
         parts = ", ".join(f"{name} {count}" for name, count in own.items())
         table.add_row(service, str(reads or ""), str(sum(own.values()) - reads or ""), Text(parts, style="dim"))
     invocations = [
-        f"{name.removesuffix('Function').lower()} {_counted(len(function.invocations), 'invocation')}"
+        f"{name.removesuffix('Function').lower()} {counted(len(function.invocations), 'invocation')}"
         for name, function in sandbox.functions.items()
         if function.invocations
     ]
     steps = [
-        _counted(outcome.events, "event"),
+        counted(outcome.events, "event"),
         ", ".join(invocations) or "nothing",
-        _counted(len(sandbox.outbox.notices), "notice"),
+        counted(len(sandbox.outbox.notices), "notice"),
     ]
     return Group(table, Text(" → ".join(steps)))
 
@@ -297,10 +253,6 @@ def _decision(row: Mapping[str, Any]) -> str:
     if row["decision"] == "auto":
         return f"auto: {row.get('rule')}"
     return decision if row["reason_code"] == row["diagnosis"] else f"{decision}: {_words(row['reason_code'])}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _words(text: str) -> str:
