@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from msgspec import Struct
 
-from sandbox.http_api import make_server
+from sandbox.http_server import make_server
 from sandbox.stack import Sandbox
 
 NAME: Final = "sandbox"

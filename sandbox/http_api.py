@@ -11,14 +11,12 @@ reply = api.answer(Ask(method="GET", target="/request/abc", headers=[("Host", "1
 """
 
 import base64
-import contextlib
 import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -281,42 +279,3 @@ def _message(status: int, message: str) -> Reply:
     """What API Gateway itself says."""
     body = json.dumps({"message": message}).encode()
     return Reply(status=status, headers=[("content-type", "application/json")], body=body)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    api: ClassVar[HttpApi]
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        reply = self.api.answer(
-            Ask(
-                method=self.command,
-                target=self.path,
-                headers=list(self.headers.items()),
-                body=self.rfile.read(length),
-                source_ip=self.client_address[0],
-            )
-        )
-        self.send_response(reply.status)
-        for name, value in reply.headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body)))
-        # A browser that goes elsewhere does not wait for the answer.
-        with contextlib.suppress(ConnectionError):
-            self.end_headers()
-            self.wfile.write(reply.body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
-
-
-def make_server(api: HttpApi, port: int = 0) -> ThreadingHTTPServer:
-    """A server of this API alone, on this machine only; port 0 takes any free one."""
-    return ThreadingHTTPServer(("127.0.0.1", port), type("_Handler", (_Handler,), {"api": api}))

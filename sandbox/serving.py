@@ -18,20 +18,20 @@ key id `ASIAAPPROVER1` for the first role of ApproverRoleArns, `ASIAAPPROVER2` f
 at. Addresses of the API in answers are this server's, so that links can be followed.
 """
 
-import contextlib
 import json
 import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from sandbox import http_api
 from sandbox.documents import BadInputError
+from sandbox.http_server import QuietHandler
 from sandbox.lambdas import InvocationError
 from sandbox.report import report
 from sandbox.running import events_of, handle, read_time
@@ -160,16 +160,16 @@ def _distance(text: str, now: datetime) -> timedelta:
     return distance
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     service: ClassVar[Service]
     remote: ClassVar[str]
     """The API's address on AWS, for which this server stands."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         if not self._called(b""):
             self._reply(self.service.get(self.path))
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
             self._reply((HTTPStatus.LENGTH_REQUIRED, {"error": "the request needs a Content-Length"}))
@@ -192,27 +192,14 @@ class _Handler(BaseHTTPRequestHandler):
             )
         )
         if reply is not None:
-            self._send(reply.status, reply.headers, reply.body)
+            self.send(reply.status, reply.headers, reply.body)
         return reply is not None
 
     def _reply(self, reply: Reply) -> None:
         status, content = reply
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
         body = text.replace(self.remote, f"http://127.0.0.1:{self.connection.getsockname()[1]}").encode()
-        self._send(status, [("Content-Type", "application/json; charset=utf-8")], body)
-
-    def _send(self, status: int, headers: http_api.Pairs, body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        # A browser that goes elsewhere does not wait for the answer.
-        with contextlib.suppress(ConnectionError):
-            self.end_headers()
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: what happened can be asked for."""
+        self.send(status, [("Content-Type", "application/json; charset=utf-8")], body)
 
 
 def make_server(sandbox: Sandbox, port: int) -> ThreadingHTTPServer:

@@ -22,7 +22,8 @@ from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.flows.links.links import Links, Ticket
 from bedrock_remediator.flows.links.wiring import keyring, links
-from sandbox.http_api import ApiRoute, Ask, HttpApi, Reply, make_server
+from sandbox.http_api import ApiRoute, Ask, HttpApi, Reply
+from sandbox.http_server import make_server
 from tests.builders.clocks import StoppedClock
 
 APP = Path(__file__).parents[2] / "functions" / "approve" / "app.py"

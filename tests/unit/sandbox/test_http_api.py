@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.http_api import LARGEST_BODY, ApiRoute, Ask, HttpApi, make_server, routes_of
+from sandbox.http_api import LARGEST_BODY, ApiRoute, Ask, HttpApi, routes_of
+from sandbox.http_server import make_server
 from sandbox.naming import Place, ref_of
 from sandbox.template import Stack
 
