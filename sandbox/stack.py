@@ -9,7 +9,7 @@ with Sandbox(world, Options(mode="auto")) as sandbox:
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ from sandbox.kms import MacKeys
 from sandbox.lambdas import Function
 from sandbox.ledger import Ledger
 from sandbox.mappings import QueueMapping, StreamMapping
+from sandbox.motion import Motion
 from sandbox.organization_policies import OrganizationPolicies
 from sandbox.organizations import Directory
 from sandbox.other_stacks import OtherStacks
@@ -44,7 +45,7 @@ from sandbox.secretsmanager import SecretStore
 from sandbox.sessions import one_reader, refill_quotas, session
 from sandbox.sns import Outbox
 from sandbox.ssm import ParameterStore
-from sandbox.streams import StreamConsumer, TableStream
+from sandbox.streams import TableStream
 from sandbox.sts import SecurityTokens
 from sandbox.subscriptions import Subscriptions
 from sandbox.template import Stack, load, transformed
@@ -52,19 +53,11 @@ from sandbox.trail import Trail
 from sandbox.world import World
 
 TEMPLATE: Final = Path(__file__).parent.parent / "template.yaml"
-MOST_STEPS: Final = 1_000_000
-"""A run that takes more never ends: something wakes itself."""
-
-
 SLACK_API: Final = "https://slack.com/api/"
 """The address of Slack's API in the template. Nothing in the sandbox reaches it: another one stands for it."""
 
 CHOICES: Final = {"ApproverAuth": "link"}
 """Parameters without a default, which whoever deploys has to choose: what the sandbox chooses, where they exist."""
-
-
-class EndlessRunError(RuntimeError):
-    """The stack did not come to rest."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -228,30 +221,25 @@ class Sandbox:
         self.other_stacks = OtherStacks(
             self.world, self.stack, folder, self._buses, self.authorization, self.clock.seconds
         )
-        self._queue_mappings: list[QueueMapping] = []
-        self._consumers: list[StreamConsumer] = []
-        steps: list[Callable[[], bool]] = []
         by_reference = {
             name: function for function in self.functions.values() for name in (function.name, function.arn)
         }
+        self._motion = Motion(self.clock)
         for name, mapping in self.stack.of_type("AWS::Lambda::EventSourceMapping").items():
             function = by_reference[mapping["FunctionName"]]
             source = mapping["EventSourceArn"]
             if source in self._streams:
                 stream = self._streams[source]
-                self._consumers.append(
+                self._motion.read(
                     StreamMapping(name, mapping, stream, function, self.queues, self.authorization, self.clock).consumer
                 )
-                steps.append(self._consumers[-1].step)
             else:
                 queue = self.queues[source]
-                queue_mapping = QueueMapping(name, mapping, queue, function, self.authorization, self._turns)
-                self._queue_mappings.append(queue_mapping)
-                steps.append(queue_mapping.step)
+                self._motion.deliver(QueueMapping(name, mapping, queue, function, self.authorization, self._turns))
         for name in self.stack.of_type("AWS::Pipes::Pipe"):
-            pipe = Pipe(self.stack, name, self._streams, self.queues, self.authorization, self.clock)
-            self._consumers.append(pipe.consumer)
-            steps.append(pipe.consumer.step)
+            self._motion.read(
+                Pipe(self.stack, name, self._streams, self.queues, self.authorization, self.clock).consumer
+            )
         self.schedules = {
             name: Schedule(self.stack, name, by_reference, self.queues, self.authorization, self.clock)
             for name in self.stack.of_type("AWS::Scheduler::Schedule")
@@ -262,7 +250,6 @@ class Sandbox:
             callers=self._approvers(),
             account=self.world.account,
         )
-        self._steps: Sequence[Callable[[], bool]] = steps
 
     def _approvers(self) -> dict[str, str]:
         """Access key ids for the API: of the first role that may approve `ASIAAPPROVER1`, and so on."""
@@ -290,44 +277,25 @@ class Sandbox:
         Raises:
             EndlessRunError: It does not come to rest.
         """
-        for _ in range(MOST_STEPS):
-            # Every part takes one step a round, so that none is done before the others begin.
-            moved = [step() for step in self._steps]
-            if not any(moved) and not self._wait():
-                return
-        raise EndlessRunError(f"the stack still moves after {MOST_STEPS} steps")
-
-    def _wait(self) -> bool:
-        """Move the clock on to when the next message comes back to its queue; False if none will."""
-        times = [when for mapping in self._queue_mappings if (when := mapping.queue.next_visible()) is not None]
-        if not times:
-            return False
-        self.clock.advance(max(0.0, min(times) - self.clock.seconds()) + 0.001)
-        return True
+        self._motion.run()
 
     def turn(self, function: str) -> None:
         """Let the queue of a function deliver once, whatever else is going on."""
-        for mapping in self._queue_mappings:
-            if mapping.function == function:
-                mapping.step()
+        self._motion.turn(function)
 
     def repeat(self, function: str) -> None:
         """Deliver once more what a function's queue has out for delivery: queues may do so at any time."""
-        for mapping in self._queue_mappings:
-            if mapping.function == function:
-                mapping.repeat()
+        self._motion.repeat(function)
 
     def replay(self) -> None:
         """Deliver the whole stream once more to all who read it, as a consumer that begins at TRIM_HORIZON gets it."""
-        for consumer in self._consumers:
-            consumer.rewind()
+        self._motion.rewind()
         self.run()
 
     @property
     def failures(self) -> list[DeadLetter]:
         """Every message that nothing will handle any more."""
-        read = {mapping.queue.arn for mapping in self._queue_mappings}
-        aside = self._queues.without_reader(read)
+        aside = self._queues.without_reader(self._motion.read_queues)
         letters = [letter for queue in aside for letter in queue.dead_letters()]
         return [*letters, *self.other_stacks.failures, *self._buses.lost]
 
