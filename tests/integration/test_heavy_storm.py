@@ -4,22 +4,19 @@ Five kinds of denial for each principal, 95 in 100 of them repeats, in batches o
 whole stack makes of a storm is measured by `python -m benchmarks.burst 100000`.
 """
 
-import copy
 import json
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-import moto.dynamodb.models
 import pytest
-from moto.dynamodb.models.table import Table
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_items import FIRST_ROW
+from sandbox.dynamodb import quickened
 from tests.builders import records as make
 from tests.builders.aws import FakeProfiles, profile
 from tests.builders.clocks import StoppedClock
@@ -79,10 +76,10 @@ def storm(denials: int, principals: int) -> Iterator[Key]:
 
 
 @pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep moto from copying the whole table for each transaction, in case it fails: none does here."""
-    lightly = SimpleNamespace(deepcopy=lambda value: value if isinstance(value, Table) else copy.deepcopy(value))
-    monkeypatch.setattr(moto.dynamodb.models, "copy", lightly)
+def _quick() -> Iterator[None]:
+    """Keep moto from copying the whole table for each transaction, in case it fails."""
+    with quickened():
+        yield
 
 
 @pytest.fixture
