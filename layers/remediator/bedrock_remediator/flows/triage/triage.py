@@ -24,11 +24,12 @@ from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
 from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.configuration import basis
+from bedrock_remediator.flows.rule_cap import cap, today
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.judge import Allowlists, Judge
 from bedrock_remediator.flows.triage.location import Principals, located
-from bedrock_remediator.flows.triage.verdict import Verdict, cap, today
+from bedrock_remediator.flows.triage.verdict import Verdict
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)

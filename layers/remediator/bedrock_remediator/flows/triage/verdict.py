@@ -5,13 +5,13 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Cap
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome
 from bedrock_remediator.core.habits import Call, Habits
 from bedrock_remediator.core.rule import Subject
+from bedrock_remediator.flows.rule_cap import today
 from bedrock_remediator.flows.triage.investigation import Findings
 
 
@@ -57,15 +57,3 @@ def subject(findings: Findings, denial: Denial | Unreadable) -> Subject:
         region=denial.region,
         source_ip=denial.source_ip,
     )
-
-
-def cap(decision: Decision, now: datetime) -> Cap | None:
-    """The rule's limit that an automatic grant counts against."""
-    if decision.outcome is not Outcome.AUTO or decision.max_grants_per_day is None:
-        return None
-    return Cap(name=f"rule:{decision.rule}", day=today(now), limit=decision.max_grants_per_day)
-
-
-def today(now: datetime) -> str:
-    """The day that a grant counts for, in UTC."""
-    return f"{now:%Y-%m-%d}"

@@ -28,6 +28,7 @@ from bedrock_remediator.core.opening import cool_down, told
 from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, unless_unusual
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.current_rows import current
+from bedrock_remediator.flows.rule_cap import cap
 from bedrock_remediator.flows.upkeep.chores.contract import FAILED, HasTime, Rows, Tally, step, tend
 from bedrock_remediator.settings import PolicySettings
 
@@ -164,9 +165,7 @@ class Reconsideration:
             basis=today,
             **_NOBODY_DECIDED,
         )
-        limit = decision.max_grants_per_day
-        cap = None if limit is None else Cap(name=f"rule:{decision.rule}", day=f"{now:%Y-%m-%d}", limit=limit)
-        self._ledger.approve(row, after, cap)
+        self._ledger.approve(row, after, cap(decision, now))
         return "approved"
 
     def _close(self, row: Grant, to: State, code: str, reason: str, today: str) -> str:
