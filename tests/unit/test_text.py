@@ -3,7 +3,6 @@ import pytest
 from bedrock_remediator.notices.text import (
     WIDTH,
     indented,
-    lasting,
     quoted,
     section,
     sentence,
@@ -70,12 +69,3 @@ def test_a_section_leaves_out_empty_blocks() -> None:
 def test_code_keeps_its_shape() -> None:
     """Code is indented; what is not ASCII in it shows as its escape, and its backslashes stay single."""
     assert indented('{\n  "a": "\\\\\u00e9"\n}') == ["  {", '    "a": "\\\\\\xe9"', "  }"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(2_592_000, "30 days"), (86_400, "1 day"), (7_200, "2 hours"), (60, "1 minute"), (61, "61 seconds")],
-)
-def test_a_length_of_time_in_words(seconds: int, words: str) -> None:
-    """The largest unit that fits."""
-    assert lasting(seconds) == words

@@ -3,9 +3,11 @@
 import difflib
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.lengths import words
 from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
@@ -16,7 +18,6 @@ from bedrock_remediator.notices.subject import headline
 from bedrock_remediator.notices.text import (
     WIDTH,
     indented,
-    lasting,
     numbered,
     quoted,
     section,
@@ -187,7 +188,7 @@ def _end(notice: Notice) -> str:
     if grant.expires_at:
         return f"{utc(grant.expires_at)}, by itself"
     if grant.grant_seconds:
-        return f"{lasting(grant.grant_seconds)} after it is granted, by itself"
+        return f"{words(timedelta(seconds=grant.grant_seconds))} after it is granted, by itself"
     return "not by itself"
 
 

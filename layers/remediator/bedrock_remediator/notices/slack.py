@@ -5,13 +5,14 @@ shows as it is (see notices/mrkdwn.py).
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject, SectionBlock
 
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import Length
+from bedrock_remediator.core.lengths import Length, words
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.foreign import caller_words, confirmed
@@ -32,7 +33,6 @@ from bedrock_remediator.notices.slack_blocks import (
 )
 from bedrock_remediator.notices.slack_steps import steps_so_far
 from bedrock_remediator.notices.subject import headline, subject
-from bedrock_remediator.notices.text import lasting
 
 _ARN: Final = 400
 _LISTED: Final = 6
@@ -185,7 +185,7 @@ def _end(grant: Grant) -> str:
     if grant.expires_at:
         return f"until {moment(grant.expires_at)}"
     if grant.grant_seconds:
-        return f"for {lasting(grant.grant_seconds)}, unless another time is chosen"
+        return f"for {words(timedelta(seconds=grant.grant_seconds))}, unless another time is chosen"
     return "without end, unless another time is chosen" if grant.state is State.PENDING else "without end"
 
 

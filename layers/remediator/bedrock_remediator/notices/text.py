@@ -102,11 +102,3 @@ def indented(text: str) -> list[str]:
 def utc(moment: datetime) -> str:
     """A moment for people: `2026-11-23 07:51 UTC`."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def lasting(seconds: int) -> str:
-    """A length of time for people: `30 days`, `1 hour`."""
-    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {word}{'s' if seconds != size else ''}"
-    return f"{seconds} seconds"

@@ -1,16 +1,17 @@
 """What a page says of a grant, as labels and values: who, what, where, how often, and what would be granted."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State, Verification
+from bedrock_remediator.core.lengths import words
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import destinations
 from bedrock_remediator.notices.foreign import confirmed
 from bedrock_remediator.notices.notice import Denials, Plan, account, target, who
-from bedrock_remediator.notices.text import lasting, visible
+from bedrock_remediator.notices.text import visible
 from bedrock_remediator.notices.web.readable import Moment, moment
 from bedrock_remediator.notices.web.wording import ACTIONS
 
@@ -152,7 +153,7 @@ def _end(grant: Grant, now: datetime) -> tuple[Value, ...]:
     if grant.expires_at:
         return (Value(text="by itself", at=moment(grant.expires_at, now)),)
     if grant.grant_seconds and grant.state is not State.ACTIVE:
-        return (Value(text=f"{lasting(grant.grant_seconds)} after it is granted, by itself"),)
+        return (Value(text=f"{words(timedelta(seconds=grant.grant_seconds))} after it is granted, by itself"),)
     return (Value(text="not by itself"),)
 
 
