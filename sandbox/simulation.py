@@ -42,7 +42,7 @@ class Simulator:
 
     Args:
         directory: The account's IAM.
-        scps: The organisation's service control policies, beside an implied FullAWSAccess.
+        scps: The organization's service control policies, beside an implied FullAWSAccess.
         now: The time, which simulations put into `aws:CurrentTime`.
         settle_seconds: How long it takes until a change of a principal's policies is seen here.
     """
@@ -84,7 +84,7 @@ class Simulator:
         return self._answer(call.parameters, layers, self._known_context(entity))
 
     def simulate_custom(self, call: Call) -> Mapping[str, Any]:
-        """SimulateCustomPolicy: only the documents given, and the organisation's.
+        """SimulateCustomPolicy: only the documents given, and the organization's.
 
         Raises:
             ApiError: InvalidInput for a document that is none.

@@ -92,7 +92,7 @@ def blocked_by_scp(**changes: Any) -> Grant:
         **{
             "layer": Layer.SCP,
             "effect": Effect.EXPLICIT,
-            "reason": "No identity policy can help: a service control policy of the organisation denies it.",
+            "reason": "No identity policy can help: a service control policy of the organization denies it.",
             "denying_policy": f"arn:aws:organizations::{ACCOUNT}:policy/o-example/service_control_policy/p-example",
         }
         | changes,

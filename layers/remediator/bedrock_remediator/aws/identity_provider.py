@@ -1,4 +1,4 @@
-"""The organisation's identity provider, spoken to by OpenID Connect: the one adapter that is not AWS.
+"""The organization's identity provider, spoken to by OpenID Connect: the one adapter that is not AWS.
 
     discovery --> authorization endpoint (the browser goes there) --> code --> token endpoint --> ID token --> claims
 

@@ -51,7 +51,7 @@ def from_caller(denial: Denial, grantable: Callable[[str], bool]) -> Diagnosis |
 _CALLERS: Final = {
     "Root": (
         "root_user",
-        "The account's root user has every right in the account; only an organisation's policy stops it.",
+        "The account's root user has every right in the account; only an organization's policy stops it.",
     ),
     "FederatedUser": (
         "federated_user",

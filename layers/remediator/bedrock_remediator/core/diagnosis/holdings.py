@@ -118,7 +118,7 @@ def _allowed(denial: Denial, target: Target) -> Diagnosis:
         kind=DiagnosisKind.ALREADY_ALLOWED,
         code="already_allowed",
         reason="The principal's policies allow the call already. The denial is older than the policy, or a session "
-        "policy, a VPC endpoint policy or a policy of the organisation stopped it.",
+        "policy, a VPC endpoint policy or a policy of the organization stopped it.",
         layer=denial.layer,
     )
 

@@ -15,11 +15,11 @@ QUARANTINE: Final = frozenset(
 _LAYER_ADVICE: Final = {
     Layer.SCP: (
         "scp",
-        "a service control policy of the organisation denies it; only its administrators can change that",
+        "a service control policy of the organization denies it; only its administrators can change that",
     ),
     Layer.RCP: (
         "rcp",
-        "a resource control policy of the organisation denies it; only its administrators can change that",
+        "a resource control policy of the organization denies it; only its administrators can change that",
     ),
     Layer.BOUNDARY: ("boundary", "the principal's permissions boundary does not allow it, and no policy can exceed it"),
     Layer.SESSION: ("session_policy", "the session policy given when the role was assumed does not allow it"),
