@@ -11,15 +11,11 @@ from tests.builders.repertoire import REPERTOIRE
 from tests.builders.trials import die, undisturbed, writes_of
 from tests.conftest import Count
 
-EVERY_TIME = frozenset({"ApproveFunction", "NotifyFunction", "RemediateFunction", "TriageFunction"})
-"""The functions of which `make test` tries a sample; of the others the long profile does."""
-SAMPLED = [
-    name if name in EVERY_TIME else pytest.param(name, marks=pytest.mark.long)
-    for name in sorted({story.watched for story in REPERTOIRE.values()})
-]
+FUNCTIONS = sorted({story.watched for story in REPERTOIRE.values()})
+"""Those that a story watches: all."""
 
 
-@pytest.mark.parametrize("function", SAMPLED)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_death_after_a_write_changes_no_ending(function: str, count: Count) -> None:
     """After each kind of write that a function makes, where it is first made."""
     seen: set[str] = set()

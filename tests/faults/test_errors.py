@@ -13,7 +13,7 @@ from sandbox.faults import Fault, Lasting, Way
 from tests.builders.repertoire import MEMBER_ACCOUNT, REPERTOIRE, STRATEGIES
 from tests.builders.trials import NOT_THERE, STALE, fail, may_be_denied, refusals, split, troubles, undisturbed
 from tests.conftest import Count
-from tests.faults.test_deaths import SAMPLED
+from tests.faults.test_deaths import FUNCTIONS
 
 LAST_ONES: Final = tuple(f"the last one revoked, {strategy}" for strategy in STRATEGIES)
 TAKING_OUT: Final = (
@@ -23,7 +23,7 @@ TAKING_OUT: Final = (
 )
 
 
-@pytest.mark.parametrize("function", SAMPLED)
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_errors_of_each_operation_end_soundly(function: str, count: Count) -> None:
     """A fault of each operation of a function, where it is first called: now one that passes, now one that does not."""
     seen: set[str] = set()
