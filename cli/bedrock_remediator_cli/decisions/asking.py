@@ -7,7 +7,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from bedrock_remediator.core.approval import REVOKE_ALL, Verb
+from bedrock_remediator.core.approval import MOST_LISTED, REVOKE_ALL, Verb
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator_cli.decisions.api import Content, RequestsApi
@@ -20,9 +20,6 @@ _NO_API: Final = (
     "There is no /api without ApproverRoleArns: name there the roles that may decide, and be in a session of one."
 )
 _SHOWN: Final = 12
-
-MOST_LISTED: Final = 500
-"""How many requests of a state the API lists."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -9,12 +9,10 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from bedrock_remediator.core.arn import Arn, ArnError, BedrockResource, is_model_id
+from bedrock_remediator.core.profile import SCOPES_SEEN
 from bedrock_remediator_cli.explain import wording
 from bedrock_remediator_cli.explain.pasted import MASKED
 from bedrock_remediator_cli.explain.refusals import Refusal
-
-SCOPES: Final = frozenset({"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global"})
-"""What the ids of system-defined profiles have been seen to begin with."""
 
 REGION: Final = "REGION"
 MODEL: Final = "MODEL_ID"
@@ -63,7 +61,7 @@ def _called(refusal: Refusal) -> Target | None:
         resource = BedrockResource.parse(called)
     except ArnError:
         scope = called.partition(".")[0]
-        if scope not in SCOPES or not is_model_id(called):
+        if scope not in SCOPES_SEEN or not is_model_id(called):
             return None
         return _of_profile(_profile(refusal, called))
     return _of_profile(resource) if resource.is_profile else None

@@ -39,6 +39,9 @@ _POSSIBLE: Final[Mapping[State, frozenset[Verb]]] = {
 GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
 """What makes a grant, or makes it last: both name a length."""
 
+MOST_LISTED: Final = 500
+"""How many requests of a state are listed at once."""
+
 REVOKE_ALL: Final = "revoke_all"
 """The word by which pages and programs ask to revoke every grant of a principal at once, each by `Verb.REVOKE`."""
 

@@ -1,13 +1,16 @@
 """Inference profiles as AWS describes them, and what must be granted to call one (docs/aws-facts.md §3)."""
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from msgspec import Struct
 
 from bedrock_remediator.core.arn import Arn, ArnError, BedrockResource
 
 ProfileType = Literal["SYSTEM_DEFINED", "APPLICATION"]
+
+SCOPES_SEEN: Final = frozenset({"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global"})
+"""What ids of system-defined profiles have been seen to begin with (docs/aws-facts.md §3): nothing is decided by it."""
 
 
 class Profile(Struct, frozen=True, kw_only=True):

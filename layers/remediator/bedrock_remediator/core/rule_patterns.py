@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from bedrock_remediator.core.profile import SCOPES_SEEN
+
 _LONGEST: Final = 2048  # characters of an ARN
 _COLONS: Final = 5  # of an ARN: what follows is the resource, which may hold more
 _LINE: Final = 80
@@ -16,8 +18,6 @@ _PROFILES: Final = ("inference-profile", "application-inference-profile")
 _MODELS: Final = ("foundation-model",)
 _PARTITION = re.compile(r"[a-z*?-]{1,32}")
 
-SCOPES: Final = frozenset({"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global"})
-"""Prefixes of inference profiles' ids that have been seen (docs/aws-facts.md §3); used to explain mistakes only."""
 VENDORS: Final = frozenset(
     {
         "ai21",
@@ -97,7 +97,7 @@ def model_pattern(text: str) -> str:
         ValueError: It is malformed, or names something else than foundation models.
     """
     _check_target(text, _MODELS, _PROFILES, "foundation models")
-    if text.partition(".")[0] in SCOPES:
+    if text.partition(".")[0] in SCOPES_SEEN:
         raise ValueError(f"{shown(text)} names an inference profile, which goes under profiles:")
     return text
 

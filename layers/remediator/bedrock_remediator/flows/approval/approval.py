@@ -19,7 +19,7 @@ from bedrock_remediator.aws.ledger_items import Due
 from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.aws.ledger_writes import ConflictError
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval import Answer, NotAllowedError, Terms, Verb, decide, possible
+from bedrock_remediator.core.approval import MOST_LISTED, Answer, NotAllowedError, Terms, Verb, decide, possible
 from bedrock_remediator.core.approval_statement import signable, signed
 from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Grant, State
@@ -43,7 +43,6 @@ from bedrock_remediator.notices.plan import plan
 
 _DECIDED: Final = frozenset({State.APPROVED, State.REJECTED, State.REVOKING})
 _GRANTED: Final = frozenset({State.APPROVED, State.APPLYING, State.ACTIVE})
-_LISTED: Final = 500
 _LIKELY: Final = (State.PENDING, State.FAILED, State.ACTIVE, State.APPROVED, State.APPLYING, State.REVOKING)
 """Where to look for a request first: where something can be done about it."""
 
@@ -183,7 +182,7 @@ class Approval:
             return False
         return True
 
-    def requests(self, state: State, most: int = _LISTED) -> list[Grant]:
+    def requests(self, state: State, most: int = MOST_LISTED) -> list[Grant]:
         """The rows in a state, those first that came into it first, and `most` of them.
 
         Raises:
