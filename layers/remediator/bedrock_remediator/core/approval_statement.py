@@ -1,13 +1,11 @@
 """What a person has approved, as it is signed: remediation believes the signature and not the row."""
 
-import base64
-import hashlib
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
+from bedrock_remediator.core import macs
 from bedrock_remediator.core.grant import Grant
 
 _PURPOSE: Final = b"bedrock-access-remediator/approval/1:"
@@ -34,17 +32,17 @@ def statement(grant: Grant) -> bytes:
         "via": grant.decided_via,
         "decided_at": _moment(grant.decided_at),
     }
-    return msgspec.json.encode(fields, order="sorted")
+    return macs.canonical(fields)
 
 
 def signable(grant: Grant) -> bytes:
-    """What the signature is made of: the digest of the statement, since KMS takes no more than 4,096 bytes."""
-    return _PURPOSE + hashlib.sha256(statement(grant)).hexdigest().encode()
+    """What the signature is made of: the digest of the statement."""
+    return macs.digest(_PURPOSE, statement(grant))
 
 
 def signed(grant: Grant, signature: bytes) -> Grant:
     """The approved row with its signature."""
-    return replace(grant, approval=base64.b64encode(signature).decode())
+    return replace(grant, approval=macs.kept(signature))
 
 
 def signature(grant: Grant) -> bytes | None:
@@ -52,10 +50,7 @@ def signature(grant: Grant) -> bytes | None:
     whole = None not in (grant.approval, grant.decided_by, grant.decided_at, grant.decided_via, grant.decided_version)
     if not whole or not 1 <= (grant.decided_version or 0) <= grant.version:
         return None
-    try:
-        return base64.b64decode(grant.approval or "", validate=True)
-    except ValueError:
-        return None
+    return macs.read(grant.approval)
 
 
 def _moment(time: datetime | None) -> str | None:

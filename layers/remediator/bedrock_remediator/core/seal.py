@@ -5,12 +5,11 @@ taken away again, and whoever can write rows could have ARNs taken away that oth
 a seal (see flows/placement/seals.py).
 """
 
-import base64
-import hashlib
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
+from bedrock_remediator.core import macs
 from bedrock_remediator.core.grant import Grant, Written
 
 _PURPOSE: Final = b"bedrock-access-remediator/edit/1:"
@@ -20,7 +19,6 @@ def sealable(grant: Grant, written: Written) -> bytes:
     """What the seal of a note is made of: whose grant it is, where it was put, and what of it.
 
     It stays the same in every state of the row, and for the copy that is kept while the row asks for something else.
-    A digest, since KMS takes no more than 4,096 bytes.
     """
     fields = {
         "v": 1,
@@ -32,19 +30,14 @@ def sealable(grant: Grant, written: Written) -> bytes:
         "added": written.added,
         "previous_version": written.previous_version,
     }
-    return _PURPOSE + hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest().encode()
+    return macs.digest(_PURPOSE, macs.canonical(fields))
 
 
 def sealed(written: Written, mac: bytes) -> Written:
     """The note with its seal."""
-    return msgspec.structs.replace(written, seal=base64.b64encode(mac).decode())
+    return replace(written, seal=macs.kept(mac))
 
 
 def seal(written: Written) -> bytes | None:
     """The seal of a note; None for a note without one, or with what cannot be one."""
-    if written.seal is None:
-        return None
-    try:
-        return base64.b64decode(written.seal, validate=True)
-    except ValueError:
-        return None
+    return macs.read(written.seal)
