@@ -1,18 +1,23 @@
-"""What every conditional write of the ledger has in common: patience, and what a false condition means."""
+"""What all conditional writes of the ledger have in common: patience, and what a false condition means."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import BusyError, error_code, passing_trouble
-from bedrock_remediator.aws.ledger_items import Item
+from bedrock_remediator.aws.ledger_items import Cap, Item, cap_expiry, cap_key, marshal
 from bedrock_remediator.aws.ledger_reads import TRIES, LedgerReader
 from bedrock_remediator.core.grant import TRANSITIONS, Grant, IllegalTransitionError
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
 FAILED: Final = "ConditionalCheckFailed"
 """DynamoDB's word for a condition that is false: of a write in a transaction, and the beginning of an error's code."""
+
+_BUSY: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
 
 
 class ConflictError(Exception):
@@ -36,8 +41,16 @@ def check_step(before: Grant, after: Grant) -> None:
         raise ValueError("a row keeps its key and moves by one version")
 
 
+class CapReachedError(Exception):
+    """The day's limit is used up; nothing was written."""
+
+    def __init__(self, cap: Cap) -> None:
+        super().__init__(f"{cap.name} has used its {cap.limit} grants of {cap.day}")
+        self.cap = cap
+
+
 class LedgerWriter(LedgerReader):
-    """The ledger's reads, and how one item is written on a condition."""
+    """The ledger's reads, and how items are written on conditions: one, or several together."""
 
     def _change(self, before: Item, after: Item, guard: Sequence[str]) -> None:
         found = self._conditional(
@@ -76,3 +89,37 @@ class LedgerWriter(LedgerReader):
                 tried += 1
             else:
                 return
+
+    def _put(self, item: Item, condition: dict[str, Any]) -> "TransactWriteItemTypeDef":
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]
+
+    def _spend(self, cap: Cap) -> "TransactWriteItemTypeDef":
+        values = {":expires": cap_expiry(cap), ":limit": cap.limit, ":one": 1}
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": cap_key(cap),
+                "UpdateExpression": "SET #expires = :expires ADD #used :one",
+                "ConditionExpression": "attribute_not_exists(#used) OR #used < :limit",
+                "ExpressionAttributeNames": {"#expires": "expires", "#used": "used"},
+                "ExpressionAttributeValues": {name: marshal(value) for name, value in values.items()},
+            }
+        }
+
+    def _transact(self, writes: Sequence["TransactWriteItemTypeDef"], voided_by: Sequence[Exception]) -> None:
+        """Write all or nothing; `voided_by` says what a false condition of the write in the same place means.
+
+        botocore sends a token along, by which DynamoDB knows a request that is sent again.
+        """
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            if error_code(error) != "TransactionCanceledException":
+                raise
+            reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+            for reason, meaning in zip(reasons, voided_by, strict=False):
+                if reason == FAILED:
+                    raise meaning from error
+            if _BUSY.intersection(reasons):
+                raise BusyError(f"writing a row: {error}") from error
+            raise
