@@ -45,8 +45,7 @@ BY: Final = "remediate"
 
 _FORECAST_HOLDS: Final = timedelta(minutes=10)
 _NOT_APPLIED: Final = (
-    f"It was approved, and {MOST_TRIES} further attempts have not applied it: see remediate's log and dead letters. "
-    "Nothing of it is left in the principal's policies."
+    f"It was approved, and {MOST_TRIES} further attempts have not applied it: see remediate's log and dead letters."
 )
 _VERIFICATIONS: Final = {
     Helpfulness.HELPS: Verification.SIMULATED,
