@@ -184,7 +184,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `cause` is the diagnosis behind `reason`, which also says what was decided.
 
     `decided_by` and its neighbours tell of the last decision that a person made; `decided_version` is the version
-    that the row had after it, and `approval` the base64 of its signature (see core/approval.py).
+    that the row had after it, and `approval` the base64 of its signature (see core/approval_statement.py).
 
     `reminded_at` (the approvers were reminded), `driven_at` (the row was stuck, and sent on its way again, for the
     `attempt`th time) and `remark` are upkeep's, and hold for the state that the row was in then: see core/waiting.py.

@@ -1,7 +1,8 @@
 """Grants that failed for a reason that passes: approve them again as they were.
 
 What was approved has not changed, so a rule's grant is decided again by remediation, and a person's still has the
-signature under exactly this; see core/approval.py. People were told of the failure, and are told when it is over.
+signature under exactly this; see core/approval_statement.py. People were told of the failure, and are told when it is
+over.
 """
 
 from bedrock_remediator.clock import Clock
