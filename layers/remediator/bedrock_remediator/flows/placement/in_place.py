@@ -3,8 +3,8 @@
 It is what a person does who follows the vendor's guide, and it touches what others wrote. So it happens only where
 nobody else is affected (the policy is attached to this principal alone, and bounds nobody), only where what was
 before is kept (a version is free), and only by adding. What was added is noted before it is written, under a seal that
-nobody else can make; taking it away takes away that and nothing else, and no version that somebody else wrote is ever
-deleted.
+nobody else can make; taking it away takes away that and nothing else. No version is deleted but those that say
+what was there before with just that added, or, made since then, the same as the one in force.
 """
 
 import json
