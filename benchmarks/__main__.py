@@ -1,6 +1,6 @@
 """Measure, and print tables: `make bench`. `--write` keeps them in docs/measured.md, with the date and the versions.
 
-Every figure comes from this one run. It takes about half an hour, most of it for cold starts and storms.
+Every figure comes from this one run. It takes five to ten minutes, most of it for cold starts and storms.
 """
 
 import argparse
