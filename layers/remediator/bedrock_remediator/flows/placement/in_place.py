@@ -108,7 +108,8 @@ class InPlacePlacement:
         host = self._host(owner, policy.arn or policy.name)
         if host is None:
             return "is gone"
-        ours = [item for note in self._notes((*standing, grant), host.name) for item in note.added]
+        known = self._notes([grant], host.name)
+        ours = [item for note in (*self._notes(standing, host.name), *known) for item in note.added]
         try:
             edit = amend(host.document, wanted, self._extra_actions, limit=host.room, ours=ours)
         except PolicyTooLargeError:
@@ -120,7 +121,7 @@ class InPlacePlacement:
         if obstacle:
             return obstacle
         require_only_added(host.document, json.loads(edit.document), wanted, self._extra_actions)
-        return _Edit(host, edit.document if changed else None, edit.added)
+        return _Edit(host, edit.document if changed else None, edit.added, known[0] if known else None)
 
     def _candidates(self, owner: Owner, grant: Grant) -> list[Policy]:
         """The principal's own policies: the one that holds the grant already, then managed ones, then inline ones."""
@@ -149,12 +150,11 @@ class InPlacePlacement:
 
     def _note(self, edit: "_Edit", grant: Grant) -> Written:
         """What to keep of the edit. A second try must not forget what the first has noted."""
-        name = edit.host.name
-        known = next(iter(self._notes([grant], name)), None)
+        known = edit.known
         before = edit.host.version if edit.document else None
         written = Written(
             strategy=STRATEGY,
-            policies=(name,),
+            policies=(edit.host.name,),
             added=tuple(dict.fromkeys((*(known.added if known else ()), *edit.added))),
             previous_version=(known.previous_version if known else None) or before,
         )
@@ -170,11 +170,15 @@ class InPlacePlacement:
 
 
 class _Edit(NamedTuple):
-    """How a policy takes a grant: its new document, None if it has all already, and what of it is the grant's."""
+    """How a policy takes a grant: its new document, None if it has all already, and what of it is the grant's.
+
+    `known` is what an earlier try has noted of it.
+    """
 
     host: Host
     document: str | None
     added: tuple[str, ...]
+    known: Written | None
 
 
 _ENDLESS: Final = 2**31
