@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import burst, calls, cold_start, cost, decide, parse, side_by_side, storm
+from sandbox.shell import leave_aws_settings
 
 _MEASURED: Final = Path(__file__).parent.parent / "docs" / "measured.md"
 _PACKAGES: Final = ("aws-lambda-powertools", "boto3", "moto", "msgspec")
@@ -138,4 +139,5 @@ def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]])
 
 
 if __name__ == "__main__":
+    leave_aws_settings()
     main()

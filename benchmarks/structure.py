@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.calls import KINDS, counted
+from sandbox.shell import leave_aws_settings
 
 ROOT: Final = Path(__file__).parent.parent
 RUNTIME: Final = ROOT / "layers" / "remediator"
@@ -170,4 +171,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    leave_aws_settings()
     main()

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sandbox.deriving import DERIVED, derived_world, require_accounts
 from sandbox.documents import BadInputError
 from sandbox.intrinsics import TemplateError
 from sandbox.running import Given, handle, read_allowlist, read_events, read_time, time_after
+from sandbox.shell import leave_aws_settings
 from sandbox.stack import Options, Sandbox
-from sandbox.world import DEFAULT_WORLD, read_world
+from sandbox.world import DEFAULT_WORLD, World, read_world
 
 if TYPE_CHECKING:
     from sandbox.deciding import Answered
@@ -59,7 +61,12 @@ def _common(command: Any) -> Any:
         ),
         click.option("--mode", type=_MODE, default="approve", show_default=True, help="How far the service may go."),
         click.option("--allowlist", type=_FILE, help="Rules: a file, or a directory with a file for each document."),
-        click.option("--world", type=_FILE, default=DEFAULT_WORLD, help="The account as it begins, YAML or JSON."),
+        click.option(
+            "--world",
+            type=_FILE,
+            default=DEFAULT_WORLD,
+            help="The accounts as they begin, YAML or JSON; `derived` makes them from the events.",
+        ),
     ):
         command = option(command)
     return command
@@ -103,7 +110,8 @@ def run(  # noqa: PLR0913, PLR0917 - one a command-line option
 ) -> None:
     """Handle the events in FILES, and tell what became of them.
 
-    A file holds an EventBridge event, an array of them, or JSON lines; a bare CloudTrail record is wrapped.
+    A file holds EventBridge events or CloudTrail records: one, an array, JSON lines, a log file of CloudTrail's
+    (.json.gz too), or what `aws cloudtrail lookup-events` printed.
     """
     events = read_events(files)
     options = Options(
@@ -114,7 +122,18 @@ def run(  # noqa: PLR0913, PLR0917 - one a command-line option
         now=read_time(now) if now else time_after(events),
         verbose=verbose,
     )
-    sys.exit(_run(Sandbox(read_world(world), options), events, decide, as_json=as_json))
+    sys.exit(_run(Sandbox(_world(world, events), options), events, decide, as_json=as_json))
+
+
+def _world(path: Path, events: list[Given]) -> World:
+    """The world for some events, which must have their accounts.
+
+    Raises:
+        BadInputError: It cannot be read, or lacks one.
+    """
+    world = derived_world(events) if str(path) == DERIVED else read_world(path)
+    require_accounts(world, events)
+    return world
 
 
 def _run(sandbox: Sandbox, events: list[Given], decision: str | None, *, as_json: bool) -> int:
@@ -197,4 +216,5 @@ def demo(verbose: bool) -> None:  # noqa: FBT001 - click passes a flag so
 
 
 if __name__ == "__main__":
+    leave_aws_settings()
     cli(prog_name="python -m sandbox")

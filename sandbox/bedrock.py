@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sandbox.calls import ApiError, Call
-from sandbox.world import Account, FoundationModel, InferenceProfile, partition_of
+from sandbox.regions import partition_of
+from sandbox.world import Account, FoundationModel, InferenceProfile
 
 PAGE_LENGTH: Final = 100
 _LARGEST_PAGE: Final = 1000

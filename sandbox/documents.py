@@ -1,11 +1,18 @@
 """Reads what people write for the sandbox: YAML or JSON files, and events in the forms they come in."""
 
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
+
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes that a packed file may unpack to."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 class BadInputError(Exception):
@@ -32,17 +39,33 @@ _Reader.yaml_implicit_resolvers = {
 
 
 def read_text(path: Path) -> str:
-    """A file's text.
+    """A file's text; what is packed as gzip, as CloudTrail's log files are, is unpacked.
 
     Raises:
         BadInputError: It cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror or error}") from error
+        content = path.read_bytes()
+        if content.startswith(_GZIP):
+            content = _unpacked(content)
+        return content.decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The content of a gzip file.
+
+    Raises:
+        OSError: It unpacks to more than a log file of CloudTrail's can hold.
+    """
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(LARGEST + 1)
+    if len(unpacked) > LARGEST:
+        raise OSError(f"it unpacks to more than {LARGEST} bytes")
+    return unpacked
 
 
 def read_document(path: Path) -> Any:

@@ -10,9 +10,10 @@ from sandbox.documents import BadInputError
 
 
 def envelopes(value: Any, name: str) -> Iterator[dict[str, Any]]:
-    """The events that a given object holds: an EventBridge event, a CloudTrail record, or a log file's `Records`.
+    """The events that an object holds.
 
-    A bare record is wrapped as CloudTrail hands it to EventBridge.
+    It is an EventBridge event, a CloudTrail record, a log file's `Records`, or the `Events` that `aws cloudtrail
+    lookup-events` prints. A bare record is wrapped as CloudTrail hands it to EventBridge.
 
     Raises:
         BadInputError: It is none of these; `name` is what the message calls it.
@@ -22,12 +23,28 @@ def envelopes(value: Any, name: str) -> Iterator[dict[str, Any]]:
     if isinstance(value.get("Records"), list):
         for record in value["Records"]:
             yield from envelopes(record, name)
+    elif isinstance(value.get("Events"), list):
+        for found in value["Events"]:
+            yield from envelopes(_looked_up(found, name), name)
+    elif "CloudTrailEvent" in value:
+        yield from envelopes(_looked_up(value, name), name)
     elif "detail-type" in value and "detail" in value:
         yield value
     elif "eventSource" in value and "eventName" in value:
         yield _wrapped(value)
     else:
-        raise BadInputError(f"{name}: neither an EventBridge event nor a CloudTrail record")
+        raise BadInputError(
+            f"{name}: neither an EventBridge event, nor a CloudTrail record or log file, nor what lookup-events prints"
+        )
+
+
+def _looked_up(found: Any, name: str) -> Any:
+    """The record in one event of `lookup-events`, which holds it as text."""
+    text = found.get("CloudTrailEvent") if isinstance(found, dict) else None
+    try:
+        return json.loads(text) if isinstance(text, str) else found
+    except ValueError as error:
+        raise BadInputError(f"{name}: a CloudTrailEvent is no JSON ({error})") from error
 
 
 def _wrapped(record: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ accounts:
     roles: [...]
     inference_profiles: {eu-central-1: [...]}
 ```
-What is not listed does not exist. An unknown key is an error.
+What is not listed does not exist. An unknown key is an error. An account that names no `inference_profiles` has the
+system-defined ones of the shipped catalogue, and one without `foundation_models` the catalogue's models.
 """
 
 import re
@@ -29,7 +30,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from sandbox import profiles
 from sandbox.documents import BadInputError, read_document
+from sandbox.regions import partition_of
 
 DEFAULT_WORLD: Final = Path(__file__).parent / "worlds" / "default.yaml"
 DEFAULT_ORGANIZATION: Final = "o-example12345"
@@ -39,16 +42,6 @@ _NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
 _PATH = re.compile(r"/([\x21-\x7e]*/)?")
 _ACCOUNT = re.compile(r"\d{12}")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
-
-_PARTITIONS: Final = {
-    "cn-": "aws-cn",
-    "eu-isoe-": "aws-iso-e",
-    "eusc-": "aws-eusc",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "us-isof-": "aws-iso-f",
-}
 
 Document = dict[str, Any]
 
@@ -164,11 +157,6 @@ class World(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return own if account == self.account else None
 
 
-def partition_of(region: str) -> str:
-    """The partition that a region belongs to."""
-    return next((partition for prefix, partition in _PARTITIONS.items() if region.startswith(prefix)), "aws")
-
-
 def read_world(path: Path = DEFAULT_WORLD) -> World:
     """Read a world file.
 
@@ -185,12 +173,24 @@ def parse_world(content: Any, name: str = "world") -> World:
         BadInputError: It has an unknown key, or describes what IAM would not have.
     """
     try:
-        world = msgspec.convert(content, World)
+        world = msgspec.convert(_with_catalogue(content), World)
     except msgspec.ValidationError as error:
         raise BadInputError(f"{name}: {error}") from error
     for problem in _problems(world):
         raise BadInputError(f"{name}: {problem}")
     return world
+
+
+def _with_catalogue(content: Any) -> Any:
+    """The content with the shipped catalogue in every account that says nothing of profiles or of models."""
+    if not isinstance(content, dict):
+        return content
+    filled = {**content}
+    filled.setdefault("inference_profiles", profiles.inference_profiles())
+    filled.setdefault("foundation_models", profiles.foundation_models())
+    if isinstance(content.get("accounts"), dict):
+        filled["accounts"] = {name: _with_catalogue(member) for name, member in content["accounts"].items()}
+    return filled
 
 
 def _problems(world: World) -> Iterator[str]:
@@ -227,8 +227,8 @@ def _account_problems(content: Account) -> Iterator[str]:
     for index, document in enumerate(content.scps):
         yield from _document_problems(f"scps[{index}]", document)
     yield from _managed_problems([*content.groups, *content.roles, *content.users])
-    for region, profiles in content.inference_profiles.items():
-        yield from _repeated(f"inference_profiles in {region}", (profile.id for profile in profiles))
+    for region, listed in content.inference_profiles.items():
+        yield from _repeated(f"inference_profiles in {region}", (profile.id for profile in listed))
 
 
 def _name_problems(kind: str, members: Iterable[Group]) -> Iterator[str]:

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from sandbox.shell import leave_aws_settings
+
+leave_aws_settings()
+
 Count = Callable[[str, int], None]
 """Takes what was counted, and how many."""
 

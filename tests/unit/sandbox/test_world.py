@@ -8,7 +8,8 @@ import pytest
 
 from sandbox.documents import BadInputError, read_document, read_objects
 from sandbox.managed_policies import aws_managed_document, aws_managed_path
-from sandbox.world import DEFAULT_WORLD, partition_of, read_world
+from sandbox.regions import partition_of
+from sandbox.world import DEFAULT_WORLD, read_world
 
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
