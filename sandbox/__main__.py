@@ -163,6 +163,7 @@ def _run(sandbox: Sandbox, events: list[Given], decision: str | None, *, as_json
 
 
 _ROUTES: Final = """\b
+GET  /                      what waits, and every notice, with their links
 POST /events                events, as FILES of `run` hold them
 GET  /notices               what was sent; the links in the mails work
      /grants /policies /calls /failures, /report for all
@@ -181,7 +182,9 @@ GET  /clock                 the time
 @cli.command(epilog=_ROUTES)
 @_common
 @click.option("--port", type=click.IntRange(0, 65_535), default=8734, show_default=True, help="0 takes any free one.")
+@click.argument("files", type=_FILE, nargs=-1)
 def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
+    files: tuple[Path, ...],
     port: int,
     world: Path,
     allowlist: Path | None,
@@ -192,7 +195,10 @@ def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
     slack_api: str,
     verbose: bool,  # noqa: FBT001 - click passes a flag so
 ) -> None:
-    """Keep a stack up, with its approval page, its API and Slack's route, until Ctrl-C."""
+    """Keep a stack up, with its approval page, its API and Slack's route, until Ctrl-C.
+
+    The events in FILES are put in at the start, and the links of the requests that they open are printed.
+    """
     from sandbox.serving import serve as serve_stack  # noqa: PLC0415 - what is not asked for need not be loaded
 
     options = Options(
@@ -203,7 +209,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
         ticking=True,
         verbose=verbose,
     )
-    serve_stack(read_world(world), options, port, click.echo)
+    events = read_events(files)
+    serve_stack(_world(world, events), options, port, click.echo, events)
 
 
 @cli.command()

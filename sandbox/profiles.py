@@ -9,9 +9,9 @@ from typing import Any, Final
 from sandbox.regions import partition_of
 
 _FILE: Final = Path(__file__).parent.parent / "cli" / "bedrock_remediator_cli" / "profiles.json"
-"""`as_of` is the day of the facts. `models` has, by model id, the regions where it is `on_demand`, and its `profiles`: by
-profile id, each route `from` source regions `to` destination regions. The destination "" is the model without a region,
-to which a global profile routes."""
+"""`as_of` is the day of the facts. `models` has, by model id, the regions where it is `on_demand`, and its `profiles`:
+by profile id, each route `from` source regions `to` destination regions. "" is the model without a region, to which a
+global profile routes."""
 
 
 @functools.cache

@@ -10,7 +10,7 @@
 | `POST /upkeep`, `POST /digest` | a round of upkeep, or the digest where there is one, as the schedule would start it |
 | `POST /clock` | moves the time on: `{"forward": "72h"}` or `{"to": "2026-12-24T18:00:00Z"}` |
 | `GET /clock` | the time |
-| `GET /` | this list |
+| `GET /` | a page that lists requests and notices, with their links |
 
 Time goes on by itself as well. Upkeep starts when it is asked for, and once when the clock was moved so far that its
 schedule would have started it. The API's routes are those of the template. A call of `/api` is signed with the access
@@ -21,7 +21,7 @@ at. Addresses of the API in answers are this server's, so that links can be foll
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
@@ -30,11 +30,14 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from sandbox import http_api
+from sandbox.deciding import links_in
+from sandbox.deriving import require_accounts
 from sandbox.documents import BadInputError
 from sandbox.http_server import QuietHandler
+from sandbox.inbox import inbox
 from sandbox.lambdas import InvocationError
 from sandbox.report import report
-from sandbox.running import events_of, handle, read_time
+from sandbox.running import Given, events_of, handle, read_time
 from sandbox.schedules import Schedule
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
@@ -61,10 +64,6 @@ class Service:
     def get(self, path: str) -> Reply:
         """Answer a GET."""
         name = _name(path)
-        if not name:
-            posts = ["/events", "/clock", *(f"/{task}" for task in self._tasks)]
-            gets = [f"/{part}" for part in (*PARTS, "report", "clock")]
-            return HTTPStatus.OK, {"POST": posts, "GET": gets, "API": list(self._sandbox.api.keys)}
         if name not in {*PARTS, "report", "clock"}:
             return HTTPStatus.NOT_FOUND, {"error": f"there is no /{name}"}
         with self._lock:
@@ -72,6 +71,11 @@ class Service:
                 return HTTPStatus.OK, self._time()
             content = report(self._sandbox)
         return HTTPStatus.OK, content if name == "report" else content[name]
+
+    def page(self) -> str:
+        """The page at `/`."""
+        with self._lock:
+            return inbox(self._sandbox)
 
     def post(self, path: str, body: bytes) -> Reply:
         """Answer a POST."""
@@ -101,6 +105,7 @@ class Service:
 
     def _take(self, text: str) -> Reply:
         events = events_of(text, "the request's body", "posted")
+        require_accounts(self._sandbox.world, events)
         with self._lock:
             unmatched = handle(self._sandbox, events)
         return HTTPStatus.ACCEPTED, {"accepted": len(events), "matched": len(events) - len(unmatched)}
@@ -166,8 +171,12 @@ class _Handler(QuietHandler):
     """The API's address on AWS, for which this server stands."""
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
-        if not self._called(b""):
+        if self._called(b""):
+            return
+        if _name(self.path):
             self._reply(self.service.get(self.path))
+        else:
+            self._send(HTTPStatus.OK, "text/html; charset=utf-8", self.service.page())
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's name
         length = self.headers.get("Content-Length", "")
@@ -198,8 +207,12 @@ class _Handler(QuietHandler):
     def _reply(self, reply: Reply) -> None:
         status, content = reply
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+        self._send(status, "application/json; charset=utf-8", text)
+
+    def _send(self, status: HTTPStatus, content_type: str, text: str) -> None:
+        """Send a text in which the API's address is this server's."""
         body = text.replace(self.remote, f"http://127.0.0.1:{self.connection.getsockname()[1]}").encode()
-        self.send(status, [("Content-Type", "application/json; charset=utf-8")], body)
+        self.send(status, [("Content-Type", content_type)], body)
 
 
 def make_server(sandbox: Sandbox, port: int) -> ThreadingHTTPServer:
@@ -208,8 +221,8 @@ def make_server(sandbox: Sandbox, port: int) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), handler)
 
 
-def serve(world: World, options: Options, port: int, say: Callable[[str], None]) -> None:
-    """Keep a stack up until the process is interrupted.
+def serve(world: World, options: Options, port: int, say: Callable[[str], None], events: Sequence[Given] = ()) -> None:
+    """Keep a stack up until the process is interrupted, with these events put in at the start.
 
     Raises:
         BadInputError: The port is taken.
@@ -221,7 +234,11 @@ def serve(world: World, options: Options, port: int, say: Callable[[str], None])
         except OSError as error:
             raise BadInputError(f"port {port}: {error.strerror}") from error
         with server:
-            say(f"the stack is up at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)")
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            handle(sandbox, events)
+            for link in links_in(sandbox).values():
+                say(f"a request waits: {link.replace(sandbox.url, address)}")
+            say(f"the stack is up at {address}/ (Ctrl-C ends it)")
             try:
                 server.serve_forever()
             except KeyboardInterrupt:
