@@ -4,6 +4,7 @@
 PYTHON ?= $(shell for p in python3.13 python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+DEMO_VENV := .venv-demo
 SAM_VENV := .venv-sam
 SCAN_VENV := .venv-scan
 TEMPLATES = template.yaml $(wildcard stacks/*.yaml)
@@ -16,6 +17,11 @@ CORE_TESTS := tests/unit tests/property tests/integration/test_triage.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
+
+# Makes the sources importable in an environment.
+PATHS := import pathlib, sysconfig; \
+	pathlib.Path(sysconfig.get_path("purelib"), "bedrock_remediator.pth") \
+	.write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", "cli", ".")))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long lint types scan build bench pictures lock licences clean
@@ -31,9 +37,7 @@ $(VENV)/.ready: requirements/dev.txt Makefile
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/dev.txt
-	@$(BIN)/python -c 'import pathlib, sysconfig; \
-	    pathlib.Path(sysconfig.get_path("purelib"), "bedrock_remediator.pth") \
-	    .write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", "cli", ".")))'
+	@$(BIN)/python -c '$(PATHS)'
 	@printf '%s\n' '#!/bin/sh' 'exec "$$(dirname "$$0")/python" -m bedrock_remediator_cli "$$@"' > $(BIN)/bedrock-remediator
 	@chmod +x $(BIN)/bedrock-remediator
 	@touch $@
@@ -45,8 +49,19 @@ $(SAM_VENV)/.ready: requirements/sam.txt
 	@$(SAM_VENV)/bin/python -m pip install -qq --require-hashes -r requirements/sam.txt
 	@touch $@
 
-demo: setup ## show the service handling sample denials, on this machine, without an AWS account
-	@$(BIN)/python -m sandbox demo
+# The demonstration has an environment of its own: a quarter of what developing needs.
+$(DEMO_VENV)/.ready: requirements/demo.txt Makefile
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found" >&2; exit 1; }
+	@echo "Setting up $(DEMO_VENV) with $(PYTHON): about 175 MB, less than a minute."
+	@rm -rf $(DEMO_VENV)
+	@$(PYTHON) -m venv $(DEMO_VENV)
+	@$(DEMO_VENV)/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/demo.txt
+	@$(DEMO_VENV)/bin/python -c '$(PATHS)'
+	@touch $@
+	@echo "Done. The sample denials are on their way."
+
+demo: $(DEMO_VENV)/.ready ## show the service handling sample denials, on this machine; ALL=1 tells every story
+	@$(DEMO_VENV)/bin/python -m sandbox demo $(if $(ALL),--all)
 
 test: setup ## run every test but the long ones, in parallel and in random order; the core is covered whole
 	$(BIN)/python -m pytest -n $(JOBS) --cov=bedrock_remediator.core --cov-branch --cov-fail-under=100 \
@@ -87,7 +102,7 @@ pictures: setup ## draw what the operator's command prints, for docs/pictures
 	@$(BIN)/python docs/pictures/terminal.py
 
 lock: ## renew the locked requirements (needs uv)
-	for name in layers/remediator/requirements layers/remediator/botocore requirements/dev requirements/sam \
+	for name in layers/remediator/requirements layers/remediator/botocore requirements/demo requirements/dev requirements/sam \
 	    requirements/scan; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	        --upgrade --quiet $$name.in --output-file $$name.txt || exit 1; done
@@ -96,4 +111,4 @@ licences: setup ## write docs/licences.md from the layer's locked requirements
 	$(BIN)/python -m tests.builders.licences > docs/licences.md
 
 clean: ## remove everything that the targets above made
-	rm -rf $(VENV) $(SAM_VENV) $(SCAN_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(DEMO_VENV) $(SAM_VENV) $(SCAN_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

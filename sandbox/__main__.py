@@ -214,12 +214,13 @@ def serve(  # noqa: PLR0913, PLR0917 - one a command-line option
 
 
 @cli.command()
+@click.option("--all", "every_story", is_flag=True, help="Tell every story in full, not just the first.")
 @click.option("--verbose", is_flag=True, help="Show the functions' own log on stderr.")
-def demo(verbose: bool) -> None:  # noqa: FBT001 - click passes a flag so
+def demo(*, every_story: bool, verbose: bool) -> None:
     """Show a choice of the sample events being handled."""
     from sandbox.demonstration import demonstrate  # noqa: PLC0415 - what is not asked for need not be loaded
 
-    sys.exit(_FAILED if demonstrate(verbose=verbose) else 0)
+    sys.exit(_FAILED if demonstrate(verbose=verbose, every_story=every_story) else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tells a person what a run did: a table of what came in and what became of it, a story for each case, the bill."""
+"""Tells a person what a run did: a table of what came in and what became of it, and a story for each case."""
 
 import json
 import textwrap
@@ -15,7 +15,7 @@ from rich.text import Text
 from sandbox.cases import Case, Outcome, observe
 from sandbox.running import Given
 from sandbox.stack import Sandbox
-from sandbox.written import changed, counted, document
+from sandbox.written import changed, document
 
 MOST_STORIES: Final = 16
 """Cases beyond these are in the table only."""
@@ -41,7 +41,6 @@ _STATE_WORDS: Final[Mapping[str, str]] = {
     "rolled_back": "taken back",
     "failed": "not applied",
 }
-_READS: Final = ("Get", "List", "BatchGet", "Query", "Simulate", "Scan", "Verify")
 
 
 def tell(
@@ -49,11 +48,21 @@ def tell(
     events: Sequence[Given],
     console: Console | None = None,
     decide: Callable[[], None] | None = None,
+    *,
+    stories: int = MOST_STORIES,
 ) -> Outcome:
-    """Handle the events and tell the whole story; `decide` answers what waits for a person."""
+    """Handle the events and tell what became of them.
+
+    Args:
+        sandbox: Where.
+        events: What comes in.
+        console: Where it is told; None for the terminal.
+        decide: Answers what waits for a person.
+        stories: How many cases are told in full; the others are in the table.
+    """
     console = console or make_console()
     outcome = observe(sandbox, events, decide)
-    for part in story(sandbox, outcome):
+    for part in story(sandbox, outcome, stories):
         console.print(part)
     return outcome
 
@@ -64,17 +73,16 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH)
 
 
-def story(sandbox: Sandbox, outcome: Outcome) -> Iterator[RenderableType]:
+def story(sandbox: Sandbox, outcome: Outcome, stories: int = MOST_STORIES) -> Iterator[RenderableType]:
     """The story's parts, in the order they are told."""
     yield overview(outcome)
     shown = 0
-    for number, case in enumerate(outcome.cases[:MOST_STORIES], start=1):
+    for number, case in enumerate(outcome.cases[:stories], start=1):
         yield Padding(case_story(number, case, whole=shown < MOST_DOCUMENTS), (1, 0, 0, 0))
         shown += len(case.changes)
-    left = len(outcome.cases) - MOST_STORIES
+    left = len(outcome.cases) - stories
     if left > 0:
-        yield Padding(Text(f"… and {left} more cases like these, in the table above.", style="dim"), (1, 0, 0, 0))
-    yield Padding(bill(sandbox, outcome), (1, 0, 0, 0))
+        yield Padding(Text(f"… and {left} more like this in the table above.", style="dim"), (1, 0, 0, 0))
     if sandbox.failures:
         yield Padding(dead_letters(sandbox), (1, 0, 0, 0))
 
@@ -178,32 +186,6 @@ def _verified(row: Mapping[str, Any]) -> str:
     if row["verification"] == "simulated":
         return "IAM's simulator allows both actions on every ARN now"
     return "inconclusive: IAM's simulator gave no clear answer, so the grant stays"
-
-
-def bill(sandbox: Sandbox, outcome: Outcome) -> RenderableType:
-    """What the run took: invocations, and calls by service."""
-    counts = sandbox.endpoint.tally.counts
-    table = Table(title="What it took", title_style="bold", title_justify="left")
-    table.add_column("service")
-    table.add_column("reads", justify="right")
-    table.add_column("writes", justify="right")
-    table.add_column("of these", overflow="fold")
-    for service in sorted({name.partition(":")[0] for name in counts}):
-        own = {name.partition(":")[2]: count for name, count in counts.items() if name.startswith(f"{service}:")}
-        reads = sum(count for name, count in own.items() if name.startswith(_READS))
-        parts = ", ".join(f"{name} {count}" for name, count in own.items())
-        table.add_row(service, str(reads or ""), str(sum(own.values()) - reads or ""), Text(parts, style="dim"))
-    invocations = [
-        f"{name.removesuffix('Function').lower()} {counted(len(function.invocations), 'invocation')}"
-        for name, function in sandbox.functions.items()
-        if function.invocations
-    ]
-    steps = [
-        counted(outcome.events, "event"),
-        ", ".join(invocations) or "nothing",
-        counted(len(sandbox.outbox.notices), "notice"),
-    ]
-    return Group(table, Text(" → ".join(steps)))
 
 
 def dead_letters(sandbox: Sandbox) -> RenderableType:

@@ -1,6 +1,8 @@
 """`python -m sandbox`: what it takes, what it answers, and its exit codes."""
 
+import gzip
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -192,10 +194,10 @@ def test_bad_input_is_told(arguments: list[object]) -> None:
 
 
 def test_the_story_is_told() -> None:
-    """Without --json a person reads a table, a story and the bill."""
+    """Without --json a person reads a table and a story."""
     result = run("run", EVENTS / "geographic-profile.json", EVENTS / "successful-call.json")
     assert result.exit_code == 0
-    for part in ("What came in", "nova-developer", "waits for a person", "successful-call", "What it took"):
+    for part in ("What came in", "nova-developer", "waits for a person", "successful-call"):
         assert part in result.stdout
 
 
@@ -217,13 +219,135 @@ def test_a_world_of_several_accounts(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_tells_eleven_cases() -> None:
-    """`make demo` shows ten kinds of denials and a burst of 500, and leaves nothing over."""
-    result = run("demo")
+    """`make demo ALL=1` tells ten kinds of denials and a burst of 500 in full, and leaves nothing over."""
+    result = run("demo", "--all")
     assert result.exit_code == 0, result.output
     for name in (*SHOWN, BURST):
         assert f"· {name} " in result.stdout
     assert "(500 times)" in result.stdout
-    assert "510 events" in result.stdout
+
+
+def test_the_demonstration_shows_one_story_a_mail_and_what_is_next() -> None:
+    """`make demo` has the table, one story in full, the mail with its link, and what to do next; no call counts."""
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert [name for name in (*SHOWN, BURST) if f"· {name} " in result.stdout] == [SHOWN[0]]
+    for part in (*SHOWN, "The mail to the approvers", "/request/", "What next", "--world derived"):
+        assert part in result.stdout
+    assert "What it took" not in result.stdout
+
+
+RECORD: Final = json.loads((EVENTS / "geographic-profile.json").read_text(encoding="utf-8"))["detail"]
+LOOKED_UP: Final = {"EventName": "ConverseStream", "CloudTrailEvent": json.dumps(RECORD)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(RECORD),
+        json.dumps([RECORD]),
+        json.dumps({"Records": [RECORD]}),
+        json.dumps({"Events": [LOOKED_UP], "NextToken": "x"}),
+        json.dumps(LOOKED_UP),
+        f"{json.dumps(RECORD)}\n{json.dumps({**RECORD, 'eventID': 'another'})}\n",
+    ],
+    ids=["record", "array", "log file", "lookup-events", "one looked up", "lines"],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_every_form_in_which_cloudtrail_gives_records_is_taken(tmp_path: Path, content: str, *, packed: bool) -> None:
+    """A record, an array, lines, a log file (packed or not) and what lookup-events prints all hold the same denial."""
+    path = tmp_path / ("events.json.gz" if packed else "events.json")
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    (grant,) = report(path)["grants"]
+    assert (grant["principal"], grant["state"]) == (USER, "pending")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (gzip.compress(b"{}", mtime=0)[:12], "end-of-stream"),
+        (b'{"Events": [{"CloudTrailEvent": "{"}]}', "CloudTrailEvent"),
+        (b'{"Events": [{}]}', "neither an EventBridge event"),
+        (b'{"Events": [7]}', "JSON object"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_bad_input(tmp_path: Path, content: bytes, why: str) -> None:
+    """A cut file, or one without records, ends in one line that says what is wrong, and in 2."""
+    path = tmp_path / "events.json"
+    path.write_bytes(content)
+    result = run("run", path)
+    assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
+
+
+def test_an_event_of_an_account_that_the_world_lacks_is_answered_with_what_to_do() -> None:
+    """Who brings events of their own is told of `--world derived`."""
+    result = run("run", "--world", ROOT / "tests" / "corpus" / "empty-world.yaml", EVENTS / "geographic-profile.json")
+    assert result.exit_code == 2
+    assert "--world derived" in result.stderr
+
+
+@pytest.mark.parametrize("event", ["geographic-profile", "member-account", "another-source-region", "federated-user"])
+def test_a_world_is_made_from_the_events(event: str) -> None:
+    """With `--world derived` every account and principal of the events is there, and holds no policy."""
+    content = report("--world", "derived", EVENTS / f"{event}.json")
+    given = json.loads((EVENTS / f"{event}.json").read_text(encoding="utf-8"))
+    identity = given["detail"]["userIdentity"]
+    issuer = identity.get("sessionContext", {}).get("sessionIssuer", {}).get("arn")
+    principal = issuer if identity["type"] == "AssumedRole" else identity["arn"]
+    assert content["failures"] == []
+    (grant,) = content["grants"]
+    if identity["type"] == "FederatedUser":
+        assert content["policies"] == {}
+    else:
+        assert content["policies"] == {principal: []}
+        assert (grant["principal"], grant["state"]) == (principal, "pending")
+        assert len(grant["resources"]) > 1
+
+
+def test_a_world_without_profiles_has_those_of_the_catalogue(tmp_path: Path) -> None:
+    """Where a world names no profiles, the shipped system-defined ones are there; an empty mapping means none."""
+    world = tmp_path / "world.json"
+    content = {"account": "123456789012", "users": [{"name": "nova-developer"}]}
+    world.write_text(json.dumps(content), encoding="utf-8")
+    (grant,) = report("--world", world, EVENTS / "geographic-profile.json")["grants"]
+    assert (grant["state"], len(grant["resources"])) == ("pending", 4)
+    world.write_text(json.dumps({**content, "inference_profiles": {}}), encoding="utf-8")
+    (grant,) = report("--world", world, EVENTS / "geographic-profile.json")["grants"]
+    assert grant["reason_code"] == "profile_not_found"
+
+
+def test_nothing_of_the_shells_aws_settings_is_used(tmp_path: Path) -> None:
+    """Endpoints, a missing profile, FIPS and dual-stack endpoints of the person's own set-up change nothing."""
+    config = tmp_path / "config"
+    config.write_text("[default]\nendpoint_url = http://127.0.0.1:9\nregion = eu-west-3\n", encoding="utf-8")
+    ordinary = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:9",
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_PROFILE": "nobody",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_USE_DUALSTACK_ENDPOINT": "true",
+        "AWS_CA_BUNDLE": "/nonexistent",
+        "AWS_REGION": "eu-west-3",
+        "AWS_DEFAULT_REGION": "eu-west-3",
+    }
+    command = [sys.executable, "-m", "sandbox", "run", "--json", str(EVENTS / "geographic-profile.json")]
+    answers = [
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **more})  # noqa: S603 - our own words
+        for more in ({}, ordinary)
+    ]
+    assert [(each.returncode, each.stderr) for each in answers] == [(0, ""), (0, "")]
+    assert answers[0].stdout == answers[1].stdout
+
+
+def test_the_tests_themselves_leave_the_shells_aws_settings(tmp_path: Path) -> None:
+    """A test run in a shell with an ordinary AWS set-up does what it does in a bare one."""
+    ordinary = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_PROFILE": "nobody", "AWS_USE_FIPS_ENDPOINT": "true"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration/test_bedrock.py"]
+    done = subprocess.run(  # noqa: S603 - our own words
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **ordinary}
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -281,3 +281,26 @@ def test_what_slack_never_takes_is_a_dead_letter(slack: FakeSlack, chatting: Ser
     notice = json.loads(letter["body"]["Message"])
     assert (notice["request"]["version"], chatting.link in letter["body"]["Message"]) == (1, False)
     assert (slack.messages, len(chatting.subjects)) == ([], 1)
+
+
+def test_the_inbox_lists_requests_and_notices_with_their_links(stack: Served) -> None:
+    """`/` is a page for a person: the request with its link, and the notice that told of it; hostile text is text."""
+    page = stack.ask("/")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert stack.link in page.source
+    for part in ("nova-developer", "pending", "us.amazon.nova-2-lite-v1:0", "Bedrock access requested"):
+        assert part in page.text
+    hostile = json.loads(GUIDE)
+    hostile["id"] = hostile["detail"]["eventID"] = "another"
+    hostile["detail"]["requestParameters"] = {"modelId": "<script>alert(1)</script>"}
+    hostile["detail"]["errorMessage"] = "<script>alert(2)</script>"
+    stack.put(json.dumps(hostile).encode())
+    assert "<script>" not in stack.ask("/").source
+
+
+def test_an_event_of_another_account_is_answered_with_what_to_do(stack: Served) -> None:
+    """What is posted for an account that the world lacks is refused, and the answer says what to do."""
+    event = json.loads(GUIDE) | {"account": "777788889999"}
+    answer = stack.ask("/events", json.dumps(event).encode())
+    assert (answer.status, "--world derived" in answer.text) == (400, True)
