@@ -46,7 +46,6 @@ class Accounts:
         settle_seconds: float,
         partition_key: Callable[[str], str],
     ) -> None:
-        self._home = world.account
         self.by_id = {
             account: _services(world, account, now, settle_seconds, partition_key) for account in world.everywhere
         }
@@ -70,11 +69,8 @@ class Accounts:
         return self.by_id[account].names
 
     def scps(self, account: str) -> tuple[Source, ...]:
-        """The service control policies that roles of an account are held to in what they do themselves.
-
-        Not the hub's: its functions must be able to look at an account in which all of Bedrock is denied.
-        """
-        return () if account == self._home or account not in self.by_id else self.by_id[account].scps
+        """The service control policies that roles of an account are held to in what they do themselves."""
+        return self.by_id[account].scps if account in self.by_id else ()
 
     def check(self, call: Call) -> bool:
         """Whether moto has anything left to do for a call to IAM.
@@ -99,7 +95,7 @@ def _services(
     documents = (*world.scps, *(content.scps if content is not world else ()))
     directory = Directory(account, world.partition)
     rules, bedrock = IamRules(directory), Bedrock(account, content)
-    simulator = Simulator(directory, documents, now, settle_seconds)
+    simulator = Simulator(directory, documents, world.simulator, now, settle_seconds)
     answers = {
         "iam": {**rules.answers, **simulator.answers, **Inventory(directory).answers},
         "bedrock": bedrock.answers,

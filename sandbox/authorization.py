@@ -19,6 +19,8 @@ from sandbox.template import Stack
 _NOT_SAID = {"kms", "sts"}
 """Services whose resource policy (a key's, a role's trust) must allow the caller itself, or hand the matter to IAM."""
 _WHY_NOT = "because no {} policy allows the {} action"
+_GLOBAL = {"iam": "us-east-1", "organizations": "us-east-1"}
+"""Services without regions: their requests count as made in this one."""
 _OWNER = 4
 """The place of the account in an ARN."""
 
@@ -80,7 +82,7 @@ class Authorization:
         """
         if call.caller is None:
             return
-        context = {"aws:requestedregion": (call.region,)}
+        context = {"aws:requestedregion": (_GLOBAL.get(call.service, call.region),)}
         if call.role is None:
             context["lambda:sourcefunctionarn"] = (self._stack.arn(call.caller),)
         needed = required(call, self._names(call.account))
@@ -158,6 +160,7 @@ class Authorization:
             "aws:principalaccount": (account,),
             "aws:principaltype": ("AssumedRole",),
             "aws:principalisawsservice": ("false",),
+            "aws:viaawsservice": ("false",),
             "aws:resourceaccount": (owner,),
             **_told("aws:principalorgid", self._organization(account)),
             **_told("aws:resourceorgid", self._organization(owner)),

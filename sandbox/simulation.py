@@ -1,9 +1,14 @@
 """IAM's policy simulator: SimulatePrincipalPolicy and SimulateCustomPolicy, with boundaries and SCPs.
 
-Like AWS's, it skips service control policies that have conditions, and answers one result an action: a single
-resource's by its own name, several under `ResourceSpecificResults`.
+As docs/aws-facts.md §4.5 has it: service control policies count with their conditions; a key that was not given, with
+the type that it has, counts as absent, and nothing is filled in; of the keys that were lacking only those of the
+principal's policies are reported, whatever statement they stand in. One result an action: a single resource's by its
+own name, several under `ResourceSpecificResults`, which do not say what the organization allows.
+
+Where AWS's documents can be read in two ways, the world file says which one is played (`simulator`).
 """
 
+import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,10 +17,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from sandbox.calls import ApiError, Call
+from sandbox.conditions import examine
 from sandbox.evaluator import Answer, Ask, Decision, Source, evaluate, statements
 from sandbox.patterns import Values
 from sandbox.population import Directory, Entity, default_document
-from sandbox.world import Document
+from sandbox.world import Document, Reading
 
 PAGE_LENGTH: Final = 100
 _ANY_RESOURCE: Final = "arn:aws:${Service}:${Region}:${Account}:${ResourceType}/${ResourceId}"
@@ -43,7 +49,8 @@ class Simulator:
     Args:
         directory: The account's IAM.
         scps: The organization's service control policies, beside an implied FullAWSAccess.
-        now: The time, which simulations put into `aws:CurrentTime`.
+        reading: Which reading of AWS's documents it plays.
+        now: The time.
         settle_seconds: How long it takes until a change of a principal's policies is seen here.
     """
 
@@ -51,10 +58,12 @@ class Simulator:
         self,
         directory: Directory,
         scps: Sequence[Document],
+        reading: Reading,
         now: Callable[[], datetime],
         settle_seconds: float = 0,
     ) -> None:
         self._directory = directory
+        self._reading = reading
         self._now = now
         self._settle_seconds = settle_seconds
         self._held: dict[str, Held] = {}
@@ -65,7 +74,7 @@ class Simulator:
         self._scps = tuple(
             Source(id=f"scp-{index}", type="Service Control Policy", document=document)
             for index, document in enumerate(scps, start=1)
-            if not any("Condition" in statement for statement in statements(document))
+            if reading.conditional_scps or not any("Condition" in statement for statement in statements(document))
         )
 
     def simulate_principal(self, call: Call) -> Mapping[str, Any]:
@@ -81,7 +90,7 @@ class Simulator:
         extra = _given(call.parameters, "PolicyInputList")
         held = self._settled(entity)
         layers = self._layers(call.parameters, (*held, *extra), self._boundary_of(entity))
-        return self._answer(call.parameters, layers, self._known_context(entity))
+        return self._answer(call.parameters, layers)
 
     def simulate_custom(self, call: Call) -> Mapping[str, Any]:
         """SimulateCustomPolicy: only the documents given, and the organization's.
@@ -90,7 +99,7 @@ class Simulator:
             ApiError: InvalidInput for a document that is none.
         """
         layers = self._layers(call.parameters, _given(call.parameters, "PolicyInputList"), None)
-        return self._answer(call.parameters, layers, {})
+        return self._answer(call.parameters, layers)
 
     def _settled(self, entity: Entity) -> tuple[Source, ...]:
         """The principal's policies as they are seen by now: a change shows some time after it was first looked for."""
@@ -126,31 +135,14 @@ class Simulator:
         given = _given(parameters, "PermissionsBoundaryPolicyInputList")
         return Layers(identity=identity, boundary=given or boundary, organization=self._scps)
 
-    def _known_context(self, entity: Entity) -> Values:
-        """What AWS knows of a principal without being told, the tags it does not have included."""
-        account = entity.arn.split(":")[4]
-        is_user = entity.arn.split(":")[5].startswith("user/")
-        context: dict[str, tuple[str, ...]] = {
-            "aws:principalarn": (entity.arn,),
-            "aws:principalaccount": (account,),
-            "aws:principaltype": ("User" if is_user else "AssumedRole",),
-            "aws:userid": (entity.id if is_user else f"{entity.id}:simulation",),
-        }
-        if is_user:
-            context["aws:username"] = (entity.name,)
-        context.update({f"aws:principaltag/{tag['Key'].lower()}": (tag["Value"],) for tag in entity.tags or []})
-        return context
-
-    def _answer(self, parameters: Mapping[str, Any], layers: Layers, known: Values) -> Mapping[str, Any]:
-        now = self._now()
-        context = {
-            **known,
-            "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
-            "aws:epochtime": (str(int(now.timestamp())),),
-            **_entries(parameters),
-        }
+    def _answer(self, parameters: Mapping[str, Any], layers: Layers) -> Mapping[str, Any]:
+        context = _entries(parameters)
+        lacking = _lacking(layers.identity, context)
+        if self._reading.reports_boundary_keys:
+            lacking |= _lacking(layers.boundary or (), context)
+        missing = tuple(sorted(lacking))
         resources = parameters.get("ResourceArns") or ["*"]
-        results = [_result(action, resources, layers, context) for action in parameters["ActionNames"]]
+        results = [_result(action, resources, layers, context, missing) for action in parameters["ActionNames"]]
         start = int(parameters.get("Marker") or 0)
         end = start + min(int(parameters.get("MaxItems", PAGE_LENGTH)), PAGE_LENGTH)
         page: dict[str, Any] = {"EvaluationResults": results[start:end], "IsTruncated": end < len(results)}
@@ -165,7 +157,6 @@ class Weighed(Struct, frozen=True, kw_only=True):
     by_organizations: bool
     by_boundary: bool | None
     matched: tuple[Mapping[str, Any], ...]
-    missing: tuple[str, ...]
 
 
 def _weigh(action: str, resource: str, layers: Layers, context: Values) -> Weighed:
@@ -188,12 +179,19 @@ def _weigh(action: str, resource: str, layers: Layers, context: Values) -> Weigh
         by_organizations=by_organizations,
         by_boundary=None if boundary is None else boundary.allowed,
         matched=tuple(_statements(deciding, decision)),
-        missing=tuple(sorted({key for answer in answers for key in answer.missing if not _tag_of_principal(key)})),
     )
 
 
-def _tag_of_principal(key: str) -> bool:
-    return key.startswith("aws:principaltag/")
+def _lacking(sources: Sequence[Source], context: Values) -> set[str]:
+    """The keys of any statement's conditions that the request does not have, whatever the statement is about."""
+    return {
+        key
+        for source in sources
+        for statement in statements(source.document)
+        for key in examine(
+            statement.get("Condition", {}), context, variables=source.document.get("Version") == "2012-10-17"
+        ).missing
+    }
 
 
 def _statements(answers: Sequence[Answer], decision: Decision) -> list[Mapping[str, Any]]:
@@ -211,7 +209,9 @@ def _statements(answers: Sequence[Answer], decision: Decision) -> list[Mapping[s
     ]
 
 
-def _result(action: str, resources: Sequence[str], layers: Layers, context: Values) -> dict[str, Any]:
+def _result(
+    action: str, resources: Sequence[str], layers: Layers, context: Values, missing: Sequence[str]
+) -> dict[str, Any]:
     weighed = [_weigh(action, resource, layers, context) for resource in resources]
     severity = [Decision.ALLOWED, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY]
     worst = max(weighed, key=lambda one: severity.index(one.decision))
@@ -220,7 +220,7 @@ def _result(action: str, resources: Sequence[str], layers: Layers, context: Valu
         "EvalResourceName": resources[0] if len(resources) == 1 else _ANY_RESOURCE,
         "EvalDecision": worst.decision.value,
         "MatchedStatements": list(worst.matched) if len(resources) == 1 else [],
-        "MissingContextValues": list(worst.missing) if list(resources) == ["*"] else [],
+        "MissingContextValues": list(missing) if list(resources) == ["*"] else [],
         "OrganizationsDecisionDetail": {"AllowedByOrganizations": all(one.by_organizations for one in weighed)},
     }
     if layers.boundary is not None:
@@ -228,17 +228,17 @@ def _result(action: str, resources: Sequence[str], layers: Layers, context: Valu
             "AllowedByPermissionsBoundary": all(one.by_boundary for one in weighed)
         }
     if list(resources) != ["*"]:
-        result["ResourceSpecificResults"] = [_resource_result(one) for one in weighed]
+        result["ResourceSpecificResults"] = [_resource_result(one, missing) for one in weighed]
     return result
 
 
-def _resource_result(one: Weighed) -> dict[str, Any]:
+def _resource_result(one: Weighed, missing: Sequence[str]) -> dict[str, Any]:
     boundary = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": one.by_boundary}}
     return {
         "EvalResourceName": one.resource,
         "EvalResourceDecision": one.decision.value,
         "MatchedStatements": list(one.matched),
-        "MissingContextValues": list(one.missing),
+        "MissingContextValues": list(missing),
     } | (boundary if one.by_boundary is not None else {})
 
 
@@ -257,7 +257,47 @@ def _inline(holder: Any) -> list[tuple[str, str]]:
 
 
 def _entries(parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {
-        entry["ContextKeyName"].lower(): tuple(entry.get("ContextKeyValues", ()))
-        for entry in parameters.get("ContextEntries") or ()
-    }
+    """The keys that were given. One that was given with another type than it has counts as not given.
+
+    Raises:
+        ApiError: InvalidInput for a value that is none of its type.
+    """
+    entries: dict[str, tuple[str, ...]] = {}
+    for entry in parameters.get("ContextEntries") or ():
+        name, values = entry["ContextKeyName"].lower(), tuple(entry.get("ContextKeyValues", ()))
+        given = entry.get("ContextKeyType", "string").removesuffix("List")
+        if given != _TYPES.get(name, "string"):
+            continue
+        for value in values:
+            _require_value(name, given, value)
+        entries[name] = values
+    return entries
+
+
+_TYPES: Final = {
+    "aws:currenttime": "date",
+    "aws:epochtime": "numeric",
+    "aws:multifactorauthage": "numeric",
+    "aws:multifactorauthpresent": "boolean",
+    "aws:principalisawsservice": "boolean",
+    "aws:securetransport": "boolean",
+    "aws:sourceip": "ip",
+    "aws:tokenissuetime": "date",
+    "aws:viaawsservice": "boolean",
+    "aws:vpcsourceip": "ip",
+}
+"""The ContextKeyType of the global keys that are no text."""
+
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+    "date": lambda text: datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z"),
+    "numeric": float,
+    "ip": ipaddress.ip_address,
+    "boolean": {"true": True, "false": False}.__getitem__,
+}
+
+
+def _require_value(name: str, kind: str, value: str) -> None:
+    try:
+        _READ.get(kind, str)(value)
+    except (ValueError, KeyError) as error:
+        raise ApiError("InvalidInput", f"Invalid input: {value!r} is no {kind}, for {name}") from error

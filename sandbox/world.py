@@ -9,6 +9,8 @@ roles:
 inference_profiles:
   us-east-1:
     - {id: us.amazon.nova-2-lite-v1:0, type: SYSTEM_DEFINED, models: [...]}
+scps: [{Version: "2012-10-17", Statement: [...]}]  # beside an implied FullAWSAccess
+simulator: {conditional_scps: true, reports_boundary_keys: false}
 organization: o-example12345 # the next two only where there are other accounts
 accounts:
   "111122223333":
@@ -125,6 +127,17 @@ class Member(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
     organization: str | None = None
 
 
+class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How IAM's simulator works, where AWS's documents can be read in two ways (docs/aws-facts.md §4.5).
+
+    `conditional_scps` is whether it weighs service control policies that have conditions, or skips them.
+    `reports_boundary_keys` is whether it reports the keys that a permissions boundary asks for and was not given.
+    """
+
+    conditional_scps: bool = True
+    reports_boundary_keys: bool = False
+
+
 class World(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The account of the hub, with the organization's other accounts by their ids."""
 
@@ -132,6 +145,7 @@ class World(Account, frozen=True, kw_only=True, forbid_unknown_fields=True):
     region: str = "us-east-1"
     organization: str | None = None
     accounts: dict[str, Member] = {}
+    simulator: Reading = Reading()
 
     @property
     def partition(self) -> str:

@@ -1,6 +1,6 @@
 """Stand-ins for what AWS knows of principals and profiles, for tests of the flows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +47,7 @@ class FakeIam:
         self.exists = changes.get("exists", True)
         self.created_at = changes.get("created_at", BORN)
         self.answers: Any = changes.get("answers", "allowed")
+        self.stopped: Callable[[str, str], bool] = changes.get("stopped", lambda _action, _arn: False)
         self.tags: dict[str, str] = changes.get("tags", {})
         self.path = changes.get("path")
         self.trouble: Exception | None = changes.get("trouble")
@@ -84,7 +85,7 @@ class FakeIam:
         context: Mapping[str, str],
         policies: Sequence[str] = (),
     ) -> list[Simulated]:
-        """The same answer for all."""
+        """The same answer for all but what the organization stops."""
         self.asked.append("simulate")
         if isinstance(self.answers, Exception):
             raise self.answers
@@ -92,8 +93,8 @@ class FakeIam:
             Simulated(
                 action=action,
                 resource=resource,
-                decision=self.answers,
-                organizations=None,
+                decision="explicitDeny" if self.stopped(action, resource) else self.answers,
+                organizations=not any(self.stopped(action, each) for each in resources),
                 boundary=None,
                 missing_context=(),
             )

@@ -45,13 +45,21 @@ DIRECT_MODELS = tuple(arn for arn in MODELS if ":::" not in arn)
 GUIDE = Entitlement(profile=profile(), models=tuple(model(region) for region in REGIONS[:3]))
 
 ends = st.sampled_from(ENDS)
+some_actions = st.sampled_from([INVOKE, INVOKE, INVOKE[:1], INVOKE[1:]])
 through_a_profile = st.builds(
     Entitlement,
     profile=st.sampled_from(PROFILES),
     models=st.lists(st.sampled_from(MODELS), min_size=1, max_size=5).map(tuple),
+    actions=some_actions,
     expires_at=ends,
 )
-direct = st.builds(Entitlement, profile=st.none(), models=st.tuples(st.sampled_from(DIRECT_MODELS)), expires_at=ends)
+direct = st.builds(
+    Entitlement,
+    profile=st.none(),
+    models=st.tuples(st.sampled_from(DIRECT_MODELS)),
+    actions=some_actions,
+    expires_at=ends,
+)
 entitlements = through_a_profile | direct
 """One that a ledger's row might hold; models of a profile in any mixture."""
 
@@ -91,6 +99,11 @@ def _like(pattern: str, text: str) -> bool:
 def live(given: Iterable[Entitlement], time: datetime) -> list[Entitlement]:
     """Those that have not ended at a time."""
     return [each for each in given if each.expires_at is None or time < each.expires_at]
+
+
+def of(given: Iterable[Entitlement], action: str) -> list[Entitlement]:
+    """Those that give an action."""
+    return [each for each in given if action in each.actions]
 
 
 def granted_exactly(given: Sequence[Entitlement], resource: str, through: str | None, time: datetime) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.iam import IamReader, Simulated
+from bedrock_remediator.aws.iam import IamReader, Identity, Simulated
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
@@ -23,7 +23,7 @@ from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.change import Change
 from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
-from bedrock_remediator.flows.simulation import Simulation
+from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen, pending_grant
 
@@ -142,12 +142,15 @@ class FakeSimulator:
         more = tuple(Policy(name="new", kind=PolicyKind.INLINE, document=json.loads(text)) for text in policies)
         holdings = Holdings(policies=(*identity.holdings.policies, *more), boundary=identity.holdings.boundary)
         keys = {key.lower(): (value,) for key, value in context.items()}
-        keys |= {"aws:currenttime": ("2026-11-20T12:00:30Z",)}
         return [
             self._answer(action, resource, evaluate(holdings, Request(action, resource, keys)).verdict)
             for action in actions
             for resource in resources
         ]
+
+    def identity(self, principal: Principal) -> Identity | None:
+        """The principal with its policies."""
+        return self._reader.identity(principal)
 
     def _answer(self, action: str, resource: str, verdict: Verdict) -> Simulated:
         words = {Verdict.ALLOWED: "allowed", Verdict.DENIED: "explicitDeny"}
@@ -259,7 +262,7 @@ class World:
             self.ledger,
             Claims(witnesses, self.settings, self.clock),
             Placements(lambda _account: self.iam, self.reader.own_policies, self.settings, self.seals),
-            Simulation(self.simulator, self.settings.extra_actions, self.clock),
+            GrantSimulation(self.simulator, self.settings.extra_actions, self.clock),
             self.clock,
         )
 

@@ -87,7 +87,7 @@ def test_retract_undoes_amend(document: dict[str, Any], entitlement: Entitlement
     """What `retract` leaves of an amended document is the document, every ARN in its place."""
     edit = edited(document, entitlement)
     if edit:
-        after = retract(json.loads(edit.document), edit.added, ())
+        after = retract(json.loads(edit.document), edit.added, (), entitlement.actions)
         assert after
         assert plain(json.loads(after)) == plain(document)
 
@@ -102,12 +102,15 @@ def test_two_grants_in_one_document(
 ) -> None:
     """Two grants in one document can be taken back in either order, and the last one leaves what there was."""
     first = edited(document, one)
-    second = edited(json.loads(first.document), other, ours=first.added) if first else None
+    alike = one.actions == other.actions
+    second = edited(json.loads(first.document), other, ours=first.added if alike else ()) if first else None
     if first and second:
-        here, there = (first, second) if first_goes_first else (second, first)
-        half = retract(json.loads(second.document), here.added, there.added)
+        (here, its), (there, theirs) = sorted(
+            [(first, one.actions), (second, other.actions)], key=lambda each: (each[0] is first) != first_goes_first
+        )
+        half = retract(json.loads(second.document), here.added, there.added if alike else (), its)
         assert half
-        after = retract(json.loads(half), there.added, ())
+        after = retract(json.loads(half), there.added, (), theirs)
         assert after
         assert plain(json.loads(after)) == plain(document)
 
@@ -132,7 +135,7 @@ def test_other_statements_are_untouched(document: dict[str, Any], entitlement: E
 @law
 @given(documents, entitlements, st.sampled_from([*MODELS, *PROFILES, "arn:aws:s3:::bucket/key"]))
 def test_nothing_else_is_widened(document: dict[str, Any], entitlement: Entitlement, resource: str) -> None:
-    """No other action, and no other resource, is allowed that was not allowed before."""
+    """No other action, the other invocation action included, and no other resource is allowed that was not before."""
     edit = edited(document, entitlement)
     if edit:
         after = json.loads(edit.document)
@@ -143,17 +146,21 @@ def test_nothing_else_is_widened(document: dict[str, Any], entitlement: Entitlem
                 assert verdict(after, action, resource, entitlement.profile) is verdict(
                     document, action, resource, entitlement.profile
                 )
+        for action in set(INVOKE) - set(entitlement.actions):
+            assert verdict(after, action, resource, entitlement.profile) is verdict(
+                document, action, resource, entitlement.profile
+            )
 
 
 @law
 @given(documents, entitlements)
 def test_the_grant_is_allowed(document: dict[str, Any], entitlement: Entitlement) -> None:
-    """Every ARN is allowed for both actions through the profile, unless a Deny of the document stands against it."""
+    """Each ARN is allowed for the grant's actions through the profile, unless a Deny of the document is against it."""
     edit = edited(document, entitlement)
     if edit:
         after = json.loads(edit.document)
         allows_only = [each for each in after["Statement"] if each["Effect"] == "Allow"]
-        for action in INVOKE:
+        for action in entitlement.actions:
             for arn in entitlement.resources:
                 assert verdict({**after, "Statement": allows_only}, action, arn, entitlement.profile) is Verdict.ALLOWED
 

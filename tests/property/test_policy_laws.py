@@ -24,6 +24,7 @@ from tests.builders.entitlements import (
     granted_in_any_region,
     live,
     model,
+    of,
     profile,
     several,
 )
@@ -71,7 +72,7 @@ def test_all_that_is_needed_is_allowed(given_set: list[Entitlement], extra: tupl
     documents = fitted(given_set, extra, limit)
     for time in TIMES:
         for each in live(given_set if documents else [], time):
-            for arn, action in itertools.product(each.resources, (*INVOKE, *extra)):
+            for arn, action in itertools.product(each.resources, (*each.actions, *extra)):
                 assert allows(documents, action, arn, each.profile, time)
 
 
@@ -80,19 +81,19 @@ def test_all_that_is_needed_is_allowed(given_set: list[Entitlement], extra: tupl
 def test_nothing_else_is_allowed(given_set: list[Entitlement], time: Any) -> None:
     """A document with room for it allows invoking exactly what is granted, through exactly the profile granted."""
     documents = compile_policies(given_set, EXTRA, limit=50_000)
-    for arn, through in PROBES:
-        allowed = allows(documents, INVOKE[0], arn, through, time)
-        assert allowed == granted_exactly(given_set, arn, through, time)
+    for action, (arn, through) in itertools.product(INVOKE, PROBES):
+        allowed = allows(documents, action, arn, through, time)
+        assert allowed == granted_exactly(of(given_set, action), arn, through, time)
 
 
 @law
 @given(sets, limits, st.sampled_from(TIMES))
 def test_a_short_form_widens_regions_only(given_set: list[Entitlement], limit: int, time: Any) -> None:
-    """However briefly it is written, only models of the grants are allowed, and only through profiles of the grants."""
+    """However brief, only models of grants of the action are allowed, and only through profiles of such grants."""
     documents = fitted(given_set, EXTRA, limit)
-    for arn, through in PROBES:
-        if allows(documents, INVOKE[0], arn, through, time):
-            assert granted_in_any_region(given_set, arn, through, time)
+    for action, (arn, through) in itertools.product(INVOKE, PROBES):
+        if allows(documents, action, arn, through, time):
+            assert granted_in_any_region(of(given_set, action), arn, through, time)
     for action in ("bedrock:ApplyGuardrail", "bedrock:*", "iam:PassRole"):
         assert not any(allows(documents, action, arn, through, time) for arn, through in PROBES)
 
@@ -179,10 +180,9 @@ def test_no_change_that_widens_passes(data: st.DataObject, given_set: list[Entit
         check(content, EXTRA, within=given_set)
     except NotOursError:
         return
-    for time in TIMES:
-        for arn, through in PROBES:
-            if allows([json.dumps(content)], INVOKE[0], arn, through, time):
-                assert granted_in_any_region(given_set, arn, through, time)
+    for time, action, (arn, through) in itertools.product(TIMES, INVOKE, PROBES):
+        if allows([json.dumps(content)], action, arn, through, time):
+            assert granted_in_any_region(of(given_set, action), arn, through, time)
 
 
 @settings(max_examples=200, deadline=None)

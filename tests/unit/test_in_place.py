@@ -166,6 +166,28 @@ def test_a_direct_grant() -> None:
     assert amended(policy(GRANTING), direct)["Statement"][0]["Resource"] == [model("us-east-1"), model("eu-central-1")]
 
 
+ONE = replace(GUIDE, actions=INVOKE[:1])
+
+
+def test_a_grant_of_one_action_goes_into_a_statement_of_that_action() -> None:
+    """Where the statement has both, it gets statements of its own: no action that its row has not."""
+    single = {**GRANTING, "Action": INVOKE[0]}
+    assert amended(policy(single), ONE)["Statement"][0]["Resource"] != single["Resource"]
+    after = amended(policy(GRANTING), ONE)["Statement"]
+    assert after[0] == GRANTING
+    assert [each["Action"] for each in after[1:]] == [[INVOKE[0]], [INVOKE[0]], sorted(EXTRA)]
+
+
+def test_retract_takes_from_the_statement_of_the_grants_actions() -> None:
+    """What a statement of other actions lists is somebody else's, or another grant's."""
+    both = {**GRANTING, "Resource": [model("us-east-1"), profile()]}
+    edit = amend(policy(both, {**GRANTING, "Action": INVOKE[0]}), ONE, EXTRA)
+    assert edit
+    less = retract(json.loads(edit.document), edit.added, (), ONE.actions)
+    assert less
+    assert json.loads(less) == policy(both, {**GRANTING, "Action": INVOKE[0]})
+
+
 def test_no_room() -> None:
     """An edit that would make the document too long is an error that tells the sizes."""
     with pytest.raises(PolicyTooLargeError):

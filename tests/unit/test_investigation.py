@@ -9,9 +9,10 @@ import pytest
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import SimulationRefusedError
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.denial import Layer
+from bedrock_remediator.core.denial import Denial, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
@@ -476,27 +477,38 @@ class TestWouldHelp:
     """Asking the simulator before anything is written."""
 
     @staticmethod
-    def ask(answers: Any) -> Diagnosis | None:
+    def ask(answers: Any = "allowed", **changes: Any) -> Diagnosis | None:
         """What becomes of a missing grant."""
-        iam = FakeIam(answers=answers)
+        iam = FakeIam(answers=answers, **changes)
         profiles = FakeProfiles(US)
         found = investigate(iam, profiles)
         assert found.identity is not None
         investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS)
-        return investigation.would_help(found.diagnosis, found.identity)
+        denial = cloudtrail.read(json.dumps(make.event(make.record())))
+        assert isinstance(denial, Denial)
+        return investigation.would_help(denial, found, NOW)
 
-    @pytest.mark.parametrize("answers", ["allowed", "implicitDeny"])
+    @pytest.mark.parametrize("answers", ["allowed", "implicitDeny", "explicitDeny"])
     def test_what_may_help_stays_a_grant(self, answers: str) -> None:
-        """An allow, or an implicit deny that proves nothing, leaves the diagnosis as it is."""
+        """So does what the simulator denies and the policies, as they were read, do not."""
         found = self.ask(answers)
         assert found is not None
         assert (found.kind, found.grantable) == (DiagnosisKind.MISSING_GRANT, True)
+        assert found.actions == INVOKE_ACTIONS
 
     def test_what_certainly_does_not_help_becomes_advice(self) -> None:
-        """An explicit deny proves that the grant is useless: advice, and nobody is asked."""
-        found = self.ask("explicitDeny")
+        """A destination that an SCP stops, and not what was denied: advice, and nobody is asked."""
+        found = self.ask(stopped=lambda _, arn: "us-west-2" in arn)
         assert found is not None
         assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, "certainly_no_help", False)
+        assert found.layer is Layer.SCP
+
+    def test_what_stops_the_other_action_takes_it_out(self) -> None:
+        """The grant is of the action that was denied, and says why not of the other one."""
+        found = self.ask(stopped=lambda action, _: action == "bedrock:InvokeModel")
+        assert found is not None
+        assert (found.grantable, found.actions) == (True, ("bedrock:InvokeModelWithResponseStream",))
+        assert "bedrock:InvokeModel is left out" in found.reason
 
     @pytest.mark.parametrize("trouble", [RetryableError("busy"), SimulationRefusedError("no such ARN")])
     def test_no_answer_is_no_answer(self, trouble: Exception) -> None:

@@ -133,6 +133,43 @@ def test_a_global_profile_needs_the_model_without_a_region() -> None:
     assert bound["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": GLOBAL.profile}}
 
 
+def test_grants_of_different_actions_share_no_statement() -> None:
+    """Not even where the document is written as briefly as can be: no grant gets an action that its row has not."""
+    one = [replace(each, actions=INVOKE[:1]) for each in many(8)]
+    both = many(16)[8:]
+    brief = statements(*one, *both, limit=4500)
+    assert [each["Sid"] for each in brief] == ["Profile", "Models", "Profile2", "Models2"]
+    for each in brief:
+        resources = " ".join(each["Resource"])
+        low, high = "model-07" in resources, "model-15" in resources
+        assert (each["Action"], low, high) in [([INVOKE[0]], True, False), (list(INVOKE), False, True)]
+
+
+def test_an_action_lasts_as_long_as_its_grant() -> None:
+    """Of two grants of one profile, each action ends with the last grant that has it."""
+    found = statements(replace(GUIDE, expires_at=SOON), replace(GUIDE, actions=INVOKE[:1]))
+    assert [(each["Action"], "DateLessThan" in each.get("Condition", {})) for each in found] == [
+        ([INVOKE[0]], False),
+        ([INVOKE[0]], False),
+        ([INVOKE[1]], True),
+        ([INVOKE[1]], True),
+    ]
+
+
+@pytest.mark.parametrize("actions", [(), ("bedrock:*",), (INVOKE[0], "bedrock:ApplyGuardrail")])
+def test_only_invocations_are_granted(actions: tuple[str, ...]) -> None:
+    """A grant of nothing, or of anything else, is none."""
+    with pytest.raises(ValueError, match="invocation actions"):
+        compile_policies([replace(GUIDE, actions=actions)], ())
+
+
+def test_check_notices_an_action_that_was_not_granted() -> None:
+    """The document must not give an action that the grants do not have."""
+    (document,) = compile_policies([GUIDE], ())
+    with pytest.raises(NotOursError):
+        check(document, (), within=[replace(GUIDE, actions=INVOKE[:1])])
+
+
 def test_sids_are_unique() -> None:
     """Two profiles whose names differ in punctuation only get numbered Sids."""
     pair = [Entitlement(profile=profile(name), models=(model("us-east-1"),)) for name in ("us.a-b", "us.a.b")]

@@ -54,7 +54,8 @@ REFUSED: dict[str, Change] = {
     ),
     "another action": put(US_MODELS, Action=[*INVOKE, "bedrock:ApplyGuardrail"]),
     "every action": put(US_MODELS, Action=["bedrock:*"]),
-    "one action only": put(US_MODELS, Action=INVOKE[0]),
+    "one action twice": put(US_MODELS, Action=[INVOKE[0], INVOKE[0]]),
+    "no action of invoking": put(US_MODELS, Action=[]),
     "no action": put(EXTRAS, Action=[]),
     "an action that is none of the extra ones": put(EXTRAS, Action=["bedrock:CreateAgent"]),
     "a wildcard in the extra actions": put(EXTRAS, Action=["bedrock:Get*"]),
@@ -105,6 +106,12 @@ def test_the_statements_are_where_the_cases_expect_them() -> None:
     check(DOCUMENT, EXTRA)
     kinds = [each.kind for each in read(DOCUMENT, EXTRA)]
     assert kinds == [Kind.PROFILE, Kind.MODELS] * 2 + [Kind.DIRECT, Kind.EXTRA, Kind.EXTRA]
+
+
+@pytest.mark.parametrize("action", INVOKE)
+def test_a_statement_may_have_one_action(action: str) -> None:
+    """A grant names the actions that are missing, and none that something stops anyway."""
+    check(changed(put(US_MODELS, Action=action)), EXTRA)
 
 
 @pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED.keys())

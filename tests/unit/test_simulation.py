@@ -1,229 +1,258 @@
-"""Asking the simulator before a write, and after it until IAM has settled."""
+"""What to ask of IAM's simulator, and what its answers prove (docs/aws-facts.md §4.5)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
 
-from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.iam import Simulated, SimulationRefusedError
-from bedrock_remediator.core.grant import State
-from bedrock_remediator.core.verification import Helpfulness, Judgement
-from bedrock_remediator.flows.simulation import Simulation
-from tests.builders.grants import NOON, pending_grant
-from tests.builders.remediation import RunningClock
+from bedrock_remediator.core.arn import ArnError
+from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.evaluation import Finding, Verdict
+from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement, OwnEvaluation, judge, questions
 
-GRANT = pending_grant(state=State.APPLYING)
-CALL = (GRANT.pk, GRANT.actions)
-MINUTE = timedelta(seconds=60)
-Behaviour = Callable[[int, str], str | Exception]
-
-
-EVERYWHERE = "everywhere"
-"""The region of a question that leaves it open."""
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0"
+MODEL = "arn:aws:bedrock:{}::foundation-model/amazon.nova-2-lite-v1:0"
+EAST, WEST, NOWHERE = MODEL.format("us-east-1"), MODEL.format("us-west-2"), MODEL.format("")
+INVOKE, STREAM = "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"
 
 
-def by_region(decide: Behaviour) -> Behaviour:
-    """A behaviour of policies that ask for the region: without one, something is missing."""
-    return lambda count, region: "region missing" if region == EVERYWHERE else decide(count, region)
+class Answer(Struct, frozen=True):
+    """What the simulator says."""
+
+    action: str = INVOKE
+    resource: str = PROFILE
+    decision: str = "allowed"
+    organizations: bool | None = None
+    boundary: bool | None = None
+    missing_context: tuple[str, ...] = ()
 
 
-class Simulator:
-    """Answers by `behave`: (how many questions came before, region) -> decision, or an error to raise."""
-
-    def __init__(self, behave: Behaviour) -> None:
-        self.behave = behave
-        self.asked: list[tuple[str, int]] = []
-        self.short = False
-
-    def simulate(
-        self,
-        principal_arn: str,
-        actions: Sequence[str],
-        resources: Sequence[str],
-        context: Mapping[str, str],
-        policies: Sequence[str] = (),
-    ) -> list[Simulated]:
-        """The same decision for every action on every resource."""
-        assert (principal_arn, tuple(actions)) == CALL
-        region = context.get("aws:RequestedRegion", EVERYWHERE)
-        decision = self.behave(len(self.asked), region)
-        self.asked.append((region, len(policies)))
-        if isinstance(decision, Exception):
-            raise decision
-        if decision == "scp":
-            return [answer(actions[0], resources[0], "implicitDeny", organizations=False)]
-        if decision == "region missing":
-            return [answer(actions[0], resources[0], "implicitDeny", missing=("aws:requestedregion",))]
-        found = [answer(action, resource, decision) for action in actions for resource in resources]
-        return found[1:] if self.short else found
+BY_SCP: dict[str, Any] = {"decision": "explicitDeny", "organizations": False}
+BY_BOUNDARY: dict[str, Any] = {"decision": "implicitDeny", "organizations": True, "boundary": False}
+BY_DENY: dict[str, Any] = {"decision": "explicitDeny", "organizations": True}
+OPEN: dict[str, Any] = {"decision": "implicitDeny", "organizations": True}
 
 
-def answer(
-    action: str, resource: str, decision: Any, *, organizations: bool = True, missing: tuple[str, ...] = ()
-) -> Simulated:
-    """One answer."""
-    assert decision in ("allowed", "explicitDeny", "implicitDeny")
-    return Simulated(
-        action=action,
-        resource=resource,
-        decision=decision,
-        organizations=organizations,
-        boundary=None,
-        missing_context=missing,
+def call(**changes: Any) -> Invocation:
+    """A call of the profile: AWS said that no identity-based policy allows InvokeModel on it."""
+    default = Invocation(
+        profile=PROFILE, resources=(PROFILE, EAST, WEST), actions=(INVOKE,), action=INVOKE, unallowed=PROFILE
     )
+    return msgspec.structs.replace(default, **changes)
 
 
-def simulate(behave: Behaviour) -> tuple[Simulation, Simulator, RunningClock]:
-    """A simulation of that behaviour."""
-    simulator, clock = Simulator(behave), RunningClock()
-    return Simulation(simulator, (), clock), simulator, clock
+def unread(_action: str, _resource: str) -> Finding | None:
+    """The principal's policies are not at hand."""
 
 
-def outcome(simulation: Simulation, wait: timedelta = MINUTE, deadline: timedelta = timedelta(hours=1)) -> Judgement:
-    """What it says after the write."""
-    return simulation.outcome(GRANT, wait=wait, deadline=NOON + deadline)
+def saying(verdict: Verdict, *, boundary: bool = False) -> OwnEvaluation:
+    """Our own evaluation says that of everything."""
+    return lambda _action, _resource: Finding(verdict, boundary=boundary)
 
 
-def test_a_forecast_asks_once_with_the_document() -> None:
-    """The policy does not exist yet, so the simulator is given it; no policy asks for the region, so neither is it."""
-    simulation, simulator, clock = simulate(lambda _, __: "allowed")
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.HELPS
-    assert simulator.asked == [(EVERYWHERE, 1)]
-    assert clock.waits == []
+def judged(*answers: Answer, of: Invocation | None = None, own: OwnEvaluation = unread, **changes: Any) -> Judgement:
+    """What the answers prove; what they leave out is allowed."""
+    asked = of or call(**changes)
+    pairs = [Answer(action, resource) for action in asked.actions for resource in asked.resources]
+    return judge(asked, [*pairs, *answers], own)
 
 
-def test_a_forecast_asks_region_by_region_where_a_policy_asks_for_it() -> None:
-    """The answer for all of them says that the region was missing."""
-    simulation, simulator, _ = simulate(by_region(lambda _, __: "allowed"))
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.HELPS
-    assert simulator.asked == [(region, 1) for region in (EVERYWHERE, "us-east-1", "us-east-2", "us-west-2")]
+def test_each_region_is_a_question() -> None:
+    """The context entries hold for a whole question, and aws:RequestedRegion differs (docs/aws-facts.md §4.5)."""
+    asked = questions(call(resources=(WEST, NOWHERE, PROFILE, EAST)))
+    assert [(each.region, each.resources) for each in asked] == [
+        ("us-east-1", (PROFILE, EAST)),
+        ("us-west-2", (WEST,)),
+        ("unspecified", (NOWHERE,)),
+    ]
 
 
-def test_a_certain_refusal_is_asked_again_with_the_region() -> None:
-    """Under a negated operator a missing region looks like a deny: with it, the grant helps."""
-    simulation, _, _ = simulate(lambda _, region: "explicitDeny" if region == EVERYWHERE else "allowed")
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.HELPS
-    assert outcome(simulation).helpfulness is Helpfulness.HELPS
+def test_what_was_denied_is_asked_first() -> None:
+    """Its answer tells what the others are worth."""
+    asked = questions(call(unallowed=WEST))
+    assert [each.region for each in asked] == ["us-west-2", "us-east-1"]
 
 
-def test_a_forecast_tells_what_certainly_does_not_help() -> None:
-    """One region that an SCP denies is enough: calls would fail as routing has it."""
-    simulation, _, _ = simulate(lambda _, region: "scp" if region in (EVERYWHERE, "us-west-2") else "allowed")
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.CERTAINLY_NOT
+def test_what_is_no_arn_cannot_be_asked_about() -> None:
+    """A resource with a wildcard never reaches the simulator."""
+    with pytest.raises(ArnError):
+        questions(call(resources=(MODEL.format("*"),)))
+
+
+def test_a_grant_helps_if_all_is_allowed() -> None:
+    """Only where every answer is good."""
+    judgement = judged()
+    assert (judgement.helpfulness, judgement.layer, judgement.actions) == (Helpfulness.HELPS, None, (INVOKE,))
+
+
+@pytest.mark.parametrize(("changes", "effect"), [(BY_SCP, Effect.EXPLICIT), ({**OPEN, "organizations": False}, None)])
+def test_an_scp_is_believed_where_it_lets_the_denied_pair_pass(changes: dict[str, Any], effect: Effect | None) -> None:
+    """It knows enough of the call then, and a call fails if an SCP blocks one destination region."""
+    judgement = judged(Answer(resource=WEST, **changes))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.CERTAINLY_NOT, Layer.SCP)
+    assert judgement.effect is (effect or Effect.IMPLICIT)
+    assert f"{INVOKE} on {WEST}" in judgement.reason
+
+
+def test_an_scp_is_believed_whatever_keys_identity_policies_lacked() -> None:
+    """MissingContextValues lists keys of identity policies alone, also of statements about something else."""
+    judgement = judged(Answer(resource=WEST, missing_context=("aws:sourcevpc",), **BY_SCP))
+    assert judgement.layer is Layer.SCP
+    assert judgement.helpfulness is Helpfulness.CERTAINLY_NOT
+
+
+def test_an_scp_is_not_believed_where_aws_itself_contradicts_it() -> None:
+    """It stops the very pair that AWS said lacks but an identity policy: it hangs on keys that nobody can give."""
+    judgement = judged(Answer(**BY_SCP), Answer(resource=WEST, **BY_SCP))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.INCONCLUSIVE, Layer.SCP)
+    assert "a service control policy" in judgement.reason
+    assert "condition key" in judgement.reason
+    assert not judgement.passing
+
+
+@pytest.mark.parametrize("changes", [{"unallowed": None}, {"action": None}])
+def test_an_scp_is_not_believed_where_aws_did_not_name_the_identity_layer(changes: dict[str, Any]) -> None:
+    """Nothing tells whether the simulator knows enough of the call."""
+    judgement = judged(Answer(resource=WEST, **BY_SCP), **changes)
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.INCONCLUSIVE, Layer.SCP)
+    assert "cannot know" in judgement.reason
+
+
+def test_an_scp_is_not_believed_while_the_denied_pair_has_no_answer() -> None:
+    """Its answer is what the others are held to."""
+    asked = call()
+    judgement = judge(asked, [Answer(resource=WEST, **BY_SCP)], unread)
+    assert judgement.helpfulness is Helpfulness.INCONCLUSIVE
+
+
+def test_the_denied_pair_may_lie_outside_the_grant() -> None:
+    """Only what the organization says of it counts: the grant is not about it."""
+    outside = Answer(resource=MODEL.format("eu-west-1"), **OPEN)
+    assert judged(outside, unallowed=outside.resource).helpfulness is Helpfulness.HELPS
+    judgement = judged(outside, Answer(resource=WEST, **BY_SCP), unallowed=outside.resource)
+    assert judgement.helpfulness is Helpfulness.CERTAINLY_NOT
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DENIED, Verdict.NOT_ALLOWED])
+def test_the_boundary_is_believed_where_our_own_evaluation_agrees(verdict: Verdict) -> None:
+    """The boundary can be read, so our own evaluation decides."""
+    judgement = judged(Answer(**BY_BOUNDARY), own=saying(verdict, boundary=True))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.CERTAINLY_NOT, Layer.BOUNDARY)
 
 
 @pytest.mark.parametrize(
-    "error", [SimulationRefusedError("InvalidInput"), ClientError({"Error": {"Code": "AccessDenied"}}, "Simulate")]
+    "own", [unread, saying(Verdict.CONDITIONAL, boundary=True), saying(Verdict.NOT_ALLOWED), saying(Verdict.ALLOWED)]
 )
-def test_a_question_that_is_refused_leaves_the_forecast_open(error: Exception) -> None:
-    """Nothing is proved, and nobody has to try again."""
-    simulation, _, _ = simulate(lambda count, _: error if count < 2 else "allowed")
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.INCONCLUSIVE
+def test_the_boundary_is_not_believed_otherwise(own: OwnEvaluation) -> None:
+    """Nothing says that the simulator reports the keys of a boundary (docs/aws-facts.md §4.5)."""
+    judgement = judged(Answer(**BY_BOUNDARY), own=own)
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.INCONCLUSIVE, Layer.BOUNDARY)
+    assert "permissions boundary" in judgement.reason
 
 
-def test_a_forecast_waits_for_a_busy_simulator() -> None:
-    """Throttling is no answer: the message is delivered again."""
-    simulation, _, _ = simulate(lambda _, __: RetryableError("throttled"))
-    with pytest.raises(RetryableError):
-        simulation.forecast(GRANT)
+def test_a_boundary_behind_an_scp_is_looked_into() -> None:
+    """That the SCP is not believed does not hide what can be read."""
+    both = Answer(decision="explicitDeny", organizations=False, boundary=False)
+    judgement = judged(both, own=saying(Verdict.NOT_ALLOWED, boundary=True))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.CERTAINLY_NOT, Layer.BOUNDARY)
 
 
-def test_after_the_write_only_what_is_open_is_asked_again() -> None:
-    """A region that works is settled; the others are asked until they are."""
-    simulation, simulator, clock = simulate(
-        by_region(lambda count, _: "allowed" if count > 3 or count == 2 else "implicitDeny")
-    )
-    assert outcome(simulation).helpfulness is Helpfulness.HELPS
-    assert [region for region, _ in simulator.asked] == [
-        EVERYWHERE,
-        "us-east-1",
-        "us-east-2",
-        "us-west-2",
-        "us-east-1",
-        "us-west-2",
-    ]
-    assert {policies for _, policies in simulator.asked} == {0}
-    assert clock.waits == [2.0, 4.0]
+def test_a_deny_is_believed_where_our_own_evaluation_agrees() -> None:
+    """Whatever keys were missing, perhaps to other statements."""
+    judgement = judged(Answer(missing_context=("aws:sourcevpc",), **BY_DENY), own=saying(Verdict.DENIED))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.CERTAINLY_NOT, Layer.IDENTITY)
 
 
-def test_until_iam_has_settled_all_regions_are_asked_at_once() -> None:
-    """A refusal that has nothing to do with the region is one question again."""
-    simulation, simulator, clock = simulate(lambda count, _: "allowed" if count else "implicitDeny")
-    assert outcome(simulation).helpfulness is Helpfulness.HELPS
-    assert simulator.asked == [(EVERYWHERE, 0), (EVERYWHERE, 0)]
-    assert clock.waits == [2.0, 4.0]
+def test_a_deny_that_we_cannot_be_sure_of_is_not_believed() -> None:
+    """A Null test of a key that is not known looks like a certain Deny to the simulator."""
+    judgement = judged(Answer(**BY_DENY), own=saying(Verdict.CONDITIONAL))
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.INCONCLUSIVE, Layer.IDENTITY)
+    assert "hangs on" in judgement.reason
 
 
-def test_an_implicit_deny_to_the_end_proves_nothing() -> None:
-    """IAM may not have settled; the waiting is as long as it was given, and not longer."""
-    simulation, _, clock = simulate(lambda _, __: "implicitDeny")
-    judgement = outcome(simulation)
+@pytest.mark.parametrize(
+    ("answer", "helpfulness"),
+    [
+        (Answer(resource=WEST, **BY_DENY), Helpfulness.CERTAINLY_NOT),
+        (Answer(resource=WEST, missing_context=("aws:sourceip",), **BY_DENY), Helpfulness.INCONCLUSIVE),
+        (Answer(**BY_DENY), Helpfulness.INCONCLUSIVE),
+    ],
+)
+def test_a_deny_without_our_own_evaluation(answer: Answer, helpfulness: Helpfulness) -> None:
+    """It counts if no key was missing, and it lets the pair pass of which AWS said that nothing denies it."""
+    assert judged(answer).helpfulness is helpfulness
+
+
+def test_missing_keys_are_named() -> None:
+    """A reader learns what a refusal depends on."""
+    assert "aws:sourceip" in judged(Answer(resource=WEST, missing_context=("aws:sourceip",), **BY_DENY)).reason
+    assert "aws:sourceip" in judged(Answer(missing_context=("aws:sourceip",), **OPEN)).reason
+
+
+def test_an_implicit_deny_proves_nothing() -> None:
+    """IAM may not have settled: it is worth asking again."""
+    judgement = judged(Answer(**OPEN))
+    assert (judgement.helpfulness, judgement.passing) == (Helpfulness.INCONCLUSIVE, True)
+    assert "yet" in judgement.reason
+
+
+@pytest.mark.parametrize("unanswerable", [True, False])
+def test_no_answer_proves_nothing(*, unanswerable: bool) -> None:
+    """Asking again is worth it unless the simulator refuses the question."""
+    judgement = judge(call(), [], unread, unanswerable=unanswerable)
+    assert (judgement.helpfulness, judgement.answered) == (Helpfulness.INCONCLUSIVE, False)
+    assert judgement.passing is not unanswerable
+
+
+def test_nothing_asked_is_nothing_proved() -> None:
+    """A grant of nothing does not help."""
+    assert judge(call(resources=()), [], unread).helpfulness is Helpfulness.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("own", [unread, saying(Verdict.DENIED)])
+@pytest.mark.parametrize("changes", [BY_SCP, BY_DENY])
+def test_what_stops_another_action_takes_it_out_of_the_grant(changes: dict[str, Any], own: OwnEvaluation) -> None:
+    """It was not denied, so it decides about nothing else."""
+    judgement = judged(Answer(action=STREAM, resource=WEST, **changes), own=own, actions=(INVOKE, STREAM))
+    assert (judgement.helpfulness, judgement.actions) == (Helpfulness.HELPS, (INVOKE,))
+
+
+def test_what_cannot_be_said_of_another_action_changes_nothing() -> None:
+    """It stays in the grant, and does not make the grant doubtful."""
+    judgement = judged(Answer(action=STREAM, **BY_DENY), own=saying(Verdict.CONDITIONAL), actions=(INVOKE, STREAM))
+    assert (judgement.helpfulness, judgement.actions) == (Helpfulness.HELPS, (INVOKE, STREAM))
+
+
+def test_every_action_decides_where_the_denied_one_is_not_known() -> None:
+    """A row without a record of its action is about all that it grants."""
+    judgement = judged(Answer(action=STREAM, **OPEN), actions=(INVOKE, STREAM), action=None)
     assert judgement.helpfulness is Helpfulness.INCONCLUSIVE
-    assert sum(clock.waits) == 60
-    assert max(clock.waits) == 8.0
-    assert clock.waits[:3] == [2.0, 4.0, 8.0]
 
 
-@pytest.mark.parametrize("decision", ["explicitDeny", "scp"])
-def test_a_certain_refusal_ends_the_waiting(decision: str) -> None:
-    """No lag of IAM explains it."""
-    simulation, simulator, clock = simulate(lambda count, _: decision if count in (0, 2) else "implicitDeny")
-    assert outcome(simulation).helpfulness is Helpfulness.CERTAINLY_NOT
-    assert (len(simulator.asked), clock.waits) == (3, [2.0])
+answers = st.builds(
+    Answer,
+    st.sampled_from([INVOKE, STREAM]),
+    st.sampled_from([PROFILE, EAST, WEST]),
+    st.sampled_from(["allowed", "implicitDeny", "explicitDeny"]),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([(), ("aws:sourcevpc",)]),
+)
 
 
-def test_the_deadline_ends_the_waiting() -> None:
-    """The function must not be cut off: what is left of its time counts, not what was wished for."""
-    simulation, _, clock = simulate(lambda _, __: "implicitDeny")
-    assert outcome(simulation, deadline=timedelta(seconds=5)).helpfulness is Helpfulness.INCONCLUSIVE
-    assert clock.waits == [2.0, 3.0]
+@given(st.lists(answers, max_size=6), st.sampled_from([None, PROFILE, WEST]))
+def test_only_the_denied_action_condemns_a_grant(given_answers: list[Answer], unallowed: str | None) -> None:
+    """Whatever is said of the other action, the judgement of the denied one is the same."""
+    asked = call(actions=(INVOKE, STREAM), unallowed=unallowed)
+    alone = [answer for answer in given_answers if answer.action == INVOKE]
+    assert judge(asked, given_answers, unread).helpfulness is judge(asked, alone, unread).helpfulness
 
 
-def test_without_any_time_nothing_is_asked() -> None:
-    """A deadline that has passed leaves the matter open."""
-    simulation, simulator, _ = simulate(lambda _, __: "allowed")
-    assert outcome(simulation, deadline=timedelta(0)).helpfulness is Helpfulness.INCONCLUSIVE
-    assert simulator.asked == []
-
-
-def test_no_wait_asks_once() -> None:
-    """VerifySeconds of nought is one look, at once."""
-    simulation, simulator, clock = simulate(lambda _, __: "allowed")
-    assert outcome(simulation, wait=timedelta(0)).helpfulness is Helpfulness.HELPS
-    assert (len(simulator.asked), clock.waits) == (1, [])
-
-
-def test_a_busy_simulator_is_asked_again_after_the_write() -> None:
-    """The grant is in place: throttling costs time, not the grant."""
-    simulation, _, clock = simulate(lambda count, _: RetryableError("throttled") if count < 1 else "allowed")
-    assert outcome(simulation).helpfulness is Helpfulness.HELPS
-    assert clock.waits == [2.0, 4.0]
-
-
-def test_a_simulator_that_is_busy_to_the_end_proves_nothing() -> None:
-    """Also where the last answer that came was a good one."""
-    simulation, _, _ = simulate(
-        by_region(lambda _, region: "allowed" if region == "us-west-2" else RetryableError("throttled"))
-    )
-    assert outcome(simulation).helpfulness is Helpfulness.INCONCLUSIVE
-
-
-def test_a_question_that_is_refused_is_not_asked_again() -> None:
-    """The others still are; together they prove nothing, without waiting for what will not come."""
-    refused = SimulationRefusedError("InvalidInput")
-    simulation, simulator, clock = simulate(
-        lambda _, region: refused if region in (EVERYWHERE, "us-east-1") else "allowed"
-    )
-    assert outcome(simulation).helpfulness is Helpfulness.INCONCLUSIVE
-    assert (len(simulator.asked), clock.waits) == (4, [2.0])
-
-
-def test_an_answer_that_leaves_something_out_is_no_proof() -> None:
-    """Every action on every resource must be answered."""
-    simulation, simulator, _ = simulate(lambda _, __: "allowed")
-    simulator.short = True
-    assert simulation.forecast(GRANT).helpfulness is Helpfulness.INCONCLUSIVE
-    assert outcome(simulation).helpfulness is Helpfulness.INCONCLUSIVE
+@given(st.lists(answers, max_size=6))
+def test_without_the_word_of_aws_no_scp_condemns_a_grant(given_answers: list[Answer]) -> None:
+    """Where the message named no layer with certainty, nothing tells what the simulator's refusal is worth."""
+    judgement = judge(call(unallowed=None), given_answers, unread)
+    assert judgement.helpfulness is not Helpfulness.CERTAINLY_NOT or judgement.layer is not Layer.SCP

@@ -19,6 +19,7 @@ from bedrock_remediator.core.denial import Caller, Denial
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.diagnosis.target import nearest
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.notices.remedies import BY_DIAGNOSIS
@@ -135,7 +136,7 @@ class Inquiry:
             diagnosis = findings.diagnosis
             simulated = None
             if diagnosis.grantable and findings.identity:
-                simulated = self._investigation.would_help(diagnosis, findings.identity)
+                simulated = self._investigation.would_help(denial, findings, self._now)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _DENIED:
                 raise
@@ -254,4 +255,6 @@ def _document(diagnosis: Diagnosis) -> proposal.Document | None:
     if not diagnosis.resources:
         return None
     profile = diagnosis.profile.arn if diagnosis.profile else None
-    return proposal.confirmed(profile, [arn for arn in diagnosis.resources if arn != profile])
+    return proposal.confirmed(
+        profile, [arn for arn in diagnosis.resources if arn != profile], diagnosis.actions or INVOKE_ACTIONS
+    )

@@ -51,9 +51,9 @@ def offline(refusal: Refusal, target: Target | None) -> Document | None:
     )
 
 
-def confirmed(profile: str | None, models: Sequence[str]) -> Document:
+def confirmed(profile: str | None, models: Sequence[str], actions: Sequence[str] = INVOKE_ACTIONS) -> Document:
     """The policy with the ARNs that AWS returned, as the service itself would write it."""
-    (text,) = compile_policies([Entitlement(profile=profile, models=tuple(models))], ())
+    (text,) = compile_policies([Entitlement(profile=profile, models=tuple(models), actions=tuple(actions))], ())
     document: Document = json.loads(text)
     return document
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ WORLD = make.world(
     scps=[
         make.document(make.statement("Deny", INVOKE, "*/forbidden")),
         make.document(
-            make.statement("Deny", "*", "*", Condition={"StringEquals": {"aws:RequestedRegion": "us-east-1"}})
+            make.statement("Deny", "*", "*", Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-3"}})
         ),
     ],
 )
@@ -75,9 +74,14 @@ def simulate(iam: "IAMClient", name: str, *resources: str, **more: Any) -> "Eval
     return answer["EvaluationResults"][0]
 
 
-def entry(key: str, value: str) -> dict[str, Any]:
+def entry(key: str, value: str, kind: str = "string") -> dict[str, Any]:
     """A context entry."""
-    return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+    return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+
+
+def now(time: str = "2026-11-24T10:30:00Z", kind: str = "date") -> list[dict[str, Any]]:
+    """The time as a context entry."""
+    return [entry("aws:CurrentTime", time, kind)]
 
 
 def test_the_context_given_counts(iam: "IAMClient") -> None:
@@ -113,11 +117,70 @@ def test_a_boundary_bounds(iam: "IAMClient") -> None:
 
 
 def test_the_organization_denies(iam: "IAMClient") -> None:
-    """A service control policy denies, and one with a condition is skipped."""
-    result = simulate(iam, "bounded", "arn:aws:bedrock:us-east-1::foundation-model/forbidden")
+    """A service control policy denies; its statement is never among those that matched (docs/aws-facts.md §4.5)."""
+    result = simulate(iam, "ana", "arn:aws:bedrock:us-east-1::foundation-model/forbidden")
     assert result["EvalDecision"] == "explicitDeny"
     assert result["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": False}
+    assert result["MatchedStatements"] == []
     assert simulate(iam, "ana")["OrganizationsDecisionDetail"] == {"AllowedByOrganizations": True}
+
+
+def allowed_by_organizations(result: "EvaluationResultTypeDef") -> bool:
+    """Whether the organization allows it, and that it asks for no keys."""
+    assert result["ResourceSpecificResults"][0]["MissingContextValues"] == []
+    return result["OrganizationsDecisionDetail"]["AllowedByOrganizations"]
+
+
+def test_a_condition_of_an_scp_counts(iam: "IAMClient") -> None:
+    """Since 30 July 2026 they are evaluated with their conditions (docs/aws-facts.md §4.5)."""
+    there = [entry("aws:RequestedRegion", "eu-west-3")]
+    assert not allowed_by_organizations(simulate(iam, "ana", ContextEntries=there))
+
+
+PERIMETER = make.document(
+    make.statement("Deny", "bedrock:*", "*", Condition={"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"}})
+)
+BOUND = make.document(make.statement(Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}}))
+
+
+@pytest.mark.parametrize(("conditional", "allowed"), [(True, False), (False, True)])
+def test_a_key_of_an_scp_counts_as_absent_and_is_not_reported(
+    tmp_path: Path, *, conditional: bool, allowed: bool
+) -> None:
+    """Or the SCP is skipped, as the user guide used to say: the world file tells which (docs/aws-facts.md §4.5)."""
+    world = make.world(
+        users=[{"name": "ana", "inline": {"p": make.document(make.statement(action="bedrock:*"))}}],
+        scps=[PERIMETER],
+        simulator={"conditional_scps": conditional},
+    )
+    with make.started(tmp_path, {}, world=world):
+        result = simulate(make.own_session().client("iam"), "ana")
+        assert allowed_by_organizations(result) is allowed
+        assert (result["EvalDecision"] == "allowed") is allowed
+
+
+@pytest.mark.parametrize(("reports", "missing"), [(True, ["aws:sourcevpc"]), (False, [])])
+def test_a_key_of_a_boundary_is_reported_only_in_one_reading(
+    tmp_path: Path, *, reports: bool, missing: list[str]
+) -> None:
+    """Nothing says whether it is (docs/aws-facts.md §4.5, `?`)."""
+    role = {"name": "app", "inline": {"p": make.document(make.statement())}, "boundary": BOUND}
+    world = make.world(roles=[role], simulator={"reports_boundary_keys": reports})
+    with make.started(tmp_path, {}, world=world):
+        (result,) = simulate(make.own_session().client("iam"), "app")["ResourceSpecificResults"]
+        assert result["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}
+        assert result["MissingContextValues"] == missing
+
+
+def test_keys_of_other_statements_are_reported(iam: "IAMClient") -> None:
+    """Also of a statement that has nothing to do with the question (docs/aws-facts.md §4.5)."""
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=f"arn:aws:iam::{make.ACCOUNT}:role/app",
+        ActionNames=["s3:GetObject"],
+        ResourceArns=["arn:aws:s3:::b"],
+    )
+    (result,) = answer["EvaluationResults"][0]["ResourceSpecificResults"]
+    assert result["MissingContextValues"] == ["bedrock:inferenceprofilearn"]
 
 
 def test_several_resources_have_a_result_each(iam: "IAMClient") -> None:
@@ -129,18 +192,45 @@ def test_several_resources_have_a_result_each(iam: "IAMClient") -> None:
     assert decisions[make.MODEL] == "allowed"
 
 
-def test_the_principals_own_keys_are_known(iam: "IAMClient") -> None:
-    """Tags of the principal count without being given, and a tag it does not have is no missing value."""
-    result = simulate(iam, "tagged")
+def test_nothing_is_filled_in(iam: "IAMClient") -> None:
+    """Not even what AWS knows of the principal and the time (docs/aws-facts.md §4.5)."""
+    model = "arn:aws:bedrock:us-east-1::foundation-model/opus"
+    assert simulate(iam, "tagged", model)["EvalDecision"] == "implicitDeny"
+    tagged = [entry("aws:PrincipalTag/model", "opus")]
+    assert simulate(iam, "tagged", model, ContextEntries=tagged)["EvalDecision"] == "allowed"
+    result = simulate(iam, "ending")
     assert result["EvalDecision"] == "implicitDeny"
-    assert result["ResourceSpecificResults"][0]["MissingContextValues"] == []
+    assert result["ResourceSpecificResults"][0]["MissingContextValues"] == ["aws:currenttime"]
 
 
-def test_the_time_is_known(sandbox: Sandbox, iam: "IAMClient") -> None:
-    """A grant that ends is allowed until it ends."""
-    assert simulate(iam, "ending")["EvalDecision"] == "allowed"
-    sandbox.clock.advance(timedelta(days=30).total_seconds())
-    assert simulate(iam, "ending")["EvalDecision"] == "implicitDeny"
+@pytest.mark.parametrize(
+    ("entries", "decision"),
+    [
+        (now(), "allowed"),
+        (now(kind="dateList"), "allowed"),
+        (now("2026-12-24T10:30:00Z"), "implicitDeny"),
+        (now(kind="string"), "implicitDeny"),
+    ],
+)
+def test_a_key_counts_with_its_type(iam: "IAMClient", entries: list[dict[str, Any]], decision: str) -> None:
+    """A date that is given as text is no date."""
+    assert simulate(iam, "ending", ContextEntries=entries)["EvalDecision"] == decision
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        entry("aws:CurrentTime", "today", "date"),
+        entry("aws:EpochTime", "noon", "numeric"),
+        entry("aws:SourceIp", "here", "ip"),
+        entry("aws:SecureTransport", "yes", "boolean"),
+    ],
+)
+def test_a_value_must_be_of_its_type(iam: "IAMClient", given: dict[str, Any]) -> None:
+    """Else the whole question is refused."""
+    with pytest.raises(ClientError) as error:
+        simulate(iam, "ending", ContextEntries=[given])
+    assert error.value.response["Error"]["Code"] == "InvalidInput"
 
 
 def test_results_come_in_pages(iam: "IAMClient") -> None:

@@ -14,6 +14,7 @@ from bedrock_remediator.aws.paging import iam_pages
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.request_context import key_type
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -157,7 +158,7 @@ class IamReader:
             principal_arn: Of the role or user.
             actions: IAM actions.
             resources: ARNs.
-            context: Condition keys and their values. They hold for the whole call.
+            context: Condition keys and their values, each given with its type. They hold for the whole call.
             policies: Documents (JSON text) that the principal does not have yet.
 
         Raises:
@@ -165,7 +166,7 @@ class IamReader:
         """
         client = self._client_for(Principal.parse(principal_arn).account)
         entries = [
-            {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": key_type(name)}
             for name, value in context.items()
         ]
         question = {

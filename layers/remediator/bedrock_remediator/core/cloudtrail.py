@@ -88,6 +88,7 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
         record.source_ip,
         record.user_agent,
         envelope.origin == "backfill",
+        record.vpc_endpoint,
     )
 
 

@@ -61,7 +61,8 @@ class Denial(Struct, frozen=True):
 
     `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
     names none; `model_id` is the request's `modelId`, unread and untrusted. `certain` is False where the message
-    does not name its layer or ends in words that are not known: a person must decide then.
+    does not name its layer or ends in words that are not known: a person must decide then. `vpc_endpoint` is the id of
+    the VPC endpoint that the call came through, None for a call from elsewhere.
     """
 
     event_id: str
@@ -81,6 +82,13 @@ class Denial(Struct, frozen=True):
     source_ip: str | None
     user_agent: str | None
     backfill: bool = False
+    vpc_endpoint: str | None = None
+
+    @property
+    def unallowed(self) -> str | None:
+        """The ARN of which AWS says with certainty that no identity-based policy allows the action on it."""
+        named = self.certain and self.layer is Layer.IDENTITY and self.effect is Effect.IMPLICIT
+        return str(self.resource) if named and self.resource else None
 
 
 class Unreadable(Struct, frozen=True):

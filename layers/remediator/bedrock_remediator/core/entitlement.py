@@ -7,20 +7,22 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.policy_grammar import MODEL, PROFILE
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS, MODEL, PROFILE
 
-Terms = dict[tuple[str | None, str], str | None]
-"""(profile or None for a direct grant, ARN) -> when the last grant of it ends; None = never. Sorted by its keys."""
+Terms = dict[tuple[str | None, str, str], str | None]
+"""(profile or None for a direct grant, ARN, action) -> when the last grant of it ends; None = never. Sorted."""
 
 
 class Entitlement(Struct, frozen=True, kw_only=True):
     """What one grant entitles its principal to: models through a profile, or, with no profile, directly.
 
-    `profile` and `models` are ARNs that AWS confirmed; `expires_at` has a time zone, None = without end.
+    `profile` and `models` are ARNs that AWS confirmed; `actions` are some of the invocation actions, on all of them;
+    `expires_at` has a time zone, None = without end.
     """
 
     profile: str | None
     models: tuple[str, ...]
+    actions: tuple[str, ...] = INVOKE_ACTIONS
     expires_at: datetime | None = None
 
     @property
@@ -30,30 +32,34 @@ class Entitlement(Struct, frozen=True, kw_only=True):
 
 
 def entitlement(grant: Grant) -> Entitlement:
-    """What a row of the ledger entitles its principal to."""
-    return Entitlement(profile=grant.profile, models=grant.models, expires_at=grant.expires_at)
+    """What a row of the ledger entitles its principal to; of its actions, those of invoking a model."""
+    actions = tuple(action for action in INVOKE_ACTIONS if action in grant.actions)
+    return Entitlement(profile=grant.profile, models=grant.models, actions=actions, expires_at=grant.expires_at)
 
 
 def terms_of(entitlements: Iterable[Entitlement]) -> Terms:
-    """Until when each ARN is granted, and through which profile.
+    """Until when each action on each ARN is granted, and through which profile.
 
     Raises:
         ArnError: An entitlement holds another ARN than a profile's or a model's.
-        ValueError: An end has no time zone.
+        ValueError: An end has no time zone, or an entitlement has no action, or one that invokes no model.
     """
     granted: Terms = {}
     for each in entitlements:
         end = _moment(each.expires_at)
+        if not each.actions or not set(each.actions) <= set(INVOKE_ACTIONS):
+            raise ValueError("a grant has some of the invocation actions, and no other")
         for arn in _checked(each):
-            key = (each.profile, arn)
-            granted[key] = _later(granted[key], end) if key in granted else end
-    return dict(sorted(granted.items(), key=lambda item: (item[0][0] or "", item[0][1])))
+            for action in each.actions:
+                key = (each.profile, arn, action)
+                granted[key] = _later(granted[key], end) if key in granted else end
+    return dict(sorted(granted.items(), key=lambda item: (item[0][0] or "", *item[0][1:])))
 
 
 def latest(granted: Terms) -> dict[str, str | None]:
     """Until when each ARN is granted in one way or another."""
     ends: dict[str, str | None] = {}
-    for (_, arn), end in granted.items():
+    for (_, arn, _), end in granted.items():
         ends[arn] = _later(ends[arn], end) if arn in ends else end
     return ends
 

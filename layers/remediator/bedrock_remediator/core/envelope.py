@@ -62,6 +62,7 @@ class Record(Struct):
     event_id: str | None = msgspec.field(default=None, name="eventID")
     recipient: str | None = msgspec.field(default=None, name="recipientAccountId")
     shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
+    vpc_endpoint: str | None = msgspec.field(default=None, name="vpcEndpointId")
 
 
 class Envelope(Struct, kw_only=True):
@@ -110,6 +111,7 @@ def _salvage(body: bytes | str, error: str) -> Envelope:
             shared_event_id=record.get("sharedEventID"),
             region=record.get("awsRegion"),
             source_ip=record.get("sourceIPAddress"),
+            vpc_endpoint=record.get("vpcEndpointId"),
             user_agent=record.get("userAgent"),
             error_message=record.get("errorMessage"),
             recipient=record.get("recipientAccountId"),

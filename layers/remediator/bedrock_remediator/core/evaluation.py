@@ -85,6 +85,11 @@ class Finding(Struct, frozen=True):
     statement: Mapping[str, Any] | None = None
     boundary: bool = False
 
+    @property
+    def final(self) -> bool:
+        """Whether no further Allow could help: something denies, or the boundary does not allow."""
+        return self.verdict is Verdict.DENIED or (self.boundary and self.verdict is Verdict.NOT_ALLOWED)
+
 
 _Evidence = tuple[Policy, Mapping[str, Any] | None]
 _Pattern = Callable[[str], bool]

@@ -66,7 +66,7 @@ class Outcome(enum.StrEnum):
 
 
 class Verification(enum.StrEnum):
-    """What simulation said after the write. It skips SCPs that have conditions, so never more than `simulated`."""
+    """What simulation said after the write. It knows not all that a call is subject to: never more than `simulated`."""
 
     SIMULATED = "simulated"
     INCONCLUSIVE = "inconclusive"
@@ -119,12 +119,18 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The call that opened the row: untrusted text, kept for people to read, escaped wherever it is shown."""
+    """The call that opened the row: untrusted text, kept for people to read, escaped wherever it is shown.
+
+    `resource` is the ARN of which AWS's message said with certainty that no identity-based policy allows the action on
+    it; None where it said anything else. What a refusal by the policy simulator is worth depends on it.
+    """
 
     event_id: str
     time: datetime
     action: str | None = None
+    resource: str | None = None
     source_ip: str | None = None
+    vpc_endpoint: str | None = None
     user_agent: str | None = None
     session: str | None = None
     message: str | None = None

@@ -83,13 +83,19 @@ def amend(
     return edit
 
 
-def retract(document: Mapping[str, Any], added: Collection[str], still_needed: Collection[str]) -> str | None:
+def retract(
+    document: Mapping[str, Any],
+    added: Collection[str],
+    still_needed: Collection[str],
+    actions: Collection[str] = INVOKE_ACTIONS,
+) -> str | None:
     """Take away what `amend` added.
 
     Args:
         document: The policy, decoded, as it is now; others may have changed it meanwhile.
         added: Of the edit.
-        still_needed: What other standing grants added to it (their `added`).
+        still_needed: What other standing grants of the same actions added to it (their `added`).
+        actions: Of the entitlement.
 
     Returns:
         The document; None if nothing would be left of it.
@@ -97,7 +103,7 @@ def retract(document: Mapping[str, Any], added: Collection[str], still_needed: C
     gone = sorted(set(added) - set(still_needed))
     statements = [each for each in _statements(document) if not (_allows(each) and each.get("Sid") in gone)]
     for arn in gone:
-        statements = _without(statements, arn)
+        statements = _without(statements, arn, actions)
     return _text(document, statements) if statements else None
 
 
@@ -105,22 +111,32 @@ def _place(statements: Sequence[Any], entitlement: Entitlement, extra_actions: S
     """Where the first statement is that lists one of the models and can take more ARNs."""
     models = {_model(arn) for arn in entitlement.models}
     for place, each in enumerate(statements):
-        if _takes_more(each, extra_actions) and any(_model(arn) in models for arn in _several(each["Resource"])):
+        if _takes_more(each, entitlement.actions, extra_actions) and any(
+            _model(arn) in models for arn in _several(each["Resource"])
+        ):
             return place
     return None
 
 
-def _takes_more(each: Any, extra_actions: Sequence[str]) -> bool:
-    """Whether another ARN in the statement's resources would grant the invocation actions on it, and nothing else."""
-    if not _lists_invoking(each) or not _is_plain(each):
+def _takes_more(each: Any, actions: Collection[str], extra_actions: Sequence[str]) -> bool:
+    """Whether another ARN in the statement's resources would grant these invocation actions on it, and nothing else."""
+    if not _lists_invoking(each, actions) or not _is_plain(each):
         return False
-    harmless = {action.lower() for action in (*INVOKE_ACTIONS, *NO_ACTIONS, *extra_actions)}
+    harmless = {action.lower() for action in (*actions, *NO_ACTIONS, *extra_actions)}
     return _actions(each) <= harmless
 
 
-def _lists_invoking(each: Any) -> bool:
-    """Whether it is somebody else's Allow that names both invocation actions and has resources."""
-    return _allows(each) and not _marked(each) and "Resource" in each and _actions(each) >= _INVOKING
+def _lists_invoking(each: Any, actions: Collection[str]) -> bool:
+    """Whether it is somebody else's Allow that has resources and names these of the invocation actions, and no other.
+
+    A grant of one action must not go where it would get the other, nor be taken out where another grant has put both.
+    """
+    return (
+        _allows(each)
+        and not _marked(each)
+        and "Resource" in each
+        and _actions(each) & _INVOKING == {action.lower() for action in actions}
+    )
 
 
 def _is_plain(each: Mapping[str, Any]) -> bool:
@@ -132,18 +148,21 @@ def _actions(each: Mapping[str, Any]) -> set[str]:
     return {str(action).lower() for action in _several(each.get("Action", ()))}
 
 
-def _resources_invoked(each: Any) -> list[Any]:
-    """The resources on which somebody else's statement allows both invocation actions without a condition."""
+def _resources_invoked(each: Any, actions: Collection[str]) -> list[Any]:
+    """The resources on which somebody else's statement allows these invocation actions without a condition."""
     if not _allows(each) or _marked(each) or not _is_plain(each):
         return []
-    granted = all(any(matches(action, invoking) for action in _actions(each)) for invoking in _INVOKING)
+    wanted = [action.lower() for action in actions]
+    granted = all(any(matches(action, invoking) for action in _actions(each)) for invoking in wanted)
     return _several(each.get("Resource", ())) if granted else []
 
 
 def _grants(document: Mapping[str, Any], entitlement: Entitlement) -> bool:
     """Whether a statement of the document allows an invocation of one of the models, if only under a condition."""
     holdings = Holdings(policies=(Policy(name="", kind=PolicyKind.MANAGED, document=document),))
-    findings = [evaluate(holdings, Request(action, arn, {})) for action in INVOKE_ACTIONS for arn in entitlement.models]
+    findings = [
+        evaluate(holdings, Request(action, arn, {})) for action in entitlement.actions for arn in entitlement.models
+    ]
     # A document that cannot be read is conditional too, but then there is no statement to show for it.
     return any(each.verdict in (Verdict.ALLOWED, Verdict.CONDITIONAL) and each.statement for each in findings)
 
@@ -151,7 +170,7 @@ def _grants(document: Mapping[str, Any], entitlement: Entitlement) -> bool:
 def _extended(document: Mapping[str, Any], place: int, entitlement: Entitlement, ours: Collection[str]) -> InPlaceEdit:
     """The missing ARNs put into a statement. What the document grants as freely elsewhere is not missing."""
     statements = _statements(document)
-    listed = [pattern for each in statements for pattern in _resources_invoked(each)]
+    listed = [pattern for each in statements for pattern in _resources_invoked(each, entitlement.actions)]
     missing = [arn for arn in entitlement.resources if not any(matches(str(pattern), arn) for pattern in listed)]
     chosen = statements[place]
     statements[place] = {**chosen, "Resource": [*_several(chosen["Resource"]), *missing]}
@@ -177,10 +196,12 @@ def _appended(document: Mapping[str, Any], own: Sequence[Statement]) -> InPlaceE
     return InPlaceEdit(document=_text(document, statements), added=tuple(sids), statement=None)
 
 
-def _without(statements: Sequence[Any], arn: str) -> list[Any]:
+def _without(statements: Sequence[Any], arn: str, actions: Collection[str]) -> list[Any]:
     """The statements with the ARN gone from the one it was put into; that another lists it is somebody else's doing."""
     listing = [
-        place for place, each in enumerate(statements) if _lists_invoking(each) and arn in _several(each["Resource"])
+        place
+        for place, each in enumerate(statements)
+        if _lists_invoking(each, actions) and arn in _several(each["Resource"])
     ]
     if not listing:
         return list(statements)

@@ -6,6 +6,8 @@ A document that would be too long for IAM is written ever more briefly:
 2. One such pair for all profiles. A model may then be reached through any of them that has it.
 3. `*` for the region of a model that is needed in several, still only through the profiles.
 4. Several documents.
+
+Grants of different actions never share a statement.
 """
 
 import enum
@@ -68,8 +70,8 @@ class _Part(Struct):
     through: set[str]
 
 
-_PartKey = tuple[Kind, str | None, str]
-"""A statement's kind, its end, and the profile it is for where every profile has statements of its own."""
+_PartKey = tuple[Kind, str | None, str, tuple[str, ...]]
+"""A statement's kind, its end, the profile it is for where every profile has statements of its own, and its actions."""
 
 
 def compile_policies(
@@ -135,14 +137,14 @@ def _statements(terms: Terms, extra_actions: tuple[str, ...], rung: _Rung) -> tu
     """The statements of a document, in order: those of profiles, direct grants, extra actions."""
     made: list[Statement] = []
     for key, part in sorted(_parts(terms, extra_actions, rung).items(), key=_place):
-        kind, end, profile = key
+        kind, end, profile, actions = key
         resources = part.resources
         if kind is Kind.MODELS and rung is _Rung.ANY_REGION:
             resources = _briefly(resources)
         made.append(
             statement(
                 numbered(_sid(kind, end, profile), [other.sid for other in made]),
-                extra_actions if kind is Kind.EXTRA else INVOKE_ACTIONS,
+                actions,
                 resources,
                 through=part.through,
                 end=end,
@@ -153,17 +155,27 @@ def _statements(terms: Terms, extra_actions: tuple[str, ...], rung: _Rung) -> tu
 
 def _parts(terms: Terms, extra_actions: tuple[str, ...], rung: _Rung) -> dict[_PartKey, _Part]:
     parts: dict[_PartKey, _Part] = {}
-    for (profile, arn), end in terms.items():
+    for (profile, arn, end), actions in _together(terms).items():
         kind = _kind(profile, arn)
         owner = profile if profile and rung is _Rung.PAIRS else ""
-        part = parts.setdefault((kind, end, owner), _Part(set(), set()))
+        part = parts.setdefault((kind, end, owner, actions), _Part(set(), set()))
         part.resources.add(arn)
         if profile and kind is Kind.MODELS:
             part.through.add(profile)
     if extra_actions:
         for arn, end in latest(terms).items():
-            parts.setdefault((Kind.EXTRA, end, ""), _Part(set(), set())).resources.add(arn)
+            parts.setdefault((Kind.EXTRA, end, "", extra_actions), _Part(set(), set())).resources.add(arn)
     return parts
+
+
+def _together(terms: Terms) -> dict[tuple[str | None, str, str | None], tuple[str, ...]]:
+    """(profile, ARN, end) -> the actions that are granted so, in the order in which documents have them."""
+    together: dict[tuple[str | None, str, str | None], tuple[str, ...]] = {}
+    for (profile, arn, action), end in terms.items():
+        key = (profile, arn, end)
+        found = (*together.get(key, ()), action)
+        together[key] = tuple(each for each in INVOKE_ACTIONS if each in found)
+    return together
 
 
 def _kind(profile: str | None, arn: str) -> Kind:
@@ -173,11 +185,11 @@ def _kind(profile: str | None, arn: str) -> Kind:
     return Kind.PROFILE if arn == profile else Kind.MODELS
 
 
-def _place(item: tuple[_PartKey, _Part]) -> tuple[int, str, str, int]:
+def _place(item: tuple[_PartKey, _Part]) -> tuple[int, str, str, tuple[str, ...], int]:
     """Where a statement stands: a profile's two together, the one without end first; then the other kinds."""
-    kind, end, profile = item[0]
+    kind, end, profile, actions = item[0]
     rank = list(Kind).index(kind)
-    return max(rank, 1), profile, end or "", rank
+    return max(rank, 1), profile, end or "", actions, rank
 
 
 def _sid(kind: Kind, end: str | None, profile: str) -> str:
@@ -213,8 +225,8 @@ def _anywhere(model: str) -> str:
 def _split(terms: Terms, extra_actions: tuple[str, ...], limit: int) -> Iterator[str]:
     """As few documents as it takes when each is filled in turn; a profile and its models stay together."""
     units: dict[tuple[str | None, str], Terms] = {}
-    for (profile, arn), end in terms.items():
-        units.setdefault((profile, profile or arn), {})[profile, arn] = end
+    for (profile, arn, action), end in terms.items():
+        units.setdefault((profile, profile or arn), {})[profile, arn, action] = end
     filled: Terms = {}
     text = ""
     for unit in units.values():
@@ -240,21 +252,30 @@ def _require_bound(statements: Sequence[Statement]) -> None:
             )
 
 
+_Own = Sequence[tuple[str | None, str, str | None]]
+"""(profile, ARN, end) of what is granted by one action."""
+
+
 def _require_within(each: Statement, terms: Terms) -> None:
-    """Make sure that a statement grants no ARN longer, or through another profile, than the terms say."""
-    for profile in each.through:
-        if not any(covers(end, each.end) for (owner, arn), end in terms.items() if owner == profile != arn):
-            raise NotOursError(f"statement {each.sid!r}: {profile} has no such grant")
-    granted = _granted(each, terms)
-    for arn in each.resources:
-        if not any(covers(end, each.end) for end in granted.get(arn, ())):
-            raise NotOursError(f"statement {each.sid!r}: {arn} is not granted, or not for so long")
+    """Make sure that a statement grants no ARN longer, by another action or through another profile than the terms say.
+
+    Extra actions go with either of the invocation actions.
+    """
+    for action in (None,) if each.kind is Kind.EXTRA else each.actions:
+        own = [(profile, arn, end) for (profile, arn, of), end in terms.items() if action in (None, of)]
+        for profile in each.through:
+            if not any(covers(end, each.end) for owner, arn, end in own if owner == profile != arn):
+                raise NotOursError(f"statement {each.sid!r}: {profile} has no such grant")
+        granted = _granted(each, own)
+        for arn in each.resources:
+            if not any(covers(end, each.end) for end in granted.get(arn, ())):
+                raise NotOursError(f"statement {each.sid!r}: {arn} is not granted, or not for so long")
 
 
-def _granted(each: Statement, terms: Terms) -> dict[str, list[str | None]]:
+def _granted(each: Statement, own: _Own) -> dict[str, list[str | None]]:
     """The ARNs that a statement of this kind may have, and until when."""
     granted: dict[str, list[str | None]] = {}
-    for (profile, arn), end in terms.items():
+    for profile, arn, end in own:
         own_kind = each.kind is Kind.EXTRA or each.kind is _kind(profile, arn)
         if own_kind and (not each.through or profile in each.through):
             granted.setdefault(arn, []).append(end)

@@ -2,10 +2,10 @@
 
 Four kinds of statement, told by the first word of the Sid, each an Allow of single actions on single ARNs:
 
-- `Profile`: the invocation actions on inference profiles.
-- `Models`: the invocation actions on foundation models, only through the profiles that the condition on
+- `Profile`: invocation actions, both or one of them, on inference profiles.
+- `Models`: the same on foundation models, only through the profiles that the condition on
   `bedrock:InferenceProfileArn` names (docs/aws-facts.md §3). Here, and nowhere else, an ARN's region may be `*`.
-- `DirectModels`: the invocation actions on foundation models called without a profile.
+- `DirectModels`: the same on foundation models called without a profile.
 - `ExtraActions`: other actions of Bedrock on the same ARNs.
 
 A statement that ends has the moment twice, in its Sid and in its condition on `aws:CurrentTime`. So neither condition
@@ -90,6 +90,11 @@ class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
         """The moment it ends (`YYYY-MM-DDTHH:MM:SSZ`), None if it does not."""
         year, month, day, hour, minute, second = _sid(self).groups()[1:]
         return f"{year}-{month}-{day}T{hour}:{minute}:{second}Z" if year else None
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions it allows."""
+        return _several(self.action)
 
     @property
     def resources(self) -> tuple[str, ...]:
@@ -183,12 +188,12 @@ def _faults(each: Statement, extra_actions: Sequence[str] | None) -> Iterator[st
     bound = each.kind is Kind.MODELS
     if bool(each.through) != bound or each.condition != _condition(_stated(each), each.end):
         yield "its condition is not the one that its Sid tells"
-    actions = _several(each.action)
+    actions = each.actions
     if each.kind is Kind.EXTRA:
         if not actions or not all(_permitted(action, extra_actions) for action in actions):
             yield "it has an action that is not one of the extra actions"
-    elif sorted(actions) != sorted(INVOKE_ACTIONS):
-        yield "its actions are not the invocation actions"
+    elif not actions or not set(actions) <= set(INVOKE_ACTIONS) or len(set(actions)) < len(actions):
+        yield "its actions are none, one twice, or other ones than the invocation actions"
     if not each.resources or len(set(each.resources)) < len(each.resources):
         yield "its resources are none, or one twice"
     if not all(_fits(arn, each.kind) for arn in each.resources):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core.diagnosis import GRANTABLE
 from bedrock_remediator.core.grant import STANDING, DiagnosisKind, Grant, State
-from bedrock_remediator.core.policy import Entitlement, compile_policies, entitlement
+from bedrock_remediator.core.policy import INVOKE_ACTIONS, Entitlement, compile_policies, entitlement
 from bedrock_remediator.notices.advice import permission_set, principal_of
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.permission_set import permission_set_snippets
@@ -50,7 +50,7 @@ def plan(grant: Grant, rows: Callable[[], Iterable[Grant]], extra_actions: Seque
     """
     if not _thinkable(grant):
         return Plan()
-    alone = entitlement(_with_end(grant))
+    alone = _entitlement(grant)
     try:
         own = compile_policies([alone], extra_actions)
         before, after = _change(grant, alone, rows, extra_actions)
@@ -88,6 +88,12 @@ def _change(
     without = compile_policies(others, extra_actions)
     both = compile_policies([*others, alone], extra_actions)
     return (both, without) if grant.state is State.REVOKED else (without, both)
+
+
+def _entitlement(grant: Grant) -> Entitlement:
+    """What the grant gives; what the owner of a principal is told to grant gives both actions."""
+    given = entitlement(_with_end(grant))
+    return replace(given, actions=INVOKE_ACTIONS) if grant.reason_code in _FOR_THE_OWNER else given
 
 
 def _with_end(grant: Grant) -> Grant:

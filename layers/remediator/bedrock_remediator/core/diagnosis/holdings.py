@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.denial import Caller, Denial, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.diagnosis.message import QUARANTINE, quarantined
@@ -15,14 +14,12 @@ from bedrock_remediator.core.evaluation import Finding, Holdings, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
+from bedrock_remediator.core.request_context import keys_of_resource
 
 
 def contexts(target: Target, resource: str, known: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
     """The condition keys of a call on one resource of the target, with what is known of the caller."""
-    region = Arn.parse(resource).region or "unspecified"
-    routed = target.profile is not None and resource != target.profile.arn
-    profile = (target.profile.arn,) if target.profile and routed else ()
-    return {**known, "bedrock:inferenceprofilearn": profile, "aws:requestedregion": (region,)}
+    return {**known, **keys_of_resource(target.profile.arn if target.profile else None, resource)}
 
 
 def from_quarantine(caller: Caller, holdings: Holdings) -> Diagnosis | None:
@@ -50,13 +47,7 @@ def from_holdings(denial: Denial, target: Target, findings: Findings, other_scop
     for stopped in (_denied, _bounded):
         if found := next(filter(None, (stopped(denial, finding) for finding in asked.values())), None):
             return target.explain(found)
-    # An action that is denied on purpose stays out of the grant: only the other one is missing.
-    actions = tuple(
-        action
-        for action in INVOKE_ACTIONS
-        if action == denial.action
-        or all(findings[action, resource].verdict is not Verdict.DENIED for resource in target.resources)
-    )
+    actions = _grantable_actions(denial, target, findings)
     allowed = tuple(
         resource
         for resource in target.resources
@@ -81,6 +72,15 @@ def from_holdings(denial: Denial, target: Target, findings: Findings, other_scop
         actions=actions,
         grantable=True,
         ask_only=diagnosis.ask_only or uncertain,
+    )
+
+
+def _grantable_actions(denial: Denial, target: Target, findings: Findings) -> tuple[str, ...]:
+    """The denied action, and the other one unless something stops it: only what is missing is granted."""
+    return tuple(
+        action
+        for action in INVOKE_ACTIONS
+        if action == denial.action or not any(findings[action, resource].final for resource in target.resources)
     )
 
 

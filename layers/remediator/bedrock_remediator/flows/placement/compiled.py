@@ -20,7 +20,7 @@ from bedrock_remediator.core.entitlement import Entitlement, entitlement
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.grant import STANDING, Grant, Written
 from bedrock_remediator.core.patterns import Context
-from bedrock_remediator.core.policy import INVOKE_ACTIONS, NotOursError, check
+from bedrock_remediator.core.policy import NotOursError, check
 from bedrock_remediator.flows.placement.contract import Inspection, Owner, Proof, Record
 from bedrock_remediator.flows.placement.failure import PlacementError, explained
 
@@ -192,10 +192,11 @@ def gives(documents: Iterable[Document], row: Grant, resources: Iterable[str] | 
     policies = tuple(Policy(name="own", kind=PolicyKind.MANAGED, document=document) for document in documents)
     holdings = Holdings(policies=policies)
     last = f"{row.expires_at - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}" if row.expires_at else _FOREVER
-    return all(
+    claimed = entitlement(row)
+    return bool(claimed.actions) and all(
         evaluate(holdings, Request(action, resource, _context(row, resource, last))).verdict is Verdict.ALLOWED
-        for action in INVOKE_ACTIONS
-        for resource in (entitlement(row).resources if resources is None else resources)
+        for action in claimed.actions
+        for resource in (claimed.resources if resources is None else resources)
     )
 
 

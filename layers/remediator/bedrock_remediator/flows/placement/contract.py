@@ -1,6 +1,6 @@
 """What every strategy is told: whose policies to change, which rows to believe, whom to tell before it writes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -11,10 +11,14 @@ from bedrock_remediator.flows.placement.failure import PlacementError
 
 
 class Owner(Struct, frozen=True):
-    """A principal as IAM confirmed it; `id` is its RoleId or UserId, None where it does not exist any more."""
+    """A principal as IAM confirmed it; `id` is its RoleId or UserId, None where it does not exist any more.
+
+    `tags` are its tags where they were asked for.
+    """
 
     principal: Principal
     id: str | None
+    tags: Mapping[str, str] = {}
 
 
 Proof = Callable[[Grant], bool]

@@ -9,6 +9,7 @@ from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Written
 from bedrock_remediator.core.in_place import retract
 from bedrock_remediator.core.policy import MANAGED_LIMIT
+from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.flows.placement.contract import Owner
 from bedrock_remediator.flows.placement.failure import PlacementError
 from bedrock_remediator.flows.placement.inline import QUOTA, size
@@ -197,5 +198,7 @@ def _made(document: Document, note: Written, documents: "dict[str, Document]") -
     before = documents.get(note.previous_version or "")
     if before is None or document == before:
         return False
-    less = retract(document, note.added, ())
-    return less is not None and json.loads(less) == before
+    # The note does not say which actions were granted; any that lead back to the version before did.
+    possible = (INVOKE_ACTIONS, *((action,) for action in INVOKE_ACTIONS))
+    less = [retract(document, note.added, (), actions) for actions in possible]
+    return any(text is not None and json.loads(text) == before for text in less)

@@ -85,9 +85,10 @@ class InPlacePlacement:
                 return False
             # Only what an edit of ours can have brought; a note that names anything else is not believed.
             added = [item for item in written.added if item.startswith(MARK) or _is_grantable(item)]
-            others = self._notes(standing, written.policies[0])
-            needed = [item for note in others for item in note.added]
-            host.take_back(retract(host.document, added, needed), written, others)
+            others = self._noted(standing, written.policies[0])
+            needed = _added(others, grant)
+            shorter = retract(host.document, added, needed, entitlement(grant).actions)
+            host.take_back(shorter, written, [row.written for row in others if row.written])
         return True
 
     def inspect(self, owner: Owner, standing: Sequence[Grant], /) -> Inspection:
@@ -108,8 +109,8 @@ class InPlacePlacement:
         host = self._host(owner, policy.arn or policy.name)
         if host is None:
             return "is gone"
-        known = self._notes([grant], host.name)
-        ours = [item for note in (*self._notes(standing, host.name), *known) for item in note.added]
+        noted = self._noted([grant], host.name)
+        ours = _added([*self._noted(standing, host.name), *noted], grant)
         try:
             edit = amend(host.document, wanted, self._extra_actions, limit=host.room, ours=ours)
         except PolicyTooLargeError:
@@ -121,7 +122,7 @@ class InPlacePlacement:
         if obstacle:
             return obstacle
         require_only_added(host.document, json.loads(edit.document), wanted, self._extra_actions)
-        return _Edit(host, edit.document if changed else None, edit.added, known[0] if known else None)
+        return _Edit(host, edit.document if changed else None, edit.added, noted[0].written if noted else None)
 
     def _candidates(self, owner: Owner, grant: Grant) -> list[Policy]:
         """The principal's own policies: the one that holds the grant already, then managed ones, then inline ones."""
@@ -160,13 +161,19 @@ class InPlacePlacement:
         )
         return self._seals.set(grant, written)
 
-    def _notes(self, rows: Iterable[Grant], policy: str) -> list[Written]:
-        """What the rows say was added to a policy for them, where that can be believed."""
+    def _noted(self, rows: Iterable[Grant], policy: str) -> list[Grant]:
+        """The rows that say what was added to a policy for them, where that can be believed."""
         return [
-            row.written
+            row
             for row in rows
             if row.written and row.written.policies == (policy,) and row.written.added and self._seals.genuine(row)
         ]
+
+
+def _added(rows: Iterable[Grant], grant: Grant) -> list[str]:
+    """What was added for these rows to the statements that a grant's ARNs go into: those with its actions."""
+    actions = entitlement(grant).actions
+    return [item for row in rows if row.written and entitlement(row).actions == actions for item in row.written.added]
 
 
 class _Edit(NamedTuple):

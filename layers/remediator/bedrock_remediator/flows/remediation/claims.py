@@ -136,7 +136,7 @@ class Claims:
         except ClientError as error:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error
-        return Owner(entity.principal, entity.id)
+        return Owner(entity.principal, entity.id, entity.tags)
 
     def _principal(self, grant: Grant) -> Principal:
         try:

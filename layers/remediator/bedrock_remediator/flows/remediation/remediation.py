@@ -27,7 +27,7 @@ from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
 from bedrock_remediator.core.opening import cool_down
-from bedrock_remediator.core.verification import Helpfulness, Judgement
+from bedrock_remediator.core.simulation import Helpfulness, Judgement
 from bedrock_remediator.core.waiting import MOST_TRIES, given_up
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner
@@ -36,7 +36,7 @@ from bedrock_remediator.flows.remediation.change import Change
 from bedrock_remediator.flows.remediation.claim_error import ClaimError
 from bedrock_remediator.flows.remediation.claims import Claims
 from bedrock_remediator.flows.remediation.withdrawal import Withdrawal, in_force
-from bedrock_remediator.flows.simulation import Simulation
+from bedrock_remediator.flows.simulation import GrantSimulation
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Remediation:
     """Works on one change at a time; those of one principal must come one after the other."""
 
     def __init__(
-        self, ledger: Rows, claims: Claims, placements: Placements, simulation: Simulation, clock: Clock
+        self, ledger: Rows, claims: Claims, placements: Placements, simulation: GrantSimulation, clock: Clock
     ) -> None:
         self._ledger = ledger
         self._claims = claims
@@ -135,7 +135,7 @@ class Remediation:
             return self._refuse(row, ClaimError(State.FAILED, "not_applied", _NOT_APPLIED))
         try:
             owner = self._claims.confirm(row, background)
-            self._require_promise(row)
+            self._require_promise(row, owner)
         except ClaimError as error:
             return self._refuse(row, error)
         # Set by an earlier try, or when the grant was in force before: then IAM may hold something of it.
@@ -157,7 +157,7 @@ class Remediation:
             if touched:
                 self._withdrawal.take_out(row, owner)
             return self._end(row, State.FAILED, error.code, error.reason)
-        judgement = self._simulation.outcome(row, wait=settle, deadline=deadline)
+        judgement = self._simulation.after(row, owner.tags, wait=settle, deadline=deadline)
         try:
             done = self._verify(row, owner, written, judgement)
         except ConflictError:
@@ -166,12 +166,12 @@ class Remediation:
         self._let_go(done, standing)
         return done
 
-    def _require_promise(self, row: Grant) -> None:
+    def _require_promise(self, row: Grant, owner: Owner) -> None:
         """Before the first write: unless it was asked a moment ago, ask whether the grant would help at all."""
         fresh = row.simulated_at is not None and self._clock.now() - row.simulated_at <= _FORECAST_HOLDS
         if row.state is not State.APPROVED or fresh:
             return
-        forecast = self._simulation.forecast(row)
+        forecast = self._simulation.before(row, owner.tags)
         if forecast.helpfulness is Helpfulness.CERTAINLY_NOT:
             reason = f"The grant would not help: {forecast.reason}"
             raise ClaimError(

@@ -13,7 +13,7 @@ from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.approvals import SignedApprovals
 from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
-from bedrock_remediator.flows.simulation import Simulation
+from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import RemediateSettings
 
 
@@ -33,6 +33,6 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
         Ledger(clients.dynamodb, policy.ledger_table, clock),
         Claims(witnesses, policy, clock),
         Placements(clients.iam, iam.own_policies, policy, seals),
-        Simulation(iam, policy.extra_actions, clock),
+        GrantSimulation(iam, policy.extra_actions, clock),
         clock,
     )

@@ -4,60 +4,36 @@ The order is that of `core/diagnosis`. What the message alone decides makes no c
 """
 
 import logging
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
-from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
+from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.core import opening
-from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
 from bedrock_remediator.core.enrolment import Enrolment
-from bedrock_remediator.core.evaluation import Evaluator, Request, Verdict
+from bedrock_remediator.core.evaluation import Evaluator, Finding, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.policy import Entitlement, PolicyTooLargeError, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
-from bedrock_remediator.core.verification import Helpfulness, Question, judge, questions
-from bedrock_remediator.flows.simulation import answered
+from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
+from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
+from bedrock_remediator.flows.simulation import Identities, forecast
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_SORT_KEY: Final = 1024
 """DynamoDB's limit."""
-
-Known = dict[str, tuple[str, ...]]
-"""Condition key, in lower case -> its values in a call of the principal."""
-
-
-class Identities(Protocol):
-    """What is asked of IAM."""
-
-    def identity(self, principal: Principal) -> Identity | None:
-        """The principal with its policies, None if it does not exist."""
-        ...
-
-    def simulate(
-        self,
-        principal_arn: str,
-        actions: Sequence[str],
-        resources: Sequence[str],
-        context: Mapping[str, str],
-        policies: Sequence[str],
-    ) -> list[Simulated]:
-        """What IAM's simulator says with the policies added."""
-        ...
 
 
 class Profiles(Protocol):
@@ -161,14 +137,14 @@ class Investigation:
             return Findings(diagnosis=found, identity=identity)
         if advice := caller.from_caller(confirmed(denial, identity), self._grantable.covers):
             return Findings(diagnosis=self._with_target(denial, advice), identity=identity)
-        known = _known(identity, now)
+        known = _context(identity, now, denial).keys
         policies = Evaluator(identity.holdings)
         target = self._target(denial, want, policies, known)
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
         return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
 
-    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: Known) -> Target | Diagnosis:
+    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: Keys) -> Target | Diagnosis:
         """What the call needs, as AWS describes it."""
         account, region = denial.account, denial.region
         if want.profile:
@@ -184,7 +160,7 @@ class Investigation:
         held = [item for item in serving if _may_invoke(denial, Target(profile=item), policies, known)]
         return targets.choose(denial, want, model, serving, held)
 
-    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Known) -> Diagnosis:
+    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
         findings = {
             (action, resource): policies.evaluate(
                 Request(action, resource, held_policies.contexts(target, resource, known))
@@ -203,7 +179,7 @@ class Investigation:
                 return held_policies.from_holdings(denial, target, findings, others)
         return diagnosis
 
-    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: Known) -> list[str]:
+    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: Keys) -> list[str]:
         """Profiles of the same model and another scope that the principal may invoke."""
         if profile.type != "SYSTEM_DEFINED":
             return []
@@ -215,43 +191,65 @@ class Investigation:
             and _may_invoke(denial, Target(profile=other), policies, known)
         ]
 
-    def would_help(self, diagnosis: Diagnosis, identity: Identity) -> Diagnosis | None:
+    def would_help(self, denial: Denial, findings: Findings, now: datetime) -> Diagnosis | None:
         """Ask IAM's simulator whether the grant would help; a grant that certainly would not is advice instead.
 
+        Args:
+            denial: The denial.
+            findings: What was found about it: a diagnosis that a grant is the remedy for, and the principal.
+            now: The time.
+
         Returns:
-            The diagnosis, or the advice in its place; None where no answer could be had.
+            The diagnosis, less the actions that something stops whatever is granted, or the advice in its place; None
+            where no answer could be had.
         """
+        diagnosis, identity = findings.diagnosis, findings.identity
+        assert identity is not None  # noqa: S101 - nothing is granted to a principal that was not looked at
         profile = diagnosis.profile.arn if diagnosis.profile else None
-        models = tuple(arn for arn in diagnosis.resources if arn != profile)
+        call = Invocation(
+            profile=profile,
+            resources=diagnosis.resources,
+            actions=diagnosis.actions,
+            action=denial.action,
+            unallowed=denial.unallowed,
+        )
+        context = _context(identity, now, denial)
+        policies = Evaluator(identity.holdings)
+
+        def own(action: str, resource: str) -> Finding:
+            return policies.evaluate(Request(action, resource, context.keys | keys_of_resource(profile, resource)))
+
+        wanted = Entitlement(
+            profile=profile,
+            models=tuple(arn for arn in diagnosis.resources if arn != profile),
+            actions=diagnosis.actions,
+        )
         try:
-            documents = compile_policies([Entitlement(profile=profile, models=models)], self._extra_actions)
+            documents = compile_policies([wanted], self._extra_actions)
+            judgement = forecast(self._iam, call, context, own, documents=documents)
         except PolicyTooLargeError:
             # Whether there is room is for remediate to say, which knows where it would be written.
             return None
-        answers: list[Simulated] = []
-
-        def ask(question: Question) -> list[Simulated]:
-            return self._iam.simulate(
-                identity.principal.arn, diagnosis.actions, question.resources, question.context, documents
-            )
-
-        try:
-            for question in questions(profile, diagnosis.resources):
-                answers += [answer for _, given in answered(question, ask) for answer in given or ()]
-        except (ClientError, RetryableError, SimulationRefusedError):
+        except RetryableError:
             logger.warning("the simulator gave no answer", exc_info=True)
             return None
-        judgement = judge(answers)
-        if judgement.helpfulness is not Helpfulness.CERTAINLY_NOT:
-            return diagnosis
-        return replace(
-            diagnosis,
-            kind=DiagnosisKind.NOT_FIXABLE,
-            code="certainly_no_help",
-            reason=f"A grant would not help: {judgement.reason}",
-            layer=judgement.layer or diagnosis.layer,
-            grantable=False,
-        )
+        return _judged(diagnosis, judgement) if judgement.answered else None
+
+
+def _judged(diagnosis: Diagnosis, judgement: Judgement) -> Diagnosis:
+    """The diagnosis with what the simulator has proved about its grant."""
+    if judgement.helpfulness is not Helpfulness.CERTAINLY_NOT:
+        left_out = [action for action in diagnosis.actions if action not in judgement.actions]
+        stopped = f" {', '.join(left_out)} is left out: something stops it, whatever is granted." if left_out else ""
+        return replace(diagnosis, actions=judgement.actions, reason=f"{diagnosis.reason}{stopped}")
+    return replace(
+        diagnosis,
+        kind=DiagnosisKind.NOT_FIXABLE,
+        code="certainly_no_help",
+        reason=f"A grant would not help: {judgement.reason}",
+        layer=judgement.layer or diagnosis.layer,
+        grantable=False,
+    )
 
 
 def confirmed(denial: Denial, identity: Identity) -> Denial:
@@ -259,23 +257,20 @@ def confirmed(denial: Denial, identity: Identity) -> Denial:
     return replace(denial, caller=replace(denial.caller, principal=identity.principal, path_known=True))
 
 
-def _known(identity: Identity, now: datetime) -> Known:
-    """The condition keys that are certain for a call of this principal, in lower case."""
-    principal = identity.principal
-    known: Known = {
-        "aws:principalarn": (principal.arn,),
-        "aws:principalaccount": (principal.account,),
-        "aws:currenttime": (now.strftime("%Y-%m-%dT%H:%M:%SZ"),),
-        "aws:epochtime": (str(int(now.timestamp())),),
-        "aws:securetransport": ("true",),
-        "aws:username": (principal.name,) if principal.kind == "user" else (),
-    }
-    if principal.kind == "user":
-        known["aws:userid"] = (identity.id,)
-    return known
+def _context(identity: Identity, now: datetime, denial: Denial) -> RequestContext:
+    """What is known of the principal's calls, and of the denied one."""
+    return RequestContext(
+        principal=identity.principal,
+        principal_id=identity.id,
+        tags=identity.tags,
+        now=now,
+        session=denial.caller.session,
+        source_ip=denial.source_ip,
+        vpc_endpoint=denial.vpc_endpoint,
+    )
 
 
-def _may_invoke(denial: Denial, target: Target, policies: Evaluator, known: Known) -> bool:
+def _may_invoke(denial: Denial, target: Target, policies: Evaluator, known: Keys) -> bool:
     """Whether the principal's policies allow the denied action on the target's profile itself."""
     assert target.profile is not None  # noqa: S101 - asked of profiles only
     arn = target.profile.arn

@@ -62,9 +62,9 @@ class Judge:
             basis=basis(self._settings, allowlist),
         )
         considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
-        if not (findings.identity and findings.diagnosis.grantable and considered):
+        if not (findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)):
             return verdict
-        helped = self._investigation.would_help(findings.diagnosis, findings.identity)
+        helped = self._investigation.would_help(denial, findings, now)
         if helped is None:
             return verdict
         findings = replace(findings, diagnosis=helped)
