@@ -19,6 +19,12 @@ MODELS = tuple(
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
+SIGHTING = Sighting(
+    event_id="11111111-1111-4111-8111-111111111111", time=NOON, action="bedrock:InvokeModel", resource=PROFILE
+)
+"""AWS's message named the profile: no identity-based policy allows InvokeModel on it."""
+
+
 def pending_grant(**changes: Any) -> Grant:
     """A pending request at version 1, made at noon; `changes` replace its fields."""
     grant = Grant(
@@ -36,7 +42,7 @@ def pending_grant(**changes: Any) -> Grant:
         reason="No rule of the allowlist names this principal and profile.",
         created_at=NOON,
         updated_at=NOON,
-        sighting=Sighting(event_id="11111111-1111-4111-8111-111111111111", time=NOON, action="bedrock:InvokeModel"),
+        sighting=SIGHTING,
         layer=Layer.IDENTITY,
         profile=PROFILE,
         model_id="us.amazon.nova-2-lite-v1:0",

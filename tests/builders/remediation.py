@@ -25,7 +25,7 @@ from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
 from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
-from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen, pending_grant
+from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, SIGHTING, first_seen, pending_grant
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -189,6 +189,11 @@ class World:
         self.approvals = FakeApprovals()
         self.seals = Seals(Key())
 
+    def block(self, resource: str = MODELS[1]) -> None:
+        """Let a service control policy stop one ARN: a destination of the profile, not what was denied."""
+        stopped = {"decision": "explicitDeny", "organizations": False}
+        self.simulator.overrule = lambda _action, asked: stopped if asked == resource else None
+
     def limit(self, length: timedelta) -> None:
         """Let the rule give grants for so long."""
         rules = tuple(replace(rule, expires_after=length) for rule in self.allowlist.allowlist.rules)
@@ -223,6 +228,7 @@ class World:
             "rule": "nova",
             "reason_code": "rule_auto",
             "reason": "The rule 'nova' allows this grant.",
+            "sighting": replace(SIGHTING, resource=target.arn),
             "profile": target.arn,
             "model_id": target.client_model_id,
             "resources": target.resources,

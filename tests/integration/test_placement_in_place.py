@@ -440,7 +440,7 @@ class TestTaking:
     def test_a_grant_that_does_not_help_is_taken_back(self, world: World, user: Principal, iam: "IAMClient") -> None:
         """The policy is as it was, versions included."""
         attach(iam, user, BASE)
-        world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny"}
+        world.block()
         row = world.grant(user)
         assert (row.state, row.written) == (State.ROLLED_BACK, None)
         assert world.policies(user) == {"AppPolicy": BASE}

@@ -151,7 +151,7 @@ def test_a_principal_that_is_gone_needs_nothing_taken(world: World, iam: "IAMCli
 def test_a_grant_that_does_not_help_is_taken_back(world: World) -> None:
     """As under every strategy."""
     role = world.role()
-    world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny"}
+    world.block()
     assert world.grant(role).state is State.ROLLED_BACK
     assert world.policies(role) == {}
 

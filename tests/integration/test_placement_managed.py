@@ -318,7 +318,8 @@ class TestOthers:
     ) -> None:
         """The row is not called rolled back while what was written a moment ago cannot be found."""
         row = world.approved(role)
-        world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny", "organizations": False}
+        by_scp = {"decision": "explicitDeny", "organizations": False}
+        world.simulator.overrule = lambda _, asked: by_scp if asked == MODELS[1] else {"decision": "allowed"}
         for operation in ("GetPolicy", "ListPolicyVersions"):
             refuse(iam, operation, "NoSuchEntity")
         hide_attachments(iam)
@@ -405,7 +406,7 @@ class TestTrouble:
     ) -> None:
         """The row stays in applying while IAM still has the grant; the message ends where people look."""
         row = world.approved(role)
-        world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny"}
+        world.block()
         refuse(iam, "DetachRolePolicy", "AccessDenied")
         with pytest.raises(Exception, match="write_denied"):
             world.remediate(row)

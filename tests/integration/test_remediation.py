@@ -1,5 +1,6 @@
 """From an approved row to a policy that works, and back: on moto's IAM and DynamoDB, under the strategy `managed`."""
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
 from bedrock_remediator.core.profile import FoundationModel
@@ -89,20 +91,20 @@ class TestGranting:
     def test_what_the_forecast_rules_out_is_not_written(self, world: World) -> None:
         """A row that was not simulated a moment ago is simulated before the first write."""
         role = world.role()
-        world.simulator.overrule = lambda _action, _resource: DENIED_BY_SCP
+        world.block()
         row = world.grant(role, simulated_at=None)
         assert (row.state, row.reason_code) == (State.FAILED, "certainly_no_help")
         assert (row.layer, row.effect) == (Layer.SCP, Effect.EXPLICIT)
         assert row.cool_down_until == NOON + timedelta(hours=24)
         assert world.policies(role) == {}
-        assert [policies for *_, policies in world.simulator.asked] == [1, 1, 1, 1]
+        assert [policies for *_, policies in world.simulator.asked] == [1, 1]
 
-    @pytest.mark.parametrize(("age", "questions"), [(9, 1), (11, 2)])
-    def test_a_fresh_forecast_is_not_repeated(self, world: World, age: int, questions: int) -> None:
-        """Triage's forecast holds for ten minutes."""
+    @pytest.mark.parametrize(("age", "questions"), [(9, [0, 0, 0]), (11, [1, 1, 1, 0])])
+    def test_a_fresh_forecast_is_not_repeated(self, world: World, age: int, questions: list[int]) -> None:
+        """Triage's forecast holds for ten minutes; after one of its own, only whether IAM has settled is open."""
         row = world.grant(world.role(), simulated_at=NOON - timedelta(minutes=age))
-        assert row.state is State.ACTIVE
-        assert len(world.simulator.asked) == questions
+        assert (row.state, row.verification) == (State.ACTIVE, Verification.SIMULATED)
+        assert [policies for *_, policies in world.simulator.asked] == questions
 
     def test_a_claim_that_does_not_hold_asks_again(self, world: World) -> None:
         """What a person then sees is what AWS says now, and nothing was written."""
@@ -152,21 +154,17 @@ class TestVerifying:
         assert (row.state, row.verification) == (State.ACTIVE, Verification.INCONCLUSIVE)
 
     @pytest.mark.parametrize(
-        ("answer", "layer", "effect"),
-        [
-            (DENIED_BY_SCP, Layer.SCP, Effect.EXPLICIT),
-            ({"decision": "implicitDeny", "boundary": False}, Layer.BOUNDARY, Effect.IMPLICIT),
-            ({"decision": "explicitDeny"}, Layer.IDENTITY, Effect.EXPLICIT),
-        ],
+        ("layer", "effect"),
+        [(Layer.SCP, Effect.EXPLICIT), (Layer.BOUNDARY, Effect.IMPLICIT), (Layer.IDENTITY, Effect.EXPLICIT)],
     )
     def test_what_certainly_does_not_help_is_taken_back(
-        self, world: World, answer: dict[str, Any], layer: Layer, effect: Effect
+        self, world: World, iam: "IAMClient", layer: Layer, effect: Effect
     ) -> None:
         """The reason is kept, other grants stay, and the cool-down begins."""
         role = world.role()
         kept = world.grant(role, nova(1))
+        stop(world, iam, role, layer)
         before = world.policies(role)
-        world.simulator.overrule = lambda _action, resource: answer if resource == MODELS[1] else None
         row = world.grant(role, cool_downs=2)
         assert (row.state, row.reason_code, row.layer, row.effect) == (
             State.ROLLED_BACK,
@@ -180,13 +178,49 @@ class TestVerifying:
         assert world.policies(role) == before
         assert world.stored(kept).state is State.ACTIVE
 
+    @pytest.mark.parametrize(
+        "answer", [DENIED_BY_SCP, {"decision": "implicitDeny", "boundary": False}, {"decision": "explicitDeny"}]
+    )
+    def test_a_refusal_that_is_not_believed_takes_nothing_back(self, world: World, answer: dict[str, Any]) -> None:
+        """Stopped is what AWS says lacks but an identity policy, by a policy that as we read it does no such thing."""
+        world.simulator.overrule = lambda _action, _resource: answer
+        role = world.role()
+        row = world.grant(role, simulated_at=None)
+        assert (row.state, row.verification) == (State.ACTIVE, Verification.INCONCLUSIVE)
+        assert "the policy simulator says that" in row.history[-1].reason
+        assert world.allows(role, row)
+        assert world.clock.waits == [2.0]
+
+    def test_what_stops_the_other_action_takes_nothing_back(self, world: World) -> None:
+        """InvokeModel was denied, and works now."""
+        world.simulator.overrule = lambda action, _: DENIED_BY_SCP if action.endswith("Stream") else None
+        row = world.grant(world.role(), simulated_at=None)
+        assert (row.state, row.verification) == (State.ACTIVE, Verification.SIMULATED)
+
     def test_the_first_grant_taken_back_leaves_no_policy(self, world: World, iam: "IAMClient") -> None:
         """Neither attached nor left behind."""
         role = world.role()
-        world.simulator.overrule = lambda _action, _resource: DENIED_BY_SCP
+        world.block()
         assert world.grant(role).state is State.ROLLED_BACK
         assert world.policies(role) == {}
         assert iam.list_policies(Scope="Local")["Policies"] == []
+
+
+def stop(world: World, iam: "IAMClient", role: Principal, layer: Layer) -> None:
+    """Let a layer stop a destination of the profile."""
+    nothing = {"Effect": "Deny", "Action": "bedrock:*", "Resource": MODELS[1]}
+    if layer is Layer.SCP:
+        world.block()
+    elif layer is Layer.IDENTITY:
+        document = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
+        iam.put_role_policy(RoleName=role.name, PolicyName="theirs", PolicyDocument=document)
+    else:
+        others = {"Effect": "Allow", "Action": "*", "NotResource": MODELS[1]}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [others]})
+        arn = iam.create_policy(PolicyName="limit", PolicyDocument=document)["Policy"]["Arn"]
+        iam.put_role_permissions_boundary(RoleName=role.name, PermissionsBoundary=arn)
+        bounded = {"decision": "implicitDeny", "boundary": False}
+        world.simulator.overrule = lambda _, resource: bounded if resource == MODELS[1] else None
 
 
 class TestRevoking:
@@ -484,7 +518,7 @@ class TestGivingUp:
         """It takes out what no row stands for, and nothing else."""
         role = world.role()
         other, row = world.grant(role, nova(1)), world.approved(role)
-        world.simulator.overrule = lambda _action, resource: None if "nova-1" in resource else DENIED_BY_SCP
+        world.block()
         world.remediate(row)
         assert world.stored(row).state is State.ROLLED_BACK
         assert world.remediate(row) is None

@@ -179,8 +179,8 @@ def test_a_backfilled_event_never_applies_by_itself(service: Service, denial: De
 
 
 def test_a_grant_that_cannot_help_is_advice(service: Service, denial: Denials) -> None:
-    """What the simulator proves useless is reported, and nobody is asked."""
-    service.iam.answers = "explicitDeny"
+    """What the simulator proves useless is reported, and nobody is asked: an SCP stops a destination."""
+    service.iam.stopped = lambda _, resource: "us-west-2" in resource
     service.handle(denial())
     row = service.row(f"advice#not_fixable#{US.arn}#certainly_no_help")
     assert (row.state, row.reason_code, row.diagnosis) == (

@@ -20,9 +20,10 @@ from tests.builders.grants import MODELS, NOON, PROFILE, pending_grant
 from tests.builders.remediation import RunningClock
 
 INVOKE, STREAM = "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"
-GRANT = pending_grant(state=State.APPLYING)
-NAMED = replace(GRANT, sighting=replace(GRANT.sighting, resource=PROFILE))
+NAMED = pending_grant(state=State.APPLYING)
 """The row of a message that said: no identity-based policy allows the action on the profile."""
+GRANT = replace(NAMED, sighting=replace(NAMED.sighting, resource=None))
+"""The row of a message that said anything else."""
 REGIONS = ["us-east-1", "us-east-2", "us-west-2"]
 MINUTE = timedelta(seconds=60)
 Behaviour = Callable[[int, str, str], str | Exception]
@@ -111,10 +112,11 @@ def after(
     simulation: GrantSimulation,
     wait: timedelta = MINUTE,
     deadline: timedelta = timedelta(hours=1),
-    grant: Grant = NAMED,
+    *,
+    foreseen: bool = False,
 ) -> Judgement:
     """What it says after the write."""
-    return simulation.after(grant, {}, wait=wait, deadline=NOON + deadline)
+    return simulation.after(NAMED, {}, foreseen=foreseen, wait=wait, deadline=NOON + deadline)
 
 
 def test_a_forecast_asks_once_a_region_with_all_that_is_known() -> None:
@@ -241,6 +243,13 @@ def test_after_the_write_only_what_is_open_is_asked_again() -> None:
     assert after(simulation).helpfulness is Helpfulness.HELPS
     assert iam.regions == ["us-east-1", "us-east-1", "us-east-2", "us-east-2", "us-west-2"]
     assert clock.waits == [2.0, 4.0, 8.0]
+
+
+def test_after_a_good_forecast_one_question_tells_that_iam_has_settled() -> None:
+    """The document that was written is the one that was asked about a moment ago."""
+    simulation, iam, _ = simulate(lambda count, *_: "implicitDeny" if count == 0 else "allowed")
+    assert after(simulation, foreseen=True).helpfulness is Helpfulness.HELPS
+    assert iam.regions == ["us-east-1", "us-east-1"]
 
 
 def test_an_implicit_deny_to_the_end_proves_nothing() -> None:

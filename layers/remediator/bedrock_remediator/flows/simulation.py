@@ -142,11 +142,24 @@ class GrantSimulation:
         context = self._context(grant, tags)
         return forecast(self._iam, call, context, self._own(grant, context), documents=documents)
 
-    def after(self, grant: Grant, tags: Mapping[str, str], *, wait: timedelta, deadline: datetime) -> Judgement:
-        """Whether the grant, which has just been written, helps; `wait` and `deadline` as for `rounds`."""
-        context = self._context(grant, tags)
+    def after(
+        self, grant: Grant, tags: Mapping[str, str], *, foreseen: bool, wait: timedelta, deadline: datetime
+    ) -> Judgement:
+        """Whether the grant, which has just been written, helps.
+
+        Args:
+            grant: The grant.
+            tags: The principal's.
+            foreseen: Whether `before` has just said that it would: then all that is open is whether IAM has settled,
+                which one question tells.
+            wait: As for `rounds`.
+            deadline: As for `rounds`.
+        """
+        call, context = _invocation(grant), self._context(grant, tags)
+        if foreseen:
+            call = replace(call, resources=questions(call)[0].resources)
         again = rounds(self._clock, wait, deadline)
-        return forecast(self._iam, _invocation(grant), context, self._own(grant, context), again=again)
+        return forecast(self._iam, call, context, self._own(grant, context), again=again)
 
     def _context(self, grant: Grant, tags: Mapping[str, str]) -> RequestContext:
         seen = grant.sighting

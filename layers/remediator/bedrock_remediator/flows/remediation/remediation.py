@@ -135,7 +135,7 @@ class Remediation:
             return self._refuse(row, ClaimError(State.FAILED, "not_applied", _NOT_APPLIED))
         try:
             owner = self._claims.confirm(row, background)
-            self._require_promise(row, owner)
+            foreseen = self._foreseen(row, owner)
         except ClaimError as error:
             return self._refuse(row, error)
         # Set by an earlier try, or when the grant was in force before: then IAM may hold something of it.
@@ -157,7 +157,7 @@ class Remediation:
             if touched:
                 self._withdrawal.take_out(row, owner)
             return self._end(row, State.FAILED, error.code, error.reason)
-        judgement = self._simulation.after(row, owner.tags, wait=settle, deadline=deadline)
+        judgement = self._simulation.after(row, owner.tags, foreseen=foreseen, wait=settle, deadline=deadline)
         try:
             done = self._verify(row, owner, written, judgement)
         except ConflictError:
@@ -166,17 +166,26 @@ class Remediation:
         self._let_go(done, standing)
         return done
 
-    def _require_promise(self, row: Grant, owner: Owner) -> None:
-        """Before the first write: unless it was asked a moment ago, ask whether the grant would help at all."""
+    def _foreseen(self, row: Grant, owner: Owner) -> bool:
+        """Before the first write: unless it was asked a moment ago, ask whether the grant would help at all.
+
+        Returns:
+            Whether it was asked here, and will.
+
+        Raises:
+            ClaimError: It certainly will not.
+            RetryableError: Passing trouble.
+        """
         fresh = row.simulated_at is not None and self._clock.now() - row.simulated_at <= _FORECAST_HOLDS
         if row.state is not State.APPROVED or fresh:
-            return
+            return False
         forecast = self._simulation.before(row, owner.tags)
         if forecast.helpfulness is Helpfulness.CERTAINLY_NOT:
             reason = f"The grant would not help: {forecast.reason}"
             raise ClaimError(
                 State.FAILED, "certainly_no_help", reason, layer=forecast.layer or row.layer, effect=forecast.effect
             )
+        return forecast.helpfulness is Helpfulness.HELPS
 
     def _refuse(self, row: Grant, error: ClaimError) -> Grant:
         """What the row claims does not hold: it goes where the error says, or, once it was being applied, fails."""
