@@ -123,7 +123,8 @@ class Authorization:
     def _why_not(self, role: str, requirement: Requirement, context: Values, session: AssumedRole | None) -> str | None:
         """Why a role may not do something, as AWS words it; None where it may."""
         account, owner = _accounts(role, requirement)
-        known = self._known(role, owner, {**context, **requirement.context})
+        requested = {"aws:requestedregion": (_region(requirement) or self._stack.place.region,)}
+        known = self._known(role, owner, {**requested, **context, **requirement.context})
         sources = self._resources.get(requirement.resource, ())
         ask = _ask(requirement, known, ())
         identity = evaluate(self._roles.get(role, ()), ask)
@@ -207,6 +208,12 @@ def _accounts(role: str, requirement: Requirement) -> tuple[str, str]:
     parts = requirement.resource.split(":")
     owner = parts[4] if len(parts) > _OWNER else ""
     return account, owner if owner.isdigit() else account
+
+
+def _region(requirement: Requirement) -> str:
+    """The region of the resource; empty where its ARN has none."""
+    parts = requirement.resource.split(":")
+    return parts[_OWNER - 1] if len(parts) > _OWNER else ""
 
 
 def _told(key: str, value: str | None) -> dict[str, tuple[str, ...]]:

@@ -328,3 +328,22 @@ def test_a_secrets_own_policy_counts(tmp_path: Path, excepted: str, *, may: bool
     with started(tmp_path, make.statement(action="secretsmanager:GetSecretValue"), **given) as sandbox:
         asked = {"SecretId": sandbox.stack.ref("Secret")}
         assert allowed(sandbox, "secretsmanager", "get_secret_value", **asked) is may
+
+
+IN_US_EAST_1 = {"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}
+IN_THE_NETWORK = {"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"}}
+BY_ROLES = {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "passes"), [(IN_US_EAST_1, True), (BY_ROLES, True), (IN_THE_NETWORK, False), ({}, False)]
+)
+def test_service_control_policies_hold_for_the_stacks_own_roles(
+    tmp_path: Path, condition: dict[str, Any], *, passes: bool
+) -> None:
+    """With their conditions, by the keys that AWS has for a function's call: it comes from no network of one's own."""
+    scp = make.document(make.statement("Deny", "iam:Get*", Condition=condition))
+    given = {"Role": make.role(make.statement(action="iam:*")), "Work": make.function("work", "Role")}
+    world = make.world(roles=[{"name": "app"}], scps=[scp])
+    with make.started(tmp_path, given, HANDLER, world=world) as sandbox:
+        assert allowed(sandbox, "iam", "get_role", RoleName="app") is passes
