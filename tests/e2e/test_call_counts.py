@@ -23,6 +23,8 @@ OPENED: Final = together(NOTICE, {"dynamodb:BatchGetItem": 1, "dynamodb:Transact
 LINKS: Final = {"secretsmanager:GetSecretValue": 1}
 RULES: Final = {"ssm:GetParametersByPath": 1}
 INVESTIGATION: Final = together(RULES, {"bedrock:GetInferenceProfile": 1, "bedrock:ListInferenceProfiles": 1})
+REGIONS: Final = 3
+"""Of the profile: the context of a question to the simulator is about one (docs/aws-facts.md §4.5)."""
 REQUEST: Final = together(
     OPENED,
     LINKS,
@@ -34,7 +36,7 @@ REQUEST: Final = together(
         "iam:ListGroupsForUser": 1,
         "iam:GetPolicy": 1,
         "iam:GetPolicyVersion": 1,
-        "iam:SimulatePrincipalPolicy": 1,
+        "iam:SimulatePrincipalPolicy": REGIONS,
     },
 )
 APPLYING: Final = together(
@@ -44,7 +46,7 @@ APPLYING: Final = together(
         "dynamodb:Query": 2,
         "dynamodb:UpdateItem": 2,
         "iam:GetUser": 1,
-        "iam:SimulatePrincipalPolicy": 1,
+        "iam:SimulatePrincipalPolicy": REGIONS,
     },
 )
 """The row's claims are checked anew, it moves to applying and to active, and what was written is verified."""

@@ -24,7 +24,7 @@ _STATES: Final = {Outcome.AUTO: State.APPROVED, Outcome.ASK: State.PENDING, Outc
 def fingerprint(denial: Denial | Unreadable) -> str:
     """What makes two denials of one principal the same: only then is the second counted and not looked into.
 
-    The two invocation actions of one profile count as one, since a grant always holds both.
+    The two invocation actions of one profile count as one, since a grant holds both unless something stops one.
     """
     if isinstance(denial, Unreadable):
         parts = ["unreadable", denial.code, denial.region, denial.message]

@@ -211,8 +211,8 @@ _DRIFTED: Final = (
 def _granted(grant: Grant) -> Steps:
     called = f"Call again, with modelId {grant.model_id}." if grant.model_id else "Call again."
     certainty = (
-        "IAM's policy simulator says that it is allowed now. The simulator leaves out service control policies that "
-        "have conditions; should one refuse the call, you are told."
+        "IAM's policy simulator says that it is allowed now. The simulator does not know all that a real call is "
+        "subject to, its network for one; should the call be denied again, you are told."
         if grant.verification is Verification.SIMULATED
         else "Whether it works could not be confirmed: IAM's simulator gave no clear answer. Should the call be "
         "denied again, you are told."

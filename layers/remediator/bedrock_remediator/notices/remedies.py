@@ -46,8 +46,8 @@ BY_CODE: Final[Mapping[str, Steps]] = {
             "its code."
         ),
         (
-            "If it is, something that IAM's simulator does not see refuses the call: a service control policy with "
-            "conditions (often on aws:RequestedRegion), a session policy, or a VPC endpoint's policy."
+            "If it is, something that IAM's simulator does not see refuses the call: a service control policy that "
+            "asks for the network or a guardrail, a session policy, or a VPC endpoint's policy."
         ),
     ),
     "rule_never": (

@@ -39,7 +39,7 @@ _MORE_TRIES: Final = 8
 """Where only something else about the principal was in the way, of which many may be written at once."""
 _DENIED_DESPITE_GRANT: Final = (
     "The grant was applied and calls are denied all the same: the policy was changed or detached since, or something "
-    "that IAM's simulator does not see (a service control policy with conditions, a session policy) stops them."
+    "that IAM's simulator does not see (a service control policy about the network, a session policy) stops them."
 )
 
 
