@@ -45,9 +45,12 @@ def reader(client: "IAMClient", clock: StoppedClock) -> IamReader:
     return IamReader(lambda _: client, clock)
 
 
+CONTEXT = {"bedrock:InferenceProfileArn": PROFILE, "aws:CurrentTime": "2026-11-20T12:00:00Z"}
+
+
 def simulate(reader: IamReader) -> list[Simulated]:
     """Ask about one profile."""
-    return reader.simulate(ROLE.arn, [INVOKE], [PROFILE], {"bedrock:InferenceProfileArn": PROFILE}, [EMPTY])
+    return reader.simulate(ROLE.arn, [INVOKE], [PROFILE], CONTEXT, [EMPTY])
 
 
 def answer(results: list[dict[str, Any]], **page: Any) -> dict[str, Any]:
@@ -59,7 +62,7 @@ class TestSimulation:
     """What becomes of the simulator's answers."""
 
     def test_asks_what_it_is_told_to(self, reader: IamReader, stubber: Stubber) -> None:
-        """Everything goes into one call: principal, actions, resources, conditions, documents not yet written."""
+        """Everything goes into one call: principal, actions, resources, keys with their types, documents to come."""
         stubber.add_response(
             "simulate_principal_policy",
             answer([]),
@@ -72,7 +75,12 @@ class TestSimulation:
                         "ContextKeyName": "bedrock:InferenceProfileArn",
                         "ContextKeyValues": [PROFILE],
                         "ContextKeyType": "string",
-                    }
+                    },
+                    {
+                        "ContextKeyName": "aws:CurrentTime",
+                        "ContextKeyValues": ["2026-11-20T12:00:00Z"],
+                        "ContextKeyType": "date",
+                    },
                 ],
                 "PolicyInputList": [EMPTY],
                 "MaxItems": 1000,

@@ -290,6 +290,17 @@ def test_a_grant_that_lost_its_effect_is_reported(service: Service, denial: Deni
     assert service.row().blocked_by == "denied_despite_grant"
 
 
+def test_a_denial_of_the_action_that_was_left_out_says_so(service: Service, denial: Denials) -> None:
+    """The grant is of the action that helped then; to decide about both anew it must be revoked."""
+    service.handle(denial())
+    activate(service, service.clock.now())
+    grant = service.row()
+    service.ledger.update(grant, replace(grant, actions=("bedrock:InvokeModel",)))
+    assert service.handle(denial(minutes=11)) == {"blocked": 1}
+    advice = service.row(f"advice#missing_grant#{US.arn}#denied_despite_grant")
+    assert "gives bedrock:InvokeModel alone" in advice.reason
+
+
 def test_what_holds_no_event_is_refused_with_its_reason(service: Service, denial: Denials) -> None:
     """A message that is no event goes to the dead letters with its reason, and the rest of the batch is handled."""
     summary = service.triage().handle({"1": "{", "2": json.dumps(denial()), "3": "[]"})

@@ -42,6 +42,7 @@ def test_a_roles_denial_is_read_whole() -> None:
 
 def test_every_field_is_the_records_own() -> None:
     """Each field of the denial, its caller's included, is taken from its own place in the record."""
+    assert denial(make.record(vpcEndpointId="vpce-1")).vpc_endpoint == "vpce-1"
     found = denial(make.record(sharedEventID="shared", sourceIPAddress="10.0.0.1", userAgent="agent"))
     fields = make.record()
     assert (found.event_id, found.shared_event_id) == (fields["eventID"], "shared")

@@ -438,6 +438,13 @@ def test_an_action_denied_on_purpose_stays_out_of_the_grant() -> None:
     assert (found.kind, found.actions) == (DiagnosisKind.MISSING_GRANT, (make.ACTION,))
 
 
+def test_an_action_that_the_boundary_stops_stays_out_of_the_grant() -> None:
+    """It would not work, whatever is granted; what was denied decides about the grant."""
+    boundary = policy(statement("*", Action=[make.ACTION]), name="boundary")
+    found = diagnose(FakeIam(boundary=boundary))
+    assert (found.kind, found.actions) == (DiagnosisKind.MISSING_GRANT, (make.ACTION,))
+
+
 def test_a_denial_that_names_no_layer_is_asked_about() -> None:
     """The older form does not say that an identity policy is at fault, so a person decides."""
     found = diagnose(errorMessage=make.message(why=""))

@@ -251,7 +251,8 @@ class Triage:
 
         Each of the three writes finds its work done when the message comes again.
         """
-        advice = verdict.advising("denied_despite_grant", _DENIED_DESPITE_GRANT, basis(self._settings, None))
+        reason = _despite(standing, case.group.denial)
+        advice = verdict.advising("denied_despite_grant", reason, basis(self._settings, None))
         sk = opening.sort_key(case.group.denial, advice.findings.diagnosis)
         before = self._row_under(case, sk)
         row = None
@@ -292,3 +293,14 @@ class Triage:
                 account_name=self._called(case.group.denial.account),
             ),
         )
+
+
+def _despite(standing: Grant, denial: Denial | Unreadable) -> str:
+    """Why a call may be denied although its grant is in place."""
+    if isinstance(denial, Unreadable) or denial.action in standing.actions:
+        return _DENIED_DESPITE_GRANT
+    return (
+        f"The grant in place gives {', '.join(standing.actions)} alone: when it was made, something stopped the other "
+        f"invocation action. If nothing stops {denial.action} any more, revoke the grant; the next denial is then "
+        "decided anew, about both."
+    )
