@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from sandbox.calls import ApiError, Call
+from sandbox.intrinsics import TemplateError
 from sandbox.template import Stack
 
 DEDUPLICATION_SECONDS: Final = 300
@@ -209,6 +210,9 @@ class Queues:
             redrive = properties.get("RedrivePolicy")
             if redrive:
                 aside = self.by_arn[redrive["deadLetterTargetArn"]]
+                allowed = described[aside.logical_id].get("RedriveAllowPolicy", {})
+                if allowed.get("redrivePermission", "allowAll") != "allowAll":
+                    raise TemplateError(f"{name}: {aside.logical_id} lets no queue redrive into it")
                 self.by_arn[stack.arn(name)].redrive_to(aside, int(redrive["maxReceiveCount"]))
         self._by_name = {queue.name: queue for queue in self.by_arn.values()}
         self.answers: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {

@@ -22,6 +22,19 @@ APP: Final = f"arn:aws:iam::{MEMBER}:role/app"
 ADMINISTRATOR: Final = f"arn:aws:iam::{MEMBER}:role/administrator"
 WRITE: Final = f"arn:aws:iam::{MEMBER}:role/bedrock-access-remediator-stack/bedrock-access-remediator-write"
 STACK_SETS: Final = f"arn:aws:iam::{MEMBER}:role/stacksets-exec-0123456789abcdef"
+MADE_UP: Final = f"arn:aws:iam::{MEMBER}:role/stacksets-exec-mine"
+BY_PATH: Final = f"arn:aws:iam::{MEMBER}:role/stacksets-exec-mine/admin"
+DEPLOYER: Final = "arn:aws:iam::123456789012:role/deployer"
+TAKING_OVER: Final = (
+    "iam:CreateRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:PutRolePolicy",
+    "iam:AttachRolePolicy",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:DeleteRole",
+    "iam:PassRole",
+)
+"""What makes a role one's own, or another in its place."""
 
 
 def denied(principal: str, action: str, resource: str, policy: str = "") -> bool:
@@ -65,6 +78,32 @@ def test_what_it_keeps_others_from(principal: str, action: str, resource: str, p
 def test_what_it_leaves_alone(principal: str, action: str, resource: str, policy: str) -> None:
     """Everybody keeps what is theirs, may look and may take the service's policies off; the service can work."""
     assert not denied(principal, action, resource, policy)
+
+
+@pytest.mark.parametrize("action", TAKING_OVER)
+@pytest.mark.parametrize("role", [MADE_UP, BY_PATH, STACK_SETS, DEPLOYER])
+@pytest.mark.parametrize("attacker", [ADMINISTRATOR, APP, MADE_UP, BY_PATH, STACK_SETS, WRITE, DEPLOYER])
+def test_nobody_becomes_one_of_those_that_may_deploy_it(attacker: str, role: str, action: str) -> None:
+    """The exception goes by name: nobody, such a role included, makes one, changes it, or changes whom it trusts."""
+    assert denied(attacker, action, role)
+
+
+@pytest.mark.parametrize("role", [MADE_UP, BY_PATH, STACK_SETS])
+def test_the_whole_attack_by_a_role_of_that_name_ends_at_its_first_step(role: str) -> None:
+    """Whoever had such a role could change our roles; so making it, or taking one over, is what must fail."""
+    assert not denied(role, "iam:UpdateAssumeRolePolicy", WRITE)
+    steps = ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePolicy")
+    assert all(denied(ADMINISTRATOR, step, role) for step in steps)
+
+
+def test_every_exception_by_name_is_protected_by_name() -> None:
+    """What one statement lets through, another keeps everybody from becoming."""
+    statements = {each["Sid"]: each for each in POLICY["Statement"]}
+    excepted = statements["OnlyWhoDeploysItMakesItsRoles"]["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    protected = statements["NobodyMakesOrChangesWhoDeploysIt"]
+    assert set(excepted) == set(protected["Resource"])
+    assert "Condition" not in protected
+    assert set(statements["OnlyWhoDeploysItMakesItsRoles"]["Action"]) == set(protected["Action"])
 
 
 def test_the_service_works_under_it() -> None:

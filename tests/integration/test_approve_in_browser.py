@@ -303,6 +303,8 @@ class TestSignIn:
                 "OIDC_ISSUER": provider.issuer,
                 "OIDC_CLIENT_ID": CLIENT_ID,
                 "OIDC_CLIENT_SECRET_ARN": secret["ARN"],
+                "OIDC_CLAIM": "groups",
+                "OIDC_CLAIM_VALUE": "approvers",
             }
             stack = ApproveStack(monkeypatch, clock, ledger, **settings)
             row = opened(stack)

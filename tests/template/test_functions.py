@@ -225,15 +225,19 @@ def test_approve_and_remediate_know_the_same_key(stack: Stack) -> None:
     assert approve.approval_key_id == remediate.approval_key_id == stack.arn("ApprovalKey")
 
 
-def test_remediate_has_a_key_for_edits_where_it_writes_in_place(deploy: Callable[..., Stack]) -> None:
-    """Nowhere else: the key costs a dollar a month, and no other strategy leaves anything to seal."""
-    stack = deploy(PolicyStrategy="in-place")
+@pytest.mark.parametrize("strategy", ["managed", "inline", "in-place"])
+def test_the_keys_stay_whatever_the_strategy(deploy: Callable[..., Stack], strategy: str) -> None:
+    """A stack that leaves in-place for a while, or is deleted, keeps the key by which its edits are told."""
+    stack = deploy(PolicyStrategy=strategy)
     read = RemediateSettings.read(variables(stack, "RemediateFunction"))
     assert read.edit_key_id == stack.arn("EditKey") != read.approval_key_id
-    for strategy in ("managed", "inline"):
-        other = deploy(PolicyStrategy=strategy)
-        assert RemediateSettings.read(variables(other, "RemediateFunction")).edit_key_id is None
-        assert "EditKey" not in other.resources
+    for name in ("EditKey", "ApprovalKey"):
+        kept = stack.resources[name]
+        assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"], kept.get("Condition")) == (
+            "Retain",
+            "Retain",
+            None,
+        )
 
 
 def test_approve_and_notify_agree_on_links(deploy: Callable[..., Stack]) -> None:

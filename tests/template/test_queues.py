@@ -87,7 +87,7 @@ def test_only_these_rules_may_send_for_eventbridge(stack: Stack, queue: str) -> 
     }
 
 
-@pytest.mark.parametrize("queue", ["Denials", "RuleDeadLetters", "Remediations", "SlackMessages", "SlackDeadLetters"])
+@pytest.mark.parametrize("queue", sorted({*WORK, *DEAD_LETTERS}))
 def test_queues_take_tls_only(whole: Stack, queue: str) -> None:
     """Every action over plain HTTP is denied."""
     assert statements(whole, f"{queue}Policy")["OnlyOverTls"] == {
@@ -147,6 +147,62 @@ def test_remediate_takes_work_from_the_pipe_and_operators_alone(
     }
 
 
+SENDERS = {
+    "RuleDeadLetters": (),
+    "DenialsDeadLetters": ("TriageRole",),
+    "PipeDeadLetters": ("PipeRole",),
+    "RemediationsDeadLetters": (),
+    "NotifyDeadLetters": ("NotifyRole",),
+    "SlackDeadLetters": (),
+    "UpkeepDeadLetters": ("UpkeepRole", "UpkeepScheduleRole"),
+}
+"""The roles that set something aside there; services come in by a permission of their own, and SQS without any."""
+
+
+@pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))
+def test_nobody_puts_anything_among_the_dead_letters(whole: Stack, queue: str) -> None:
+    """What lies there is redriven as if it had been lost: an identity policy with sqs:* must not be enough."""
+    condition: dict[str, Any] = {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
+    if SENDERS[queue]:
+        condition["ArnNotEquals"] = {"aws:PrincipalArn": [whole.arn(role) for role in SENDERS[queue]]}
+    assert statements(whole, f"{queue}Policy")["NobodyElseSends"] == {
+        "Sid": "NobodyElseSends",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": whole.arn(queue),
+        "Condition": condition,
+    }
+
+
+def test_no_queue_of_anybodys_redrives_into_these(whole: Stack) -> None:
+    """SQS moves worn-out messages without asking the policy (§7.13): nobody may name these as dead-letter queue.
+
+    Those that have a source of the stack's own would have to name it, and it names them: AWS knows no such circle.
+    """
+    open_to_sources = {
+        name for name, queue in whole.of_type("AWS::SQS::Queue").items() if "RedriveAllowPolicy" not in queue
+    }
+    assert open_to_sources == {"DenialsDeadLetters", "RemediationsDeadLetters", "SlackDeadLetters"}
+    allowed = [each.get("RedriveAllowPolicy") for each in whole.of_type("AWS::SQS::Queue").values()]
+    assert all(each in (None, {"redrivePermission": "denyAll"}) for each in allowed)
+
+
+@pytest.mark.parametrize("queue", sorted({*WORK, *DEAD_LETTERS}))
+def test_only_a_deployment_changes_a_queue(whole: Stack, queue: str) -> None:
+    """Where deployers are named, they and the root user alone: who changes its policy could let itself in."""
+    root = "arn:aws:iam::111122223333:root"
+    deployers = ["arn:aws:iam::111122223333:role/deployer", "arn:aws:iam::111122223333:role/pipeline/deployer"]
+    assert statements(whole, f"{queue}Policy")["OnlyADeploymentChangesIt"] == {
+        "Sid": "OnlyADeploymentChangesIt",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["sqs:AddPermission", "sqs:DeleteQueue", "sqs:RemovePermission", "sqs:SetQueueAttributes"],
+        "Resource": whole.arn(queue),
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [root, *deployers]}},
+    }
+
+
 @pytest.mark.parametrize("queue", ["SlackMessages", "SlackDeadLetters"])
 def test_slacks_queues_take_what_the_topics_send(whole: Stack, queue: str) -> None:
     """These two topics, and no other of anybody's."""
@@ -167,7 +223,7 @@ def test_nobody_else_has_slack_say_something(
     """Approve hands over clicks, and operators redrive; a notice that somebody made up cannot be sent."""
     stack = deploy(**{**everything, "OperatorRoleArns": operators})
     found = statements(stack, "SlackMessagesPolicy")
-    assert set(found) == {"TopicsSend", "NobodyElseSends", "OnlyOverTls"}
+    assert set(found) == {"TopicsSend", "NobodyElseSends", "OnlyADeploymentChangesIt", "OnlyOverTls"}
     assert found["NobodyElseSends"] == {
         "Sid": "NobodyElseSends",
         "Effect": "Deny",

@@ -138,8 +138,14 @@ def test_denials_are_sent_to_the_hub_or_set_aside(hub: Stack, place: Place, kind
             "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
         }
     ]
-    assert stack.properties("DeadLetters") == {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": 14 * 86400}
-    allow, deny = stack.properties("DeadLettersPolicy")["PolicyDocument"]["Statement"]
+    assert stack.properties("DeadLetters") == {
+        "SqsManagedSseEnabled": True,
+        "MessageRetentionPeriod": 14 * 86400,
+        "RedriveAllowPolicy": {"redrivePermission": "denyAll"},
+    }
+    allow, others, deny = stack.properties("DeadLettersPolicy")["PolicyDocument"]["Statement"]
+    assert (others["Effect"], others["Action"]) == ("Deny", "sqs:SendMessage")
+    assert others["Condition"] == {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
     assert allow["Principal"] == {"Service": "events.amazonaws.com"}
     assert allow["Condition"] == {"ArnEquals": {"aws:SourceArn": stack.arn("DenialRule")}}
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})

@@ -142,7 +142,12 @@ def test_amazon_q_subscribes_itself(
     """By its service-linked role, when a channel is configured with the topic; only notify publishes there."""
     stack = deploy(**{**everything, "SubscribeAdministrators": administrators})
     found = statements(stack, "AmazonQ")
-    assert set(found) == {"OnlyNotifyPublishes", "OnlyAmazonQAndAdministratorsSubscribe", "OnlyOverTls"}
+    assert set(found) == {
+        "OnlyNotifyPublishes",
+        "OnlyAmazonQAndAdministratorsSubscribe",
+        "OnlyADeploymentChangesIt",
+        "OnlyOverTls",
+    }
     assert found["OnlyNotifyPublishes"]["Resource"] == stack.ref("AmazonQ")
     assert found["OnlyNotifyPublishes"]["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": stack.arn("NotifyRole")}}
     assert found["OnlyAmazonQAndAdministratorsSubscribe"] == {
@@ -185,4 +190,25 @@ def test_this_accounts_alarms_publish_notices(stack: Stack) -> None:
             "ArnLike": {"aws:SourceArn": "arn:aws:cloudwatch:us-east-1:111122223333:alarm:*"},
         },
     }
-    assert set(found) == {"AlarmsPublish", "OnlyAdministratorsSubscribe", "OnlyOverTls"}
+    assert set(found) == {
+        "AlarmsPublish",
+        "OnlyTheServiceAndAlarmsPublish",
+        "OnlyAdministratorsSubscribe",
+        "OnlyOverTls",
+    }
+
+
+def test_nobody_else_publishes_notices(stack: Stack) -> None:
+    """They are mailed in the service's name; an alarm, which is no principal with an ARN, is not kept out."""
+    assert statements(stack, "Notices")["OnlyTheServiceAndAlarmsPublish"] == {
+        "Sid": "OnlyTheServiceAndAlarmsPublish",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": stack.ref("Notices"),
+        "Condition": {
+            "Null": {"aws:PrincipalArn": "false"},
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+            "ArnNotEquals": {"aws:PrincipalArn": [stack.arn("NotifyRole"), stack.arn("UpkeepRole")]},
+        },
+    }

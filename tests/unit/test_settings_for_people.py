@@ -112,12 +112,29 @@ def test_approve_with_everything() -> None:
     assert (settings.longest, settings.approver_roles) == (timedelta(days=90), (role,))
 
 
-def test_a_client_may_be_public_and_no_claim_required() -> None:
-    """PKCE alone, and everybody whom the provider signs in."""
-    without = {"OIDC_CLIENT_SECRET_ARN": "", "OIDC_CLAIM": "", "OIDC_CLAIM_VALUE": ""}
-    oidc = ApproveSettings.read({**APPROVE, **OIDC, **without, "APPROVER_AUTH": "oidc"}).oidc
+def test_a_client_may_be_public() -> None:
+    """It has PKCE alone."""
+    oidc = ApproveSettings.read({**APPROVE, **OIDC, "OIDC_CLIENT_SECRET_ARN": "", "APPROVER_AUTH": "oidc"}).oidc
     assert oidc is not None
-    assert (oidc.client_secret_arn, oidc.claim, oidc.claim_value) == (None, None, None)
+    assert oidc.client_secret_arn is None
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://accounts.google.com",
+        "https://login.microsoftonline.com/common/v2.0",
+        "https://appleid.apple.com",
+        "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_abc",
+        "https://login.example.com/tenant/",
+    ],
+)
+@pytest.mark.parametrize("lacking", [("OIDC_CLAIM", "OIDC_CLAIM_VALUE"), ("OIDC_CLAIM",), ("OIDC_CLAIM_VALUE",)])
+def test_nobody_approves_merely_because_they_can_sign_in(issuer: str, lacking: tuple[str, ...]) -> None:
+    """Without a claim and its value the function does not start, whoever the issuer is."""
+    given = {**APPROVE, **OIDC, "APPROVER_AUTH": "oidc", "OIDC_ISSUER": issuer, **dict.fromkeys(lacking, "")}
+    with pytest.raises(SettingError, match="OIDC_CLAIM"):
+        ApproveSettings.read(given)
 
 
 def test_a_provider_may_run_on_this_machine() -> None:

@@ -28,14 +28,14 @@ class OidcSettings(Struct, frozen=True, kw_only=True):
     """The organization's identity provider.
 
     OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET_ARN (empty for a public client), and the claim that a person must
-    have to approve: OIDC_CLAIM and OIDC_CLAIM_VALUE, both or neither.
+    have to approve, OIDC_CLAIM and OIDC_CLAIM_VALUE. There is always one: at many issuers anybody can have an account.
     """
 
     issuer: str
     client_id: str
     client_secret_arn: str | None
-    claim: str | None
-    claim_value: str | None
+    claim: str
+    claim_value: str
 
 
 class SlackApprovalSettings(Struct, frozen=True, kw_only=True):
@@ -113,14 +113,12 @@ def _oidc(environment: Environment, auth: ApproverAuth) -> OidcSettings | None:
     issuer = environment.text("OIDC_ISSUER")
     if not _ISSUER.fullmatch(issuer):
         raise SettingError(f"OIDC_ISSUER is {issuer!r}: it must be an https address without a query")
-    if (found["OIDC_CLAIM"] is None) != (found["OIDC_CLAIM_VALUE"] is None):
-        raise SettingError("OIDC_CLAIM and OIDC_CLAIM_VALUE: only one is set, and it takes both")
     return OidcSettings(
         issuer=issuer,
         client_id=environment.text("OIDC_CLIENT_ID"),
         client_secret_arn=found["OIDC_CLIENT_SECRET_ARN"],
-        claim=found["OIDC_CLAIM"],
-        claim_value=found["OIDC_CLAIM_VALUE"],
+        claim=environment.text("OIDC_CLAIM"),
+        claim_value=environment.text("OIDC_CLAIM_VALUE"),
     )
 
 

@@ -76,12 +76,11 @@ def _sign_in(settings: OidcSettings, keys: Keyring, clients: Clients, clock: Clo
         client_id=settings.client_id,
         secret=lambda: secrets.text(arn).strip() if arn else None,
     )
-    membership = Membership(settings.claim, settings.claim_value) if settings.claim and settings.claim_value else None
     return SignInGate(
         IdentityProvider(client, clock),
         Sealer(keys, SESSION_SALT, SESSION_LASTS, clock),
         Sealer(keys, SIGN_IN_SALT, SIGN_IN_LASTS, clock),
-        membership,
+        Membership(settings.claim, settings.claim_value),
     )
 
 

@@ -85,13 +85,13 @@ class _Begun(Struct, frozen=True, array_like=True):
 
 
 class SignInGate:
-    """Lets in who has signed in at the provider, as a member where membership is required.
+    """Lets in who has signed in at the provider and has the claim that approvers have.
 
     Args:
         provider: The identity provider.
         sessions: Seals the session's cookie.
         begun: Seals the cookie of a sign-in that has begun.
-        membership: The claim that a person must have; None for none.
+        membership: The claim that a person must have.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SignInGate:
         provider: Provider,
         sessions: Sealer,
         begun: Sealer,
-        membership: Membership | None,
+        membership: Membership,
     ) -> None:
         self._provider = provider
         self._sessions = sessions
@@ -148,7 +148,7 @@ class SignInGate:
         except ProviderError as error:
             logger.warning("a sign-in was refused", extra={"reason": str(error)})
             return message_page(SIGN_IN_REFUSED, begun.back)
-        if self._membership and not self._membership.holds(claims):
+        if not self._membership.holds(claims):
             logger.warning("a sign-in was refused", extra={"reason": "the required claim is missing"})
             return message_page(NOT_AN_APPROVER)
         cookie = _cookie(SESSION_COOKIE, self._sessions.seal(msgspec.to_builtins(session)), SESSION_LASTS)
