@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,6 +19,8 @@ ALL_MANAGEMENT_EVENTS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 BY_CLOUDTRAIL: Final = "AWS API Call via CloudTrail"
 _UNSUPPORTED: Final = ("Input", "InputPath", "InputTransformer")
 _SERVICE: Final = "events.amazonaws.com"
+_LAG: Final = 900
+"""Seconds from a call to the delivery of its record."""
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -96,7 +99,7 @@ class Buses:
         except _UndeliverableError as error:
             self._set_aside(rule, target, event, error)
         else:
-            self._queues[target["Arn"]].send(json.dumps(event))
+            self._queues[target["Arn"]].send(json.dumps(event), sent_at=_recorded_at(event))
         return True
 
     def _may_send(self, rule: Rule, queue: str) -> None:
@@ -134,6 +137,14 @@ class Buses:
             return
         where = f"nowhere: no queue policy lets {rule.name} in"
         self.lost.append(DeadLetter(queue=where, body=dict(event), attributes=attributes))
+
+
+def _recorded_at(event: Mapping[str, Any]) -> float | None:
+    """When CloudTrail's record of a call comes, which is minutes after it: a run may begin days later."""
+    try:
+        return datetime.fromisoformat(event["detail"]["eventTime"]).timestamp() + _LAG
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _rule(stack: Stack, name: str, properties: Mapping[str, Any], queues: Mapping[str, Queue]) -> Rule:

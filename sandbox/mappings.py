@@ -10,7 +10,7 @@ from sandbox.filters import criteria, passes
 from sandbox.interleaving import Interleaving
 from sandbox.intrinsics import TemplateError
 from sandbox.lambdas import Function, InvocationError
-from sandbox.queues import Message, Queue, digest
+from sandbox.queues import Message, Queue, digest, receipt
 from sandbox.streams import DeliveryError, Reading, Record, StreamConsumer, TableStream, sequence_number
 
 _LARGEST_WITHOUT_WINDOW: Final = 10
@@ -119,7 +119,7 @@ class QueueMapping:
         attributes = {
             "ApproximateReceiveCount": str(message.received),
             "SentTimestamp": _milliseconds(message.sent_at),
-            "SenderId": "AIDAEXAMPLESENDER",
+            "SenderId": message.sender,
             "ApproximateFirstReceiveTimestamp": _milliseconds(message.first_received_at or message.sent_at),
         }
         if message.group is not None:
@@ -128,7 +128,7 @@ class QueueMapping:
             attributes["SequenceNumber"] = f"{message.sequence:020d}"
         return {
             "messageId": message.id,
-            "receiptHandle": f"{message.id}#{message.received}",
+            "receiptHandle": receipt(message),
             "body": message.body,
             "attributes": attributes,
             "messageAttributes": {

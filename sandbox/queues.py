@@ -20,6 +20,8 @@ DEDUPLICATION_SECONDS: Final = 300
 MESSAGE_LIMIT: Final = 1_048_576
 VISIBILITY_LIMIT: Final = 43_200
 _DEFAULT_VISIBILITY: Final = 30
+SERVICE: Final = "AIDAEXAMPLESENDER"
+"""The SenderId of what an AWS service sends by a queue's policy."""
 
 Seconds = Callable[[], float]
 """The time, in seconds since 1970."""
@@ -38,7 +40,10 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 class Message(Struct, kw_only=True):
-    """A message in a queue; times are in seconds since 1970."""
+    """A message in a queue; times are in seconds since 1970.
+
+    `sender` is its SenderId (§7.14); `source` the ARN of the queue that SQS moved it from, in a dead-letter queue.
+    """
 
     id: str
     body: str
@@ -48,6 +53,8 @@ class Message(Struct, kw_only=True):
     group: str | None = None
     deduplication: str | None = None
     attributes: dict[str, str] = {}
+    sender: str = SERVICE
+    source: str | None = None
     received: int = 0
     first_received_at: float | None = None
 
@@ -90,8 +97,13 @@ class Queue:
         group: str | None = None,
         deduplication: str | None = None,
         attributes: Mapping[str, str] | None = None,
+        sender: str = SERVICE,
+        sent_at: float | None = None,
+        source: str | None = None,
     ) -> Message:
         """Put a message in; in a FIFO queue, one that is a duplicate counts as sent and is not kept.
+
+        It is sent now, unless it is said that it was sent before the time began that the clock tells.
 
         Raises:
             ApiError: It lacks its group or its deduplication id, or is too large.
@@ -107,12 +119,14 @@ class Queue:
         message = Message(
             id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.arn}/{self._sent}")),
             body=body,
-            sent_at=now,
+            sent_at=now if sent_at is None else min(now, sent_at),
             visible_at=now + self._delay,
             sequence=self._sent,
             group=group,
             deduplication=deduplication or hashlib.sha256(body.encode()).hexdigest(),
             attributes=dict(attributes or {}),
+            sender=sender,
+            source=source,
         )
         if not self._is_duplicate(message):
             self._messages[message.id] = message
@@ -159,7 +173,13 @@ class Queue:
     def _set_aside(self, message: Message) -> None:
         if self._dead_letters is not None:
             self._dead_letters.send(
-                message.body, group=message.group, deduplication=message.id, attributes=message.attributes
+                message.body,
+                group=message.group,
+                deduplication=message.id,
+                attributes=message.attributes,
+                sender=message.sender,
+                sent_at=message.sent_at,
+                source=self.arn,
             )
 
     def delete(self, messages: Iterable[Message]) -> None:
@@ -178,11 +198,22 @@ class Queue:
         Raises:
             ApiError: It is gone, or was received again since.
         """
+        self._received(receipt).visible_at = self._now() + seconds
+
+    def forget(self, receipt: str) -> None:
+        """Take out a message that was received.
+
+        Raises:
+            ApiError: It is gone, or was received again since.
+        """
+        self.delete([self._received(receipt)])
+
+    def _received(self, receipt: str) -> Message:
         identifier, _, received = receipt.rpartition("#")
         message = self._messages.get(identifier)
         if message is None or str(message.received) != received:
             raise ApiError("ReceiptHandleIsInvalid", "The specified receipt handle is not valid.")
-        message.visible_at = self._now() + seconds
+        return message
 
     def next_visible(self) -> float | None:
         """When the next message that is out of sight comes back; None if there is none."""
@@ -219,6 +250,9 @@ class Queues:
             "SendMessage": self._send,
             "SendMessageBatch": self._send_batch,
             "ChangeMessageVisibility": self._put_off,
+            "ChangeMessageVisibilityBatch": self._put_off_batch,
+            "ReceiveMessage": self._receive,
+            "DeleteMessageBatch": self._delete_batch,
         }
 
     def without_reader(self, read: Collection[str]) -> list[Queue]:
@@ -232,7 +266,7 @@ class Queues:
         return self._by_name[name]
 
     def _send(self, call: Call) -> Mapping[str, Any]:
-        return _sent(self._queue(call), call.parameters)
+        return _sent(self._queue(call), call.parameters, _sender(call))
 
     def _put_off(self, call: Call) -> Mapping[str, Any]:
         seconds = int(call.parameters["VisibilityTimeout"])
@@ -241,21 +275,75 @@ class Queues:
         self._queue(call).put_off(call.parameters["ReceiptHandle"], seconds)
         return {}
 
+    def _put_off_batch(self, call: Call) -> Mapping[str, Any]:
+        queue, entries = self._queue(call), call.parameters["Entries"]
+        for entry in entries:
+            queue.put_off(entry["ReceiptHandle"], int(entry["VisibilityTimeout"]))
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
+
+    def _receive(self, call: Call) -> Mapping[str, Any]:
+        """What a person takes: with every attribute, whichever were asked for."""
+        queue = self._queue(call)
+        taken = queue.receive(int(call.parameters.get("MaxNumberOfMessages", 1)))
+        if not taken:
+            return {}
+        hidden = int(call.parameters.get("VisibilityTimeout", queue.visibility_timeout))
+        for message in taken:
+            queue.put_off(receipt(message), hidden)
+        return {"Messages": [_described(message) for message in taken]}
+
+    def _delete_batch(self, call: Call) -> Mapping[str, Any]:
+        queue, entries = self._queue(call), call.parameters["Entries"]
+        for entry in entries:
+            queue.forget(entry["ReceiptHandle"])
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
+
     def _send_batch(self, call: Call) -> Mapping[str, Any]:
         queue = self._queue(call)
         entries = call.parameters["Entries"]
-        return {"Successful": [{"Id": entry["Id"], **_sent(queue, entry)} for entry in entries], "Failed": []}
+        return {"Successful": [{"Id": entry["Id"], **_sent(queue, entry, _sender(call))} for entry in entries], "Failed": []}
 
 
-def _sent(queue: Queue, given: Mapping[str, Any]) -> dict[str, Any]:
+def _sender(call: Call) -> str:
+    """Whoever calls is a session of a role: a function's, or a person's."""
+    return f"AROAEXAMPLE:{call.caller or 'person'}"
+
+
+def _sent(queue: Queue, given: Mapping[str, Any], sender: str) -> dict[str, Any]:
     attributes = given.get("MessageAttributes") or {}
     message = queue.send(
         given["MessageBody"],
         group=given.get("MessageGroupId"),
         deduplication=given.get("MessageDeduplicationId"),
         attributes={name: str(value.get("StringValue", "")) for name, value in sorted(attributes.items())},
+        sender=sender,
     )
     return {"MessageId": message.id, "MD5OfMessageBody": digest(message.body)}
+
+
+def receipt(message: Message) -> str:
+    """The handle of a message as it was received last."""
+    return f"{message.id}#{message.received}"
+
+
+def _described(message: Message) -> dict[str, Any]:
+    known = {
+        "SentTimestamp": str(round(message.sent_at * 1000)),
+        "SenderId": message.sender,
+        "ApproximateReceiveCount": str(message.received),
+        "DeadLetterQueueSourceArn": message.source,
+        "MessageGroupId": message.group,
+    }
+    return {
+        "MessageId": message.id,
+        "ReceiptHandle": receipt(message),
+        "Body": message.body,
+        "MD5OfBody": digest(message.body),
+        "Attributes": {name: value for name, value in known.items() if value is not None},
+        "MessageAttributes": {
+            name: {"StringValue": value, "DataType": "String"} for name, value in message.attributes.items()
+        },
+    }
 
 
 def digest(body: str) -> str:

@@ -8,6 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.clock import SystemClock
+from bedrock_remediator.core.delivery import Delivery
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.flows.triage.wiring import triage
 from bedrock_remediator.settings import TriageSettings
@@ -41,6 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     summary = _triage(home).handle(
         {record["messageId"]: record["body"] for record in event["Records"]},
         lambda: context.get_remaining_time_in_millis() > RESERVE,
+        {record["messageId"]: Delivery.read(record.get("attributes", {})) for record in event["Records"]},
     )
     for outcome, messages in summary.counts.items():
         metrics.add_metric(name=f"Denials_{outcome}", unit=MetricUnit.Count, value=messages)

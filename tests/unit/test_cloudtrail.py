@@ -251,6 +251,7 @@ def test_a_time_without_zone_is_utc_and_fractions_are_dropped() -> None:
 def test_backfilled_events_say_so() -> None:
     """An event that was sent again by an operator is marked, so that it never applies by itself."""
     assert denial(origin="backfill").backfill
+    assert denial(origin="redrive").backfill
 
 
 def test_an_unknown_resource_star_names_no_resource() -> None:

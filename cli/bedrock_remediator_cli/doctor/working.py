@@ -55,7 +55,7 @@ def dead_letters(ward: Ward) -> Check:
     return look(
         "dead letters",
         f"Dead letters wait ({listed}).",
-        "Read the reason (a message attribute, or the function's log), remove the cause, and redrive the queue.",
+        "`bedrock-remediator redrive` shows each with its reason. Remove the cause, then put them back with --send.",
     )
 
 

@@ -25,6 +25,9 @@ INVOCATIONS: Final = {
 }
 """The API operations that invoke a model, and the IAM action that each authorises as."""
 
+SENT_AGAIN: Final = frozenset({"backfill", "redrive"})
+"""This project's words for an event that a person put in: one of the past, or one that lay among the dead letters."""
+
 _GRANTABLE_TYPES: Final = frozenset({"IAMUser", "Role", "AssumedRole"})
 
 
@@ -87,7 +90,7 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
         refusal.certain,
         record.source_ip,
         record.user_agent,
-        envelope.origin == "backfill",
+        envelope.origin in SENT_AGAIN,
         record.vpc_endpoint,
     )
 

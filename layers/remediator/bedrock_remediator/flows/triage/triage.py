@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
 from bedrock_remediator.core.decision import CAP_REACHED
+from bedrock_remediator.core.delivery import Delivery
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
@@ -91,15 +93,23 @@ class Triage:
         self._clock = clock
         self._called = called
 
-    def handle(self, messages: Mapping[str, str], has_time: Callable[[], bool] = lambda: True) -> Summary:
-        """Triage the batch: message id -> body.
+    def handle(
+        self,
+        messages: Mapping[str, str],
+        has_time: Callable[[], bool] = lambda: True,
+        deliveries: Mapping[str, Delivery] = MappingProxyType({}),
+    ) -> Summary:
+        """Triage the batch: message id -> body, and beside it how each message came.
 
         No message is lost: it is in the ledger, refused with its reason, or among the failed, to be delivered again.
         So is what there is no time for; `has_time` is asked before each group.
         """
         summary = Summary(counts=Counter(), opened=[], failed=set())
         unfit: dict[str, str] = {}
-        groups = grouped(self._read(messages, summary, unfit, has_time))
+        groups = grouped(
+            (message_id, _as_delivered(denial, deliveries.get(message_id)))
+            for message_id, denial in self._read(messages, summary, unfit, has_time)
+        )
         known = self._known(groups)
         for group in groups:
             if not has_time():
@@ -304,3 +314,10 @@ def _despite(standing: Grant, denial: Denial | Unreadable) -> str:
         f"invocation action. If nothing stops {denial.action} any more, revoke the grant; the next denial is then "
         "decided anew, about both."
     )
+
+
+def _as_delivered(denial: Denial | Unreadable, delivery: Delivery | None) -> Denial | Unreadable:
+    """The denial, or as one that was sent again if it cannot have come straight from CloudTrail, whatever it says."""
+    if isinstance(denial, Unreadable) or delivery is None or delivery.is_from_cloudtrail(denial.time):
+        return denial
+    return replace(denial, backfill=True)
