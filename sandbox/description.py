@@ -99,6 +99,7 @@ class Description:
                     "Protocol": each["Protocol"],
                     "Endpoint": each["Endpoint"],
                     "Owner": topic.split(":")[4],
+                    # As the template subscribes it: nobody here opens a mail and confirms, or ends it.
                     "SubscriptionArn": "PendingConfirmation"
                     if each["Endpoint"] in self.pending
                     else f"{topic}:{number:08x}-0000-4000-8000-000000000000",

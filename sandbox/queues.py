@@ -90,7 +90,7 @@ class Queue:
         self._dead_letters = queue
         self._most_receives = most_receives
 
-    def send(
+    def send(  # noqa: PLR0913 - all that SQS keeps of a message
         self,
         body: str,
         *,
@@ -301,7 +301,10 @@ class Queues:
     def _send_batch(self, call: Call) -> Mapping[str, Any]:
         queue = self._queue(call)
         entries = call.parameters["Entries"]
-        return {"Successful": [{"Id": entry["Id"], **_sent(queue, entry, _sender(call))} for entry in entries], "Failed": []}
+        return {
+            "Successful": [{"Id": entry["Id"], **_sent(queue, entry, _sender(call))} for entry in entries],
+            "Failed": [],
+        }
 
 
 def _sender(call: Call) -> str:

@@ -202,6 +202,10 @@ def _queue(call: Call, names: Names) -> Iterator[Requirement]:
     yield Requirement(call.name.removesuffix("Batch"), names.arn("sqs", call.region, name))
 
 
+def _of_topic(call: Call, _: Names) -> Iterator[Requirement]:
+    yield Requirement("sns:ListSubscriptionsByTopic", call.parameters["TopicArn"])
+
+
 def _publish(call: Call, _: Names) -> Iterator[Requirement]:
     yield Requirement("sns:Publish", call.parameters.get("TopicArn") or call.parameters.get("TargetArn") or "*")
 
@@ -272,6 +276,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "dynamodb:TransactWriteItems": _transact,
     "dynamodb:TransactGetItems": _transact,
     "sqs:*": _queue,
+    "sns:ListSubscriptionsByTopic": _of_topic,
     "sns:Publish": _publish,
     "ssm:GetParameter": _parameters,
     "ssm:GetParameters": _parameters,

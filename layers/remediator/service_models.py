@@ -52,7 +52,7 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "kms": ("GenerateMac", "VerifyMac"),
     "organizations": ("DescribeAccount",),
     "secretsmanager": ("GetSecretValue",),
-    "sns": ("Publish",),
+    "sns": ("ListSubscriptionsByTopic", "Publish"),
     "sqs": ("ChangeMessageVisibility", "SendMessage"),
     "ssm": ("GetParametersByPath",),
     "sts": ("AssumeRole",),

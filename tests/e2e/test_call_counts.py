@@ -56,7 +56,7 @@ WRITING: Final = {
     "in-place": {
         "dynamodb:UpdateItem": 1,
         "iam:CreatePolicyVersion": 1,
-        "iam:GetPolicy": 2,
+        "iam:GetPolicy": 3,
         "iam:GetPolicyVersion": 2,
         "iam:ListAttachedUserPolicies": 1,
         "iam:ListEntitiesForPolicy": 1,
@@ -77,7 +77,7 @@ TAKING_OUT: Final = {
     "inline": {"iam:DeleteUserPolicy": 1, "iam:GetUserPolicy": 1, "iam:ListUserPolicies": 1},
     "in-place": {
         "iam:DeletePolicyVersion": 1,
-        "iam:GetPolicy": 1,
+        "iam:GetPolicy": 2,
         "iam:GetPolicyVersion": 4,
         "iam:ListPolicyVersions": 2,
         "iam:SetDefaultPolicyVersion": 1,

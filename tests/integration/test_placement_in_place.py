@@ -2,6 +2,9 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,6 +13,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies, NewVersion
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.core.arn import Principal
@@ -270,6 +274,134 @@ class TestPutting:
         placement = InPlacePlacement(lambda _: None, ManagedPolicies(iam), InlinePolicies(iam), EXTRA, world.seals)
         with pytest.raises(RetryableError):
             placement.apply(Owner(user, "AIDA"), pending_grant(), [], lambda _: True, lambda _: None)
+
+
+RIVAL = {"Sid": "Rival", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::theirs/*"}
+
+
+class Rivalled:
+    """IAM, with somebody who does something right before one of the calls, by its number."""
+
+    def __init__(self, iam: "IAMClient", before: int, act: Callable[[], object]) -> None:
+        self._iam = iam
+        self._before = before
+        self._act = act
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._iam, name)
+        if not callable(method) or name == "can_paginate":
+            return method
+
+        def call(**arguments: Any) -> Any:
+            self.calls.append(name)
+            if len(self.calls) == self._before:
+                self._act()
+            return method(**arguments)
+
+        return call
+
+
+def placement(world: World, client: Any) -> InPlacePlacement:
+    """The strategy, by a client."""
+    reader = IamReader(lambda _account: client, world.clock)
+    policies = ManagedPolicies(client), InlinePolicies(client)
+    return InPlacePlacement(reader.own_policies, *policies, EXTRA, world.seals)
+
+
+def put(world: World, client: Any, owner: Owner, row: Grant) -> Grant:
+    """The row with its grant put in, however often it takes."""
+    recorded: list[Written] = []
+    for _ in range(3):
+        try:
+            written = placement(world, client).apply(owner, row, [], lambda _: True, recorded.append)
+        except RetryableError:
+            row = replace(row, written=recorded[-1]) if recorded else row
+        else:
+            return replace(row, written=written)
+    raise AssertionError("it is never put in")
+
+
+def take(world: World, client: Any, owner: Owner, row: Grant) -> None:
+    """Take the grant out, however often it takes."""
+    for _ in range(3):
+        with suppress(RetryableError):
+            placement(world, client).withdraw(owner, row, [], lambda _: True)
+            return
+    raise AssertionError("it is never taken out")
+
+
+class TestRivals:
+    """Somebody else changes the same policy right before one of our calls: at each of them in turn."""
+
+    @pytest.mark.parametrize("kind", ["inline", "managed"])
+    @pytest.mark.parametrize("taking", [False, True], ids=["putting", "taking"])
+    def test_a_change_is_lost_right_before_the_write_alone(
+        self,
+        world: World,
+        iam: "IAMClient",
+        kind: str,
+        taking: bool,  # noqa: FBT001 - which way
+    ) -> None:
+        """At every other call both changes are in force in the end; IAM has no condition to write on (§7.18)."""
+        lost: list[str] = []
+        for number in range(1, 40):
+            user = world.user(f"dev{number}")
+            owner, name = Owner(user, world.id(user)), f"AppPolicy{number}"
+            if kind == "managed":
+                attach(iam, user, BASE, name=name)
+            else:
+                iam.put_user_policy(UserName=user.name, PolicyName=name, PolicyDocument=json.dumps(BASE))
+            row = world.row(user)
+            row = put(world, iam, owner, row) if taking else row
+            rival = Rivalled(iam, number, partial(self._add, world, iam, user, name))
+            if taking:
+                take(world, rival, owner, row)
+            else:
+                row = put(world, rival, owner, row)
+            assert world.allows(user, row) is not taking
+            if len(rival.calls) < number:
+                break
+            if RIVAL not in world.policies(user)[name]["Statement"]:
+                lost.append(rival.calls[number - 1])
+        assert number > 3
+        assert lost == [self._write(kind, taking=taking)]
+
+    def test_a_policy_that_is_attached_to_others_meanwhile_is_left(
+        self, world: World, user: Principal, iam: "IAMClient"
+    ) -> None:
+        """The grant is for its principal alone: it is counted again right before the write."""
+        attach(iam, user, BASE)
+        other, owner, row = world.user("other"), Owner(user, world.id(user)), world.row(user)
+        quiet = Rivalled(iam, 0, lambda: None)
+        place = self._place(world, quiet, owner, row)
+        iam.delete_policy_version(PolicyArn=ARN, VersionId="v1")
+        iam.create_policy_version(PolicyArn=ARN, PolicyDocument=json.dumps(BASE), SetAsDefault=True)
+        rival = Rivalled(iam, place - 1, lambda: iam.attach_user_policy(UserName=other.name, PolicyArn=ARN))
+        with pytest.raises(PlacementError, match="attached to others"):
+            put(world, rival, owner, row)
+        assert "create_policy_version" not in rival.calls
+
+    @staticmethod
+    def _place(world: World, client: "Rivalled", owner: Owner, row: Grant) -> int:
+        put(world, client, owner, row)
+        return client.calls.index("create_policy_version") + 1
+
+    @staticmethod
+    def _write(kind: str, *, taking: bool) -> str:
+        if kind == "inline":
+            return "put_user_policy"
+        return "set_default_policy_version" if taking else "create_policy_version"
+
+    @staticmethod
+    def _add(world: World, iam: "IAMClient", user: Principal, name: str) -> None:
+        """Add a statement to what the policy says at the moment."""
+        after = json.dumps(document(*world.policies(user)[name]["Statement"], RIVAL))
+        if name in iam.list_user_policies(UserName=user.name)["PolicyNames"]:
+            iam.put_user_policy(UserName=user.name, PolicyName=name, PolicyDocument=after)
+        else:
+            arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=after, SetAsDefault=True)
 
 
 class Twice(ManagedPolicies):

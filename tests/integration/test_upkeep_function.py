@@ -43,6 +43,9 @@ ENVIRONMENT = {
     "UNKNOWN_CALLER_ASKS": "true",
     "APPROVAL_LAPSE_HOURS": "72",
     "NOTICES_PER_HOUR": "3",
+    "AMAZON_Q_TOPIC_ARN": "",
+    "APPROVALS_EMAIL": "",
+    "NOTICES_EMAIL": "",
     "POWERTOOLS_SERVICE_NAME": "upkeep",
     "POWERTOOLS_METRICS_NAMESPACE": "BedrockAccessRemediator",
 }
@@ -64,10 +67,18 @@ class Context:
         return int(self._seconds * 1000)
 
 
+def heard(name: str) -> str:
+    """A topic with a subscriber."""
+    sns = boto3.client("sns")
+    arn = sns.create_topic(Name=name)["TopicArn"]
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="ops@example.com")
+    return arn
+
+
 @pytest.fixture
 def topic(aws: None) -> str:
-    """The notices topic."""
-    return boto3.client("sns").create_topic(Name="notices")["TopicArn"]
+    """The notices topic, which somebody hears."""
+    return heard("notices")
 
 
 @pytest.fixture
@@ -75,7 +86,7 @@ def app(
     topic: str, dynamodb: "DynamoDBClient", clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModuleType]:
     """The function's module, loaded as Lambda loads it, with a clock that stands at noon."""
-    for name, value in {**ENVIRONMENT, "NOTICES_TOPIC_ARN": topic}.items():
+    for name, value in {**ENVIRONMENT, "NOTICES_TOPIC_ARN": topic, "APPROVALS_TOPIC_ARN": heard("approvals")}.items():
         monkeypatch.setenv(name, value)
     spec = importlib.util.spec_from_file_location("upkeep_app", APP)
     assert spec is not None
@@ -126,6 +137,7 @@ def test_one_round_does_all_that_is_due_and_the_next_finds_nothing(
         "retry": {},
         "drift": {"principals": 1, "unsettled": 1},
         "orphans": {"found": 0},
+        "subscribers": {"missing": 0},
         "storms": {},
     }
     # It was asked under another configuration, of which nothing is known.
@@ -146,7 +158,10 @@ def test_one_round_does_all_that_is_due_and_the_next_finds_nothing(
     done = app.handler({"task": "upkeep"}, Context())
     assert done["requests"] == {"reminded": 1}
     again = app.handler({"task": "upkeep"}, Context())
-    assert {name: did for name, did in again.items() if did} == {"orphans": {"found": 0}}
+    assert {name: did for name, did in again.items() if did} == {
+        "orphans": {"found": 0},
+        "subscribers": {"missing": 0},
+    }
     clock.time = NOON + 72 * HOUR
     app.handler({"task": "upkeep"}, Context())
     states = {name: row.state for name, old in rows.items() if (row := ledger.grant(*old.key))}
@@ -177,6 +192,27 @@ def test_a_round_ends_before_its_time_is_up(app: ModuleType, put: Put, ledger: L
     found = ledger.grant(*row.key)
     assert found
     assert found.state is State.ACTIVE
+
+
+def unsubscribe_everybody(topic: str) -> None:
+    """What a mail scanner does that opens the link at a mail's end."""
+    sns = boto3.client("sns")
+    for each in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
+
+
+def test_a_topic_that_nobody_hears_any_more_is_counted_for_the_alarm(
+    app: ModuleType, topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every round; the log names the topic, and the digest does."""
+    unsubscribe_everybody(topic)
+    assert app.handler({"task": "upkeep"}, Context())["subscribers"] == {"missing": 1}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["Upkeep_subscribers_missing"] for line in lines if "_aws" in line] == [[1]]
+    assert app.handler({"task": "digest"}, Context()) == {"digest": {"sent": 1}}
+    ((_, texts, attributes),) = sent(topic)
+    assert "The topic notices has no confirmed subscription" in " ".join(texts["email"].split())
+    assert attributes["severity"]["Value"] == "action"
 
 
 class TestDigest:

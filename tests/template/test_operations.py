@@ -41,7 +41,7 @@ def either(request: pytest.FixtureRequest) -> Stack:
 
 
 def test_everything_that_can_break_has_an_alarm(either: Stack) -> None:
-    """Dead letters, errors, throttles, age of queues and stream, pipe, API, allowlist and orphans; nothing else."""
+    """Dead letters, errors, throttles, age of queues and stream, pipe, API, allowlist, orphans, topics nobody hears."""
     stack = either
     work = [name for name in WORK if name in stack.resources]
     functions = [name for name in FUNCTIONS if name in stack.resources]
@@ -56,6 +56,7 @@ def test_everything_that_can_break_has_an_alarm(either: Stack) -> None:
         ("AWS/EventBridge/Pipes", "ExecutionFailed", stack.ref("LedgerPipe")),
         ("BedrockAccessRemediator", "AllowlistProblems-bedrock-access-remediator", ""),
         ("BedrockAccessRemediator", "Upkeep_orphans_found", "upkeep"),
+        ("BedrockAccessRemediator", "Upkeep_subscribers_missing", "upkeep"),
     }
 
 

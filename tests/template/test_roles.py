@@ -282,6 +282,12 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
             **UPKEEP_READS,
             "PublishDigest": ("Allow", {"sns:Publish"}, {stack.arn("Notices")}, {}),
+            "SeeWhoIsSubscribed": (
+                "Allow",
+                {"sns:ListSubscriptionsByTopic"},
+                {stack.ref(name) for name in stack.of_type("AWS::SNS::Topic")},
+                {},
+            ),
             "EncryptMessages": ("Allow", {"kms:Decrypt", "kms:GenerateDataKey"}, {stack.arn("TopicKey")}, {}),
         },
         "UpkeepScheduleRole": {

@@ -110,6 +110,7 @@ def test_programs_get_the_same() -> None:
     assert content["granted"][0]["expires_at"] == "2026-12-20T12:00:00Z"
     assert (content["since"], content["until"]) == ("2026-11-19T12:00:00Z", "2026-11-20T12:00:00Z")
     assert content["policies_without_grant"] == list(FULL.orphans)
+    assert content["topics_without_subscriber"] == []
 
 
 def test_the_subject_counts() -> None:

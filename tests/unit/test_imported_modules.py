@@ -36,6 +36,8 @@ ENVIRONMENT: Final = {
     "MODE": "auto",
     "NOTICES_PER_HOUR": "100",
     "NOTICES_TOPIC_ARN": ARN,
+    "APPROVALS_EMAIL": "",
+    "NOTICES_EMAIL": "",
     "OIDC_CLAIM": "",
     "OIDC_CLAIM_VALUE": "",
     "OIDC_CLIENT_ID": "",

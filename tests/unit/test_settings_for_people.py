@@ -52,7 +52,16 @@ APPROVE = {
     "APPROVER_AUTH": "link",
     "APPROVER_ROLE_ARNS": "",
 }
-UPKEEP = {**POLICY, "APPROVAL_LAPSE_HOURS": "72", "NOTICES_TOPIC_ARN": "arn:notices", "NOTICES_PER_HOUR": "100"}
+UPKEEP = {
+    **POLICY,
+    "APPROVAL_LAPSE_HOURS": "72",
+    "NOTICES_TOPIC_ARN": "arn:notices",
+    "NOTICES_PER_HOUR": "100",
+    "APPROVALS_TOPIC_ARN": "arn:approvals",
+    "AMAZON_Q_TOPIC_ARN": "",
+    "APPROVALS_EMAIL": "",
+    "NOTICES_EMAIL": "ops@example.com",
+}
 SLACK_FUNCTION = {
     **{name: POLICY[name] for name in ("LEDGER_TABLE", "POLICY_STRATEGY", "EXTRA_ACTIONS")},
     **{name: value for name, value in SLACK.items() if name.endswith(("URL", "TOKEN_SECRET_ARN", "APPROVERS"))},

@@ -26,6 +26,10 @@ VARIABLES = {
     "APPROVAL_LAPSE_HOURS": "72",
     "NOTICES_PER_HOUR": "100",
     "NOTICES_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:notices",
+    "APPROVALS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:approvals",
+    "AMAZON_Q_TOPIC_ARN": "",
+    "APPROVALS_EMAIL": "",
+    "NOTICES_EMAIL": "ops@example.com",
 }
 
 

@@ -29,7 +29,7 @@ _COUNT: Final = "ApproximateNumberOfMessages"
 @click.option(
     "--most", default=1000, show_default=True, type=click.IntRange(1), metavar="N", help="At most so many of a queue."
 )
-def command(
+def command(  # noqa: PLR0913 - one an option
     program: Program, *, stack_name: str, queues: tuple[str, ...], send_them: bool, yes: bool, most: int
 ) -> None:
     """Show the dead letters with their reasons, and with --send put them back where they were to go.
@@ -71,7 +71,7 @@ def _only_counted(program: Program, stack: Deployment, name: str) -> dict[str, A
     }
 
 
-def _of_queue(
+def _of_queue(  # noqa: PLR0913 - the flags change what is done
     program: Program, stack: Deployment, name: str, most: int, *, send_them: bool, ask: bool
 ) -> dict[str, Any]:
     client, line = program.aws.client("sqs"), LINES[name]

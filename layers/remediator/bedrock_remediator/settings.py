@@ -235,13 +235,19 @@ class UpkeepSettings(Struct, frozen=True, kw_only=True):
     """What upkeep reads.
 
     The policy settings; APPROVAL_LAPSE_HOURS, how long a request waits for a person; NOTICES_TOPIC_ARN, where the
-    digest goes; NOTICES_PER_HOUR, how many notices of an hour are sent one by one.
+    digest goes; NOTICES_PER_HOUR, how many notices of an hour are sent one by one. Whether anybody hears is looked for
+    in that topic, in APPROVALS_TOPIC_ARN and in AMAZON_Q_TOPIC_ARN (empty: there is none); APPROVALS_EMAIL and
+    NOTICES_EMAIL are the addresses that the stack has subscribed (empty: none).
     """
 
     policy: PolicySettings
     lapse_hours: int
     notices_topic_arn: str
     notices_an_hour: int
+    approvals_topic_arn: str
+    amazon_q_topic_arn: str | None
+    approvals_email: str | None
+    notices_email: str | None
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -256,4 +262,8 @@ class UpkeepSettings(Struct, frozen=True, kw_only=True):
             lapse_hours=environment.read("APPROVAL_LAPSE_HOURS", positive),
             notices_topic_arn=environment.text("NOTICES_TOPIC_ARN"),
             notices_an_hour=environment.read("NOTICES_PER_HOUR", positive),
+            approvals_topic_arn=environment.text("APPROVALS_TOPIC_ARN"),
+            amazon_q_topic_arn=environment.maybe("AMAZON_Q_TOPIC_ARN"),
+            approvals_email=environment.maybe("APPROVALS_EMAIL"),
+            notices_email=environment.maybe("NOTICES_EMAIL"),
         )

@@ -17,6 +17,34 @@ _PAUSES: Final = (0.5, 1.0, 2.0)
 """Seconds between tries of what SNS has certainly not sent."""
 
 
+class Subscriptions:
+    """Who is subscribed to topics."""
+
+    def __init__(self, client: "SNSClient") -> None:
+        self._client = client
+
+    def confirmed(self, topic_arn: str) -> frozenset[str]:
+        """The endpoints (addresses, ARNs) of a topic's confirmed subscriptions.
+
+        Raises:
+            RetryableError: SNS is throttling, or does not answer.
+        """
+        found: set[str] = set()
+        token = ""
+        while True:
+            with passing_trouble("listing subscriptions"):
+                page = (
+                    self._client.list_subscriptions_by_topic(TopicArn=topic_arn, NextToken=token)
+                    if token
+                    else self._client.list_subscriptions_by_topic(TopicArn=topic_arn)
+                )
+            # One that waits to be confirmed has a word in the place of its ARN.
+            found |= {each["Endpoint"] for each in page["Subscriptions"] if each["SubscriptionArn"].startswith("arn:")}
+            token = page.get("NextToken", "")
+            if not token:
+                return frozenset(found)
+
+
 class Publisher:
     """Publishes messages that read differently for each kind of subscriber.
 

@@ -55,6 +55,7 @@ class Digest(Struct, frozen=True, kw_only=True):
         late: What was approved or revoked, and is not done yet.
         reported: How many denials were only reported, by their diagnosis.
         orphans: ARNs of policies of this service that no grant accounts for.
+        unheard: Which topics nobody is subscribed to, a sentence each.
         complete: Whether all of the ledger could be read in time.
         folded: The notices that this digest stands for; None for that of a day.
     """
@@ -71,13 +72,16 @@ class Digest(Struct, frozen=True, kw_only=True):
     late: tuple[Grant, ...] = ()
     reported: Mapping[str, int] = {}
     orphans: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
     complete: bool = True
     folded: Folded | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to tell."""
-        return self.complete and not any((self.reported, self.orphans, *(rows for _, rows in self.lists())))
+        return self.complete and not any(
+            (self.reported, self.orphans, self.unheard, *(rows for _, rows in self.lists()))
+        )
 
     def lists(self) -> Sequence[tuple[str, tuple[Grant, ...]]]:
         """The lists of grants by their names."""
@@ -95,7 +99,11 @@ def subject(digest: Digest) -> str:
 
 def attributes(digest: Digest) -> dict[str, str]:
     """The message attributes that subscriptions filter by."""
-    return {"event": "digest", "severity": "action" if digest.asked or digest.drifted or digest.orphans else "info"}
+    return {"event": "digest", "severity": "action" if _needs_a_look(digest) else "info"}
+
+
+def _needs_a_look(digest: Digest) -> bool:
+    return any((digest.asked, digest.drifted, digest.orphans, digest.unheard))
 
 
 def message(digest: Digest, *, may_be_duplicate: bool = False) -> dict[str, str]:
@@ -170,6 +178,8 @@ def _others(digest: Digest) -> list[str]:
         told = "No grant accounts for them. They are left as they are: detach and delete them if nobody needs them."
         shown = [f"  {visible(arn)}" for arn in digest.orphans[:_IN_MAIL]]
         lines += section(f"Policies without a grant ({len(digest.orphans)})", wrapped(told), shown)
+    if digest.unheard:
+        lines += section("Topics that nobody hears", *(wrapped(each, "  * ", "    ") for each in digest.unheard))
     return lines
 
 
@@ -245,6 +255,7 @@ def _structured(digest: Digest, *, may_be_duplicate: bool) -> str:
         "reported": dict(digest.reported),
         "folded": _folded_counts(digest.folded) if digest.folded else None,
         **{name: [_entry(row) for row in rows[:_IN_JSON]] for name, rows in digest.lists()},
+        "topics_without_subscriber": list(digest.unheard),
         "policies_without_grant": [visible(arn) for arn in digest.orphans[:_IN_JSON]],
     }
     text = json.dumps(content, separators=(",", ":"))

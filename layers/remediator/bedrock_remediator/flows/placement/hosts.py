@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Protocol, Self
 
+from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam_policies import MOST_VERSIONS, Document, InlinePolicies, ManagedPolicies, ManagedPolicy
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Written
@@ -84,6 +85,7 @@ class InlineHost:
 
     def put(self, document: str, _written: Written, /) -> None:
         """Write the document over the one that is there."""
+        self._require_unchanged()
         self._policies.put(self._principal, self.name, document)
 
     def tidy(self, _written: Written, /) -> None:
@@ -92,9 +94,22 @@ class InlineHost:
     def take_back(self, shorter: str | None, _written: Written, _others: Iterable[Written], /) -> None:
         """Write the shorter document, or delete the policy where nothing is left."""
         if shorter is None:
+            self._require_unchanged()
             self._policies.delete(self._principal, self.name)
         elif json.loads(shorter) != self.document:
+            self._require_unchanged()
             self._policies.put(self._principal, self.name, shorter)
+
+    def _require_unchanged(self) -> None:
+        """Read once more right before a write, since IAM has no condition to write on (docs/aws-facts.md §7.18).
+
+        What is left is the time of one call: who writes within it is still overwritten.
+
+        Raises:
+            RetryableError: Somebody has changed the policy. The next delivery begins with what it says then.
+        """
+        if self._policies.document(self._principal, self.name) != self.document:
+            raise _changed(f"the inline policy {self.name} of {self._principal.arn}")
 
 
 class ManagedHost:
@@ -143,6 +158,7 @@ class ManagedHost:
         previous = written.previous_version
         if json.loads(shorter) != self.document:
             if previous in versions and json.loads(shorter) == self._policies.document(self.name, previous):
+                self._require_unchanged()
                 self._policies.put_in_force(self.name, previous)
                 self.version, self.document = previous, json.loads(shorter)
             else:
@@ -153,9 +169,24 @@ class ManagedHost:
 
     def _add(self, document: str) -> bool:
         """Put a document in force as a new version; returns whether it may be there twice."""
+        self._require_unchanged()
         made = self._policies.add_version(self.name, document)
         self.version, self.document = made.id, json.loads(document)
         return made.repeated
+
+    def _require_unchanged(self) -> None:
+        """See once more, right before a version is put in force, that the one that was read still is.
+
+        A version that somebody puts in force after this is not lost, but no longer in force. Whom the policy is
+        attached to and bounds is counted again, too: a grant is for its principal alone.
+
+        Raises:
+            RetryableError: Somebody has changed the policy, or whose it is.
+        """
+        now = self._policies.find(self.name)
+        read = (self.version, self._policy.attachments, self._policy.boundaries)
+        if now is None or (now.default_version, now.attachments, now.boundaries) != read:
+            raise _changed(self.name)
 
     def _drop_ours(self, versions: Sequence[str], notes: Sequence[Written], most: int = MOST_VERSIONS) -> int:
         """Delete versions, not in force, that are nothing but the one before an addition of ours with just that.
@@ -186,6 +217,10 @@ class ManagedHost:
             "in_place_stuck",
             f"What was put into {self.name} cannot be taken out again: {why}. Take it out by hand.",
         )
+
+
+def _changed(what: str) -> RetryableError:
+    return RetryableError(f"{what} was changed while it was edited in place; nothing was written over it")
 
 
 def _later(version: str, note: Written) -> bool:

@@ -9,7 +9,7 @@ from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.aws.parameters import AllowlistReader
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.topics import Publisher, Subscriptions
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment
 from bedrock_remediator.flows.placement.choice import Placements
@@ -25,6 +25,7 @@ from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsiderati
 from bedrock_remediator.flows.upkeep.chores.requests import Requests
 from bedrock_remediator.flows.upkeep.chores.storms import Storms
 from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
+from bedrock_remediator.flows.upkeep.chores.subscribers import Subscribers, Topic
 from bedrock_remediator.flows.upkeep.upkeep import Upkeep
 from bedrock_remediator.settings import Mode, UpkeepSettings
 
@@ -45,8 +46,9 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     ledger = UpkeepLedger(clients.dynamodb, policy.ledger_table, clock)
     enrolment = Enrolment(home, policy.enrolled_accounts)
     orphans = Orphans(ledger, lambda account: ManagedPolicies(clients.iam(account)), policy.ledger_table, enrolment)
+    subscribers = Subscribers(Subscriptions(clients.sns), _topics(settings))
     if task == "digest":
-        account = Account(ledger, orphans.found, lasting, clock)
+        account = Account(ledger, orphans.found, lasting, clock, subscribers.missing)
         return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
@@ -61,6 +63,7 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
             Failures(ledger, clock, granting=policy.mode is not Mode.OBSERVE and not policy.paused),
             Drift(ledger, comparison, clock, paused=policy.paused),
             orphans,
+            subscribers,
             Storms(
                 ledger=ledger,
                 publisher=lambda: Publisher(clients.sns),
@@ -71,3 +74,12 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
             ),
         ]
     )
+
+
+def _topics(settings: UpkeepSettings) -> list[Topic]:
+    """The topics that somebody should hear."""
+    found = [
+        Topic(settings.approvals_topic_arn, "approvals", settings.approvals_email),
+        Topic(settings.notices_topic_arn, "notices", settings.notices_email),
+    ]
+    return [*found, Topic(settings.amazon_q_topic_arn, "Amazon Q")] if settings.amazon_q_topic_arn else found

@@ -26,13 +26,22 @@ class Account:
         orphans: Finds policies without a grant.
         lasting: How long a request waits for a person.
         clock: Tells the time.
+        unheard: Says which topics nobody hears.
     """
 
-    def __init__(self, ledger: Rows, orphans: Callable[[HasTime], list[str]], lasting: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Rows,
+        orphans: Callable[[HasTime], list[str]],
+        lasting: timedelta,
+        clock: Clock,
+        unheard: Callable[[HasTime], list[str]] = lambda _: [],
+    ) -> None:
         self._ledger = ledger
         self._orphans = orphans
         self._lasting = lasting
         self._clock = clock
+        self._unheard = unheard
 
     def since(self, since: datetime, has_time: HasTime) -> Digest:
         """Of the time from then to now."""
@@ -61,6 +70,7 @@ class Account:
             late=tuple(late),
             reported=self._reported(since),
             orphans=tuple(self._orphans(has_time)),
+            unheard=tuple(self._unheard(has_time)),
             complete=has_time(),
         )
 
