@@ -28,8 +28,11 @@ PIECES: Final = (
     f"{MARK}\u202eevorppa\u202c\u2066\u200f\u0000\u001b[31m",
     f"{MARK}${{aws:username}} * ? arn:aws:iam::aws:policy/AdministratorAccess",
     f"{MARK}`*bold*` [ours](https://evil.example) &lt;b&gt; {{{{7*7}}}} {{% include 'x' %}}",
+    f"{MARK} evil.example www.evil.example. https://evil.example/a mailto:a@evil.example //198.51.100.66 xn--e.evil.uk",
     f"{MARK}" + "W" * 10_240,
 )
+HOST: Final = re.compile(r"(?i)\bevil\.[a-z]|\bwww\.|\bhttps?:(?!//127\.0\.0\.1)|mailto:|\b198\.51\.100\.66")
+"""What a mail client or a chat would make a link of, and is not the stack's own."""
 ASKING: Final = ("user agent", "address")
 """Fields in which anything may stand: the denial is understood all the same, and a person is asked."""
 
@@ -119,7 +122,7 @@ def texts(stack: Served, topic: str) -> list[dict[str, str]]:
 def test_it_was_heard_everywhere(stack: Served, slack: FakeSlack) -> None:
     """The rest of this file would hold of silence too: what was written is shown in each channel."""
     assert (stack.ask("/failures").json, stack.sandbox.authorization.refusals) == ([], [])
-    assert collections.Counter(stack.states) == {"active": 1, "rejected": 1, "pending": 1, "reported": 17}
+    assert collections.Counter(stack.states) == {"active": 1, "rejected": 1, "pending": 1, "reported": 19}
     every = {
         "approvals": texts(stack, "approvals"),
         "notices": texts(stack, "notices"),
@@ -146,6 +149,27 @@ def test_mails_are_plain_text_with_our_headings_only(stack: Served) -> None:
         assert mail.splitlines().count("WHAT TO DO NEXT") <= 1
         assert not re.search(r"(?m)^(Bcc:|WHAT TO DO NEXT\s*$\n\s+1\. Approve)", mail)
         assert len(mail) < 60_000
+
+
+def test_nothing_that_a_caller_wrote_becomes_a_link(stack: Served, slack: FakeSlack) -> None:
+    """In mail, Slack and Amazon Q, the stack's own address apart; it is shown all the same, with its dots in brackets."""
+    mails = [each["email"] for each in (*texts(stack, "approvals"), *texts(stack, "notices"))]
+    own = [link for mail in mails for link in re.findall(r"(?m)^http\S+/request/\S+$", mail)]
+    for mail in mails:
+        text = mail
+        for link in own:
+            text = text.replace(link, "")
+        assert not HOST.search(text), HOST.search(text)
+    assert any("evil[.]example" in mail for mail in mails)
+    chats = [json.loads(each["default"])["content"] for each in texts(stack, "amazonq")]
+    for content in chats:
+        said = " ".join([content["description"], *(step for step in content["nextSteps"] if "/request/" not in step)])
+        assert not HOST.search(said), said
+    # Slack makes no links by itself in these blocks; what is shown of the caller is taken apart even so.
+    told = " ".join(shown(message) for message in slack.posted)
+    assert "evil[.]example" in told
+    found = re.search(r"(?i).{60}\bevil\.example|\bwww\.evil", told)
+    assert not found, found
 
 
 def test_json_holds_no_markup(stack: Served) -> None:

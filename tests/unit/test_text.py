@@ -38,7 +38,46 @@ def test_a_sentence_cannot_draw() -> None:
 def test_addresses_are_taken_apart() -> None:
     """No mail client makes a link of what the caller wrote."""
     said = unlinked("https://x.example WWW.x.example mailto:a@x.example ftp://x HTTP://x javascript:alert(1)")
-    assert said == "https[:]//x.example www[.]x.example mailto[:]a@x.example ftp[:]//x HTTP[:]//x javascript[:]alert(1)"
+    assert said == (
+        "https[:]//x[.]example WWW[.]x[.]example mailto[:]a@x[.]example ftp[:]//x HTTP[:]//x javascript[:]alert(1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("evil.example", "evil[.]example"),
+        ("see evil.co.uk/login, now", "see evil[.]co[.]uk/login, now"),
+        ("t.co", "t[.]co"),
+        ("xn--80ak6aa92e.xn--p1ai", "xn--80ak6aa92e[.]xn--p1ai"),
+        ("3com.com and www.3com.9", "3com[.]com and www[.]3com.9"),
+        ("slack://open tel:+15550100 sms:1 web+x://y", "slack[:]//open tel[:]+15550100 sms[:]1 web+x[:]//y"),
+        ("http://198.51.100.7/x", "http[:]//198[.]51[.]100[.]7/x"),
+        ("a@evil.example", "a@evil[.]example"),
+        ('"evil.example".', '"evil[.]example".'),
+        ("evil\\u3002example", "evil\\u3002example"),
+        ("https:evil.example", "https[:]evil[.]example"),
+        # No client makes a link of these, and they read better whole.
+        ("Boto3/1.44.5 md/Botocore#1.44.5 Mozilla/5.0", "Boto3/1.44.5 md/Botocore#1.44.5 Mozilla/5.0"),
+        ("It failed. So it is.", "It failed. So it is."),
+        ("arn:aws:sts::123456789012:assumed-role/a/b", "arn:aws:sts::123456789012:assumed-role/a/b"),
+    ],
+)
+def test_nothing_that_looks_like_a_host_stays_whole(text: str, shown: str) -> None:
+    """A scheme, a domain of any kind, an address; taken apart once it stays as it is."""
+    assert unlinked(text) == shown
+    assert unlinked(shown) == shown
+
+
+def test_what_aws_returned_stays_whole_where_it_stands_alone() -> None:
+    """A model's id has dots too; one that somebody has put into a longer word is taken apart like any other."""
+    known = ["us.amazon.nova-2-lite-v1:0", ""]
+    assert unlinked("use us.amazon.nova-2-lite-v1:0. Or evil.example", known) == (
+        "use us.amazon.nova-2-lite-v1:0. Or evil[.]example"
+    )
+    for hostile in ("evil.us.amazon.nova-2-lite-v1:0", "us.amazon.nova-2-lite-v1:0.evil.example"):
+        assert "[.]" in unlinked(hostile, known)
+        assert unlinked(hostile, known) == unlinked(hostile)
 
 
 def test_an_empty_text_is_an_empty_line() -> None:

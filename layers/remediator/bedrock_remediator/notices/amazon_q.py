@@ -15,11 +15,11 @@ from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
-from bedrock_remediator.notices.foreign import confirmed
+from bedrock_remediator.notices.foreign import confirmed, known_names
 from bedrock_remediator.notices.mrkdwn import code, escaped
 from bedrock_remediator.notices.notice import Notice, last_step, target, who
 from bedrock_remediator.notices.subject import subject
-from bedrock_remediator.notices.text import utc
+from bedrock_remediator.notices.text import unlinked, utc, visible
 
 _TITLE: Final = 200
 _SENTENCE: Final = 600
@@ -61,15 +61,15 @@ def _description(notice: Notice) -> str:
     grant = notice.grant
     lines = [
         f"{code(who(grant), 200)} was denied {code(_called(grant))} in {code(grant.region, 64)}.",
-        code(grant.reason, _SENTENCE),
+        code(_unlinked(grant, grant.reason), _SENTENCE),
         wording.OUTCOMES[notice.occasion],
     ]
     if notice.denials and notice.denials.count > 1:
         lines.append(f"{notice.denials.count:,} times, first {utc(notice.denials.first_at)}.")
     if step := last_step(grant):
-        lines.append(f"{step.state} by {code(step.by, 128)}, {utc(step.at)}.")
+        lines.append(f"{step.state} by {code(_unlinked(grant, step.by), 128)}, {utc(step.at)}.")
     if remark := remark_of(grant):
-        lines.append(f"Noticed {utc(remark.at)}: {code(remark.reason, _SENTENCE)}")
+        lines.append(f"Noticed {utc(remark.at)}: {code(_unlinked(grant, remark.reason), _SENTENCE)}")
     if grant.expires_at:
         lines.append(f"Ends {utc(grant.expires_at)}.")
     if notice.may_be_duplicate:
@@ -77,11 +77,16 @@ def _description(notice: Notice) -> str:
     return "\n".join(lines)
 
 
+def _unlinked(grant: Grant, text: str) -> str:
+    """Text in which somebody else's words may stand: the chats differ in what they make a link of."""
+    return unlinked(visible(text), known_names(grant))
+
+
 def _called(grant: Grant) -> str:
     return (grant.model_id if confirmed(grant) else None) or target(grant) or "a Bedrock model"
 
 
 def _next_steps(grant: Grant, page: str | None) -> list[str]:
-    steps = [escaped(step, _STEP) for step in next_steps(grant)[:_STEPS]]
+    steps = [escaped(_unlinked(grant, step), _STEP) for step in next_steps(grant)[:_STEPS]]
     # The bare address, which each of the chats makes a link of: their markups for links differ.
     return [*([f"Look at the request: {page}"] if page else ()), *steps]

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.notices.foreign import known_names
 from bedrock_remediator.notices.notice import account, last_step, request_id, target, who
-from bedrock_remediator.notices.text import WIDTH, section, sentence, utc, visible, wrapped
+from bedrock_remediator.notices.text import WIDTH, section, sentence, unlinked, utc, visible, wrapped
 
 SCHEMA: Final = 1
 """As in `body.py`."""
@@ -163,8 +164,9 @@ def _listed(rows: Sequence[Grant], detail: "Detail", digest: Digest) -> list[str
     lines: list[str] = []
     for row in rows[:_IN_MAIL]:
         place = f"{row.region}, account {account(row)}" if row.account_name else row.region
-        lines += wrapped(f"{who(row)} -> {target(row) or 'a Bedrock model'} ({place})", "  * ", "    ")
-        lines += wrapped(detail(row, digest), _INDENT)
+        told = f"{who(row)} -> {target(row) or 'a Bedrock model'} ({place})"
+        lines += wrapped(unlinked(visible(told), known_names(row)), "  * ", "    ")
+        lines += wrapped(unlinked(detail(row, digest), known_names(row)), _INDENT)
     if len(rows) > _IN_MAIL:
         lines += [f"  ... and {len(rows) - _IN_MAIL} more"]
     return lines

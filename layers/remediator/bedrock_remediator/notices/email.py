@@ -12,7 +12,7 @@ from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
-from bedrock_remediator.notices.foreign import caller_words, confirmed, statement_lines
+from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names, statement_lines
 from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, account, last_step, who
 from bedrock_remediator.notices.subject import headline
 from bedrock_remediator.notices.text import (
@@ -23,6 +23,7 @@ from bedrock_remediator.notices.text import (
     section,
     sentence,
     table,
+    unlinked,
     utc,
     visible,
     wrapped,
@@ -34,6 +35,7 @@ _REASON_LENGTH: Final = 1000
 _KEY_LENGTH: Final = 512
 _ACCOUNT_LENGTH: Final = 96
 _LISTED: Final = 40
+_PARAGRAPH_LENGTH: Final = 4096
 _NEW_LINK: Final = (
     "Its page says what became of the request, and what can be done about it now. Whoever asked has not seen it: if it "
     "was none of you, ignore it."
@@ -55,7 +57,7 @@ def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
         _decide(notice),
         section("Why", *_why(notice.grant)),
         _granted(notice),
-        section("What to do next", numbered(next_steps(notice.grant))),
+        section("What to do next", numbered([_unlinked(notice.grant, step) for step in next_steps(notice.grant)])),
         _caller(notice.grant),
         _statement(notice.grant, leave_out),
         _policy(notice, leave_out),
@@ -63,6 +65,20 @@ def text(notice: Notice, *, leave_out: frozenset[str] = frozenset()) -> str:
         _by_hand(notice),
         _footer(notice),
     )
+
+
+def _unlinked(grant: Grant, text: str) -> str:
+    """Text in which somebody else's words may stand: no mail client makes a link of anything in it."""
+    return unlinked(visible(text, _PARAGRAPH_LENGTH), known_names(grant))
+
+
+def _table(grant: Grant, rows: Sequence[Row]) -> list[str]:
+    """A table in which nothing becomes a link."""
+    told = [
+        (label, _unlinked(grant, value) if isinstance(value, str) else [_unlinked(grant, each) for each in value])
+        for label, value in rows
+    ]
+    return table(told)
 
 
 def _joined(*parts: list[str]) -> str:
@@ -85,7 +101,7 @@ def _opening(notice: Notice) -> list[str]:
         "=" * WIDTH,
         *(wrapped(duplicate) if notice.may_be_duplicate else ()),
         *(wrapped(_MORE_FOLDED) if notice.more_folded else ()),
-        *wrapped(told[0].upper() + told[1:]),
+        *wrapped(_unlinked(grant, told[0].upper() + told[1:])),
     ]
 
 
@@ -114,7 +130,7 @@ def _summary(notice: Notice) -> list[str]:
         ("Policy", grant.denying_policy or ""),
         ("Lapses", utc(notice.lapses_at) if notice.lapses_at else ""),
     ]
-    return ["", *table(rows)]
+    return ["", *_table(grant, rows)]
 
 
 def _decide(notice: Notice) -> list[str]:
@@ -149,7 +165,7 @@ def _why(grant: Grant) -> tuple[list[str], list[str]]:
     if step := last_step(grant):
         why = sentence(step.reason, _REASON_LENGTH)
         rows.append(("Last step", (f"{step.state} by {sentence(step.by, 128)}, {utc(step.at)}", why)))
-    return wrapped(sentence(grant.reason, _REASON_LENGTH)), table(rows)
+    return wrapped(_unlinked(grant, sentence(grant.reason, _REASON_LENGTH))), _table(grant, rows)
 
 
 def _granted(notice: Notice) -> list[str]:
@@ -168,7 +184,7 @@ def _granted(notice: Notice) -> list[str]:
     if grant.state is State.ACTIVE:
         added = grant.written.added if grant.written else ()
         rows += [("Verified", _verified(grant)), ("Written", _written(grant)), ("Added there", added)]
-    return section(_granted_title(grant), table(rows))
+    return section(_granted_title(grant), _table(grant, rows))
 
 
 def _granted_title(grant: Grant) -> str:
@@ -268,7 +284,7 @@ def _by_hand(notice: Notice) -> list[str]:
         title,
         wrapped(f"{save}, look it over, and run:"),
         indented("\n".join(ready)),
-        wrapped(console(grant, notice.strategy)),
+        wrapped(_unlinked(grant, console(grant, notice.strategy))),
     )
 
 
@@ -280,7 +296,9 @@ def _caller(grant: Grant) -> list[str]:
         "Nobody has checked this. The caller can write whatever it wishes here; follow no link and no instruction in "
         "it."
     )
-    lines = [line for name, said in words.items() for line in quoted(wording.CALLER_LABELS[name], said)]
+    lines = [
+        line for name, said in words.items() for line in quoted(wording.CALLER_LABELS[name], said, known_names(grant))
+    ]
     return section("As sent by the caller", wrapped(warning), lines)
 
 
@@ -292,4 +310,4 @@ def _footer(notice: Notice) -> list[str]:
         ("", f"version {grant.version}, {grant.state}"),
         ("CloudTrail", f"event {visible(grant.sighting.event_id, 64)}"),
     ]
-    return ["", "-" * WIDTH, *table(rows), "", "Sent by bedrock-access-remediator."]
+    return ["", "-" * WIDTH, *_table(grant, rows), "", "Sent by bedrock-access-remediator."]

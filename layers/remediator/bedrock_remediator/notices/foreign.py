@@ -1,7 +1,8 @@
 """What others wrote: the caller's own words, and the policy statement that decided. Shown, never believed."""
 
+import ipaddress
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -13,6 +14,8 @@ USER_AGENT_LENGTH: Final = 256
 MODEL_ID_LENGTH: Final = 256
 MESSAGE_LENGTH: Final = 1024
 STATEMENT_LENGTH: Final = 8000
+_OUR_PATH: Final = "/bedrock-access-remediator/"
+_OUR_FILES: Final = ("stacks/member.yaml",)
 
 
 def caller_words(grant: Grant) -> dict[str, str]:
@@ -25,6 +28,30 @@ def caller_words(grant: Grant) -> dict[str, str]:
         "message": (sighting.message, MESSAGE_LENGTH),
     }
     return {name: visible(text, limit) for name, (text, limit) in words.items() if text}
+
+
+def known_names(grant: Grant) -> frozenset[str]:
+    """What stays readable in a text although it looks like a host: what AWS returned, and names of this project's.
+
+    An address is AWS's word only where it is one: the caller may have written something else into that field.
+    """
+    ours = [name for name in (grant.written.policies if grant.written else ()) if f":policy{_OUR_PATH}" in name]
+    arns = [arn for arn in (grant.profile, *grant.resources, *grant.allowed, *ours) if arn]
+    names = [*grant.candidates, *([grant.model_id] if grant.model_id and confirmed(grant) else ())]
+    address = grant.sighting.source_ip
+    return frozenset([*arns, *map(_last_part, arns), *names, *([address] if _is_address(address) else ()), *_OUR_FILES])
+
+
+def _last_part(arn: str) -> str:
+    return arn.partition("/")[2] or arn
+
+
+def _is_address(text: str | None) -> TypeGuard[str]:
+    try:
+        ipaddress.ip_address(text or "")
+    except ValueError:
+        return False
+    return True
 
 
 def confirmed(grant: Grant) -> bool:

@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from bedrock_remediator.notices.text import utc, visible
+from bedrock_remediator.notices.text import unlinked, utc, visible
 
 VALUE: Final = 256
 """Characters of a value, an ARN say."""
@@ -52,7 +52,7 @@ def paragraph(text: str, limit: int) -> str:
 def person(name: str) -> str:
     """Who did something: a Slack user as Slack shows one, anybody else in code style."""
     found = _SLACK_USER.fullmatch(name)
-    return f"<@{found[1]}>" if found else code(name, 128)
+    return f"<@{found[1]}>" if found else code(unlinked(name), 128)
 
 
 def moment(time: datetime) -> str:

@@ -15,7 +15,7 @@ from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import Length, words
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
-from bedrock_remediator.notices.foreign import caller_words, confirmed
+from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names
 from bedrock_remediator.notices.mrkdwn import code, escaped, moment, paragraph
 from bedrock_remediator.notices.notice import OCCASIONS, Notice, Occasion, Severity, account, occasion, who
 from bedrock_remediator.notices.slack_actions import actions
@@ -33,6 +33,7 @@ from bedrock_remediator.notices.slack_blocks import (
 )
 from bedrock_remediator.notices.slack_steps import steps_so_far
 from bedrock_remediator.notices.subject import headline, subject
+from bedrock_remediator.notices.text import unlinked
 
 _ARN: Final = 400
 _LISTED: Final = 6
@@ -96,7 +97,7 @@ def message(card: Card) -> Words:
         section(_opening(notice)),
         SectionBlock(fields=[mrkdwn(f"*{label}*\n{value}") for label, value in _facts(notice)]),
         *_granted(notice),
-        sentence(grant.reason),
+        sentence(grant.reason, known_names(grant)),
         *_advice(notice),
         *_caller(grant),
         *steps_so_far(grant),
@@ -144,7 +145,7 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("Who", code(grant.principal, _ARN) if grant.principal else "unknown"),
         ("Account", code(account(grant), 96)),
         ("Call", code(grant.sighting.action, 128) if grant.sighting.action else ""),
-        ("From", code(grant.sighting.source_ip, 64) if grant.sighting.source_ip else ""),
+        ("From", code(unlinked(grant.sighting.source_ip, known_names(grant)), 64) if grant.sighting.source_ip else ""),
         ("Denied", _denied(notice)),
         ("Waits until", moment(notice.lapses_at) if notice.lapses_at else ""),
         ("Refused by", wording.LAYERS[grant.layer] + effect),
@@ -193,7 +194,7 @@ def _advice(notice: Notice) -> list[Block]:
     if notice.grant.state is State.PENDING:
         return []
     steps = [f"{place}. {step}" for place, step in enumerate(next_steps(notice.grant), 1)]
-    text = paragraph("\n".join(steps), SECTION)
+    text = paragraph(unlinked("\n".join(steps), known_names(notice.grant)), SECTION)
     return [section("*What to do next*"), SectionBlock(text=plain_text(text))] if text else []
 
 
@@ -201,5 +202,8 @@ def _caller(grant: Grant) -> list[Block]:
     words = caller_words(grant)
     if not words:
         return []
-    lines = [f"{wording.CALLER_LABELS[name]}: {code(said, 500)}" for name, said in words.items()]
+    lines = [
+        f"{wording.CALLER_LABELS[name]}: {code(unlinked(said, known_names(grant)), 500)}"
+        for name, said in words.items()
+    ]
     return [section("\n".join(["*As sent by the caller* (nobody has checked this)", *lines]))]

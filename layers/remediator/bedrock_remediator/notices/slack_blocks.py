@@ -1,6 +1,6 @@
 """The blocks that messages in Slack are made of. Slack's own models refuse what Slack would refuse."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -8,7 +8,7 @@ from slack_sdk.models.basic_objects import JsonObject
 from slack_sdk.models.blocks import ContextBlock, MarkdownTextObject, PlainTextObject, SectionBlock
 
 from bedrock_remediator.notices.mrkdwn import escaped
-from bedrock_remediator.notices.text import unlinked
+from bedrock_remediator.notices.text import unlinked, visible
 
 Json = dict[str, Any]
 
@@ -30,9 +30,9 @@ def section(text: str) -> SectionBlock:
     return SectionBlock(text=mrkdwn(text))
 
 
-def sentence(text: str) -> SectionBlock:
-    """A block of one foreign sentence."""
-    return SectionBlock(text=plain_text(_shown(text)))
+def sentence(text: str, known: Collection[str] = ()) -> SectionBlock:
+    """A block of one foreign sentence; `known` are the names in it that AWS returned."""
+    return SectionBlock(text=plain_text(_shown(text, known)))
 
 
 def small(text: str) -> ContextBlock:
@@ -59,5 +59,5 @@ def as_json(blocks: Iterable[JsonObject]) -> list[Json]:
     return [block.to_dict() for block in blocks]
 
 
-def _shown(text: str) -> str:
-    return escaped(unlinked(text), SENTENCE) or "-"
+def _shown(text: str, known: Collection[str] = ()) -> str:
+    return escaped(unlinked(visible(text, SENTENCE), known), SENTENCE) or "-"

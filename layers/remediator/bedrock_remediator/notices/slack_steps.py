@@ -8,9 +8,11 @@ from slack_sdk.models.blocks import Block
 
 from bedrock_remediator.core.grant import Event, Grant, State, Via
 from bedrock_remediator.core.waiting import remark_of, reminded
+from bedrock_remediator.notices.foreign import known_names
 from bedrock_remediator.notices.mrkdwn import code, moment, person
 from bedrock_remediator.notices.notice import who
 from bedrock_remediator.notices.slack_blocks import DUPLICATE, Words, as_json, section, sentence, small
+from bedrock_remediator.notices.text import unlinked
 
 _STEPS_SHOWN: Final = 6
 
@@ -57,7 +59,7 @@ def aside(grant: Grant, *, may_be_duplicate: bool) -> Aside | None:
         text = "Still waiting for a decision"
     elif remark := remark_of(grant):
         name, loud = f"{remark.code} {remark.at.isoformat()}", False
-        blocks = [section(f"*Noticed* {moment(remark.at)}"), sentence(remark.reason)]
+        blocks = [section(f"*Noticed* {moment(remark.at)}"), sentence(remark.reason, known_names(grant))]
         text = "Noticed something about this grant"
     else:
         return None
@@ -74,7 +76,7 @@ def steps_so_far(grant: Grant) -> list[Block]:
 def who_did(grant: Grant, name: str) -> str:
     """Who took a step of the row: only an id that Slack itself has vouched for shows as one of its users."""
     by_slack = grant.decided_via is Via.SLACK and name == grant.decided_by
-    return person(name) if by_slack else code(name, 128)
+    return person(name) if by_slack else code(unlinked(name), 128)
 
 
 def _step(grant: Grant, step: Event) -> str:

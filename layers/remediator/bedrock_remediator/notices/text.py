@@ -6,7 +6,7 @@ or a letter that looks like another shows as its escape, so no text can leave th
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,8 +17,10 @@ LONGEST_VALUE: Final = 1024
 _HIDDEN = re.compile(r"[^\x20-\x7e]")
 _SPACES = re.compile(r" {2,}")
 _RUN = re.compile(r"([^A-Za-z0-9 ])\1{3,}")
-_SCHEME = re.compile(r"(?i)\b(https?|ftp|mailto|file|data|javascript):")
-_HOST = re.compile(r"(?i)\bwww\.")
+# What mail clients and chats make a link of: a scheme, a host (whatever ends in something like a domain), an address.
+_SCHEME = re.compile(r"(?i)\b([a-z][a-z0-9+-]*):(?=//)|\b(https?|ftp|mailto|file|data|javascript|tel|sms):")
+_HOST = re.compile(r"(?i)(?<=[^\s.])\.(?=[a-z][a-z0-9-])|(?<=\bwww)\.")
+_ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
 
 def visible(text: str, limit: int = LONGEST_VALUE) -> str:
@@ -41,9 +43,23 @@ def sentence(text: str, limit: int) -> str:
     return _SPACES.sub(" ", visible(text, limit))
 
 
-def unlinked(text: str) -> str:
-    """Visible text with its addresses taken apart, so that no mail client makes a link of them."""
-    return _HOST.sub("www[.]", _SCHEME.sub(r"\1[:]", text))
+def unlinked(text: str, known: Collection[str] = ()) -> str:
+    """Visible text with hosts and addresses taken apart (`evil[.]example`), so that no client makes a link of them.
+
+    Args:
+        text: Visible text. Whatever is taken apart already stays as it is.
+        known: Names that AWS returned, which stay as they are where they stand by themselves.
+    """
+    kept = "|".join(re.escape(name) for name in sorted(filter(None, known), key=len, reverse=True))
+    if not kept:
+        return _apart(text)
+    pieces = re.split(rf"(?<![\w.-])({kept})(?![\w-]|\.\w)", text)
+    return "".join(piece if place % 2 else _apart(piece) for place, piece in enumerate(pieces))
+
+
+def _apart(text: str) -> str:
+    text = _SCHEME.sub(lambda found: f"{found[1] or found[2]}[:]", text)
+    return _HOST.sub("[.]", _ADDRESS.sub(lambda found: found[0].replace(".", "[.]"), text))
 
 
 def wrapped(text: str, first: str = "", rest: str | None = None) -> list[str]:
@@ -78,11 +94,11 @@ def numbered(steps: Sequence[str]) -> list[str]:
     return [line for place, step in enumerate(steps, 1) for line in wrapped(step, f"{place:>3}. ", "     ")]
 
 
-def quoted(label: str, text: str) -> list[str]:
+def quoted(label: str, text: str, known: Collection[str] = ()) -> list[str]:
     """Text that the caller wrote, behind a bar on each of its lines, unlinked, and broken where it is too long."""
     bar = f"  {'':<{LABEL}}| "
     room = WIDTH - len(bar)
-    lines = textwrap.wrap(unlinked(visible(text)), room, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(unlinked(visible(text), known), room, break_on_hyphens=False) or [""]
     return [f"  {label:<{LABEL}}| {lines[0]}", *(bar + line for line in lines[1:])]
 
 
