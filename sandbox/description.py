@@ -15,6 +15,7 @@ class Description:
 
     Attributes:
         pending: E-mail addresses whose subscriptions are not confirmed.
+        unguarded: Those whose subscriptions whoever opens the link in a mail can end.
         outputs: The stack's outputs, which a test may change.
     """
 
@@ -23,6 +24,7 @@ class Description:
         self._queues = queues
         self._made = made
         self.pending: set[str] = set()
+        self.unguarded: set[str] = set()
         self.outputs: dict[str, str] = dict(stack.outputs)
         self.answers: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
             "cloudformation:DescribeStacks": self._stacks,
@@ -30,6 +32,7 @@ class Description:
             "events:DescribeRule": self._rule,
             "sqs:GetQueueAttributes": self._queue,
             "sns:ListSubscriptionsByTopic": self._subscriptions,
+            "sns:GetSubscriptionAttributes": self._subscription,
         }
 
     def _stacks(self, call: Call) -> Mapping[str, Any]:
@@ -89,6 +92,14 @@ class Description:
             if url in policy["Queues"]:
                 attributes["Policy"] = json.dumps(policy["PolicyDocument"])
         return {"Attributes": attributes}
+
+    def _subscription(self, call: Call) -> Mapping[str, Any]:
+        arn = call.parameters["SubscriptionArn"]
+        topic, _, identifier = arn.rpartition(":")
+        number = int(identifier.partition("-")[0], 16)
+        endpoint = list(self._stack.of_type("AWS::SNS::Subscription").values())[number]["Endpoint"]
+        guarded = "false" if endpoint in self.unguarded else "true"
+        return {"Attributes": {"SubscriptionArn": arn, "TopicArn": topic, "ConfirmationWasAuthenticated": guarded}}
 
     def _subscriptions(self, call: Call) -> Mapping[str, Any]:
         topic = call.parameters["TopicArn"]

@@ -109,6 +109,16 @@ def test_each_trouble_is_told_with_what_to_do(stack: Sandbox, slack: FakeSlack) 
     assert "invalid_auth" in told
 
 
+def test_mail_that_a_link_can_end_wants_a_look(stack: Sandbox, slack: FakeSlack) -> None:
+    """Mail scanners open every link, and one of them unsubscribes: how to confirm so that it takes credentials."""
+    stack.description.unguarded.add(MAIL)
+    slack.faults[:] = [known]
+    result = doctor("--json", "--slack-api", slack.url)
+    (check,) = [each for each in json.loads(result.stdout)["checks"] if each["name"] == "subscriptions"]
+    assert (result.exit_code, check["status"], MAIL in check["found"]) == (1, "look", True)
+    assert "--authenticate-on-unsubscribe true" in check["advice"]
+
+
 def test_what_may_not_be_asked_is_unknown(stack: Sandbox, slack: FakeSlack) -> None:
     """A right that is lacking ends one check, and not the others."""
 

@@ -152,7 +152,7 @@ def test_mails_are_plain_text_with_our_headings_only(stack: Served) -> None:
 
 
 def test_nothing_that_a_caller_wrote_becomes_a_link(stack: Served, slack: FakeSlack) -> None:
-    """In mail, Slack and Amazon Q, the stack's own address apart; it is shown all the same, with its dots in brackets."""
+    """In mail, Slack and Amazon Q, the own address apart; what was written shows, with its dots in brackets."""
     mails = [each["email"] for each in (*texts(stack, "approvals"), *texts(stack, "notices"))]
     own = [link for mail in mails for link in re.findall(r"(?m)^http\S+/request/\S+$", mail)]
     for mail in mails:

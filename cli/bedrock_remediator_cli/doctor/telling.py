@@ -11,28 +11,33 @@ from bedrock_remediator_cli.doctor.check import Check, Ward, broken, look, ok
 
 _PENDING: Final = "PendingConfirmation"
 _SECONDS: Final = 10
+_MAIL: Final = frozenset({"email", "email-json"})
 _TOPICS: Final = (("approvals", "ApprovalsTopicArn"), ("notices", "NoticesTopicArn"))
 
 
 def topics(ward: Ward) -> Check:
-    """Whether somebody is subscribed to each topic, and every subscription is confirmed."""
+    """Whether somebody is subscribed to each topic, every subscription is confirmed, and no mail's link ends one."""
     client = ward.aws.client("sns")
     unconfirmed: list[str] = []
     empty: list[str] = []
     reached: list[str] = []
+    mail: list[dict[str, Any]] = []
     for name, output in _TOPICS:
         arn = ward.stack.output(output, "Is it this service's stack?")
         found = list(_subscriptions(client, arn))
         unconfirmed += [f"{each['Endpoint']} ({name})" for each in found if each["SubscriptionArn"] == _PENDING]
         confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
+        mail += [each for each in confirmed if each["Protocol"] in _MAIL]
         reached.append(f"{name}: {len(confirmed)}")
         if not found:
             empty.append(name)
+    unguarded = [each for each in mail if not _is_guarded(client, each["SubscriptionArn"])]
     if unconfirmed:
         return broken(
             "subscriptions",
             f"Not confirmed, so not told: {', '.join(unconfirmed)}.",
-            "Open AWS's mail in that mailbox and confirm; look in its spam; deploy again if three days have passed.",
+            "Find AWS's mail in that mailbox, or in its spam, and confirm by its token (README, Confirm the "
+            "subscriptions); deploy again if three days have passed.",
         )
     if empty:
         return look(
@@ -40,7 +45,25 @@ def topics(ward: Ward) -> Check:
             f"Nobody is subscribed to {' and '.join(empty)}.",
             "Set NotificationEmail, ApproverEmail or Slack, or subscribe a queue, unless nobody shall be told.",
         )
+    if unguarded:
+        return look(
+            "subscriptions",
+            f"Anybody who opens the link at the end of a mail unsubscribes {', '.join(_addresses(unguarded))}: a mail "
+            "scanner does.",
+            "Unsubscribe them, subscribe again, and confirm with `aws sns confirm-subscription --topic-arn ARN --token "
+            "TOKEN --authenticate-on-unsubscribe true` (README, Confirm the subscriptions).",
+        )
     return ok("subscriptions", f"Confirmed subscriptions: {', '.join(reached)}.")
+
+
+def _is_guarded(client: Any, arn: str) -> bool:
+    """Whether ending an e-mail subscription takes credentials."""
+    answer = client.get_subscription_attributes(SubscriptionArn=arn)
+    return bool(answer["Attributes"].get("ConfirmationWasAuthenticated") == "true")
+
+
+def _addresses(subscriptions: list[dict[str, Any]]) -> list[str]:
+    return sorted({each["Endpoint"] for each in subscriptions})
 
 
 def _subscriptions(client: Any, topic: str) -> Iterator[dict[str, Any]]:
