@@ -20,7 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backfill": "Find denials of the past, show what the service would do, and send them through it.",
     "requests": "List, show, approve and reject requests, as the caller that AWS knows.",
     "grants": "List and show grants, take them back, or give them another end.",
-    "redrive": "Show dead letters and why they lie there, and put them back for a person to decide.",
+    "redrive": "Show dead letters with their reasons, and put them back for a person to decide.",
     "doctor": "Check that denials arrive, the stack works and people are told.",
     "allowlist": "Check the allowlist's documents, push them, and see whom they would let in.",
     "completion": "Print the script that completes this program's words in a shell.",
