@@ -1,11 +1,14 @@
-"""Remedies: the texts for what to do next, by the reason code and by the diagnosis. By layer: layer_remedies.py."""
+"""Remedies: the texts for what to do next, by the reason code and by the diagnosis. By layer: core/layers.py."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.notices.layer_remedies import BY_LAYER, Steps
+from bedrock_remediator.core.layers import LAYERS
+
+Steps = tuple[str, ...]
+"""What to do, a sentence or a few for each step."""
 
 BY_CODE: Final[Mapping[str, Steps]] = {
     "probing": (
@@ -255,5 +258,5 @@ BY_DIAGNOSIS: Final[Mapping[DiagnosisKind, Steps]] = {
             "conditions, or a VPC endpoint's policy."
         ),
     ),
-    DiagnosisKind.UNKNOWN: BY_LAYER[Layer.UNKNOWN],
+    DiagnosisKind.UNKNOWN: LAYERS[Layer.UNKNOWN].steps,
 }
