@@ -25,6 +25,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     """What was refused, and by what.
 
     `action` is an IAM action with its service; it and `resource` are None where the form leaves them out.
+    `authorization_id` is what GetRequestAuthorizationDetails is asked by; None where the message gives none.
     """
 
     action: str | None
@@ -33,6 +34,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     effect: Effect | None
     policy_arn: str | None
     certain: bool
+    authorization_id: str | None = None
 
 
 class Message(Struct, frozen=True):
@@ -72,7 +74,7 @@ _DENIED = re.compile(
     )?
     (?:\.?
         (?:\ Go\ to\ https://\S++\ for\ complete\ details,\ or\ call\ the\ GetRequestAuthorizationDetails\ API
-           \ with\ the\ following\ authorization\ id:\ \S++)?
+           \ with\ the\ following\ authorization\ id:\ (?P<authorization>\S++))?
     )
     (?P<unknown>(?<=\.)\ [^\n]++)?
     """.replace("LAYER", _LAYER.replace(" ", r"\ ")),
@@ -86,6 +88,8 @@ _CONSOLE = re.compile(
     r"(?:\s++Context:\s++(?:an?|the|no)\s++(?P<layer>" + _LAYER + r")\s++"
     r"(?P<effect>explicitly denies|allows)\s++the\s++(?:\S++\s++)?action)?\.?\s*+"
 )
+
+_AUTHORIZATION_ID = re.compile(r"([0-9a-z]{1,256})\.?")
 
 _DENY_WORDS = re.compile(r"\bden(?:y|ied|ies)\b", re.IGNORECASE)
 
@@ -131,7 +135,7 @@ def _refused(text: str) -> Refusal | Unread | None:
     found = _DENIED.fullmatch(text)
     if not found:
         return None
-    action, resource, implicit, again, explicit, layer, policy, unknown = found.groups()
+    action, resource, implicit, again, explicit, layer, policy, authorization, unknown = found.groups()
     named = layer or implicit
     if unknown and _DENY_WORDS.search(unknown):
         return Unread("message_unreadable", "The error message ends in a sentence about a deny that is not known.")
@@ -143,7 +147,14 @@ def _refused(text: str) -> Refusal | Unread | None:
         effect=effect,
         policy_arn=policy.removesuffix(".") if policy else None,
         certain=named is not None and not unknown and (again is None or again == action),
+        authorization_id=_authorization_id(authorization) if authorization else None,
     )
+
+
+def _authorization_id(text: str) -> str | None:
+    """The id by which AWS explains the refusal, without the full stop of its sentence; None where it is no such id."""
+    found = _AUTHORIZATION_ID.fullmatch(text)
+    return found[1] if found else None
 
 
 def _layer(action: str, words: str | None) -> Layer:

@@ -21,7 +21,7 @@ def from_unreadable(record: Unreadable) -> Diagnosis:
 
 def from_message(denial: Denial) -> Diagnosis | None:
     """What the message alone decides: leaked keys, layers and refusals that no identity policy can put right."""
-    if denial.policy_arn and denial.policy_arn.rpartition("/")[2] in QUARANTINE:
+    if denial.policy_arn and is_quarantine(denial):
         return quarantined(denial.caller, denial.policy_arn)
     layer = LAYERS[denial.layer]
     if layer.fixable is False:
@@ -37,6 +37,11 @@ def from_message(denial: Denial) -> Diagnosis | None:
         reason = f"{denial.action} is not one of the actions that this service grants."
         return not_fixable(denial, "other_action", reason)
     return None
+
+
+def is_quarantine(denial: Denial) -> bool:
+    """Whether the message names the policy by which AWS blocks a leaked key."""
+    return denial.policy_arn is not None and denial.policy_arn.rpartition("/")[2] in QUARANTINE
 
 
 def quarantined(caller: Caller, policy: str) -> Diagnosis:
