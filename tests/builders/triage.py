@@ -41,6 +41,7 @@ class Service:
         self.home = make.ACCOUNT
         self.enrolled: tuple[str, ...] = ()
         self.reached: set[str] = set()
+        self.grantable: tuple[str, ...] = ("arn:aws:iam::*:role/*",)
 
     def _refuse(self, body: str, reason: str) -> None:
         self.on_refusal()
@@ -64,7 +65,7 @@ class Service:
             strategy=Strategy.MANAGED,
             allowlist_path="/allowlist",
             extra_actions=(),
-            grantable_principals=("arn:aws:iam::*:role/*",),
+            grantable_principals=self.grantable,
             default_grant_days=self.default_grant_days,
             probes=self.probes,
             enrolled_accounts=self.enrolled,
