@@ -32,14 +32,10 @@ def from_missing_role(denial: Denial, role_arn: str) -> Diagnosis:
     return not_fixable(denial, "member_role_missing", reason)
 
 
-def from_refused_lookup(denial: Denial | Unreadable, answer: str) -> Diagnosis:
+def from_refused_lookup(answer: str) -> Diagnosis:
     """AWS did not tell what is the matter; `answer` says what it said instead, as a sentence without its end."""
-    return Diagnosis(
-        kind=DiagnosisKind.UNKNOWN,
-        code="lookup_refused",
-        reason=f"{answer}, so nothing could be found out about the call.",
-        layer=denial.layer if isinstance(denial, Denial) else Layer.UNKNOWN,
-    )
+    reason = f"{answer}, so nothing could be found out about the call."
+    return Diagnosis(kind=DiagnosisKind.UNKNOWN, code="lookup_refused", reason=reason)
 
 
 def from_caller(denial: Denial, grantable: Callable[[str], bool]) -> Diagnosis | None:

@@ -92,7 +92,7 @@ class Judge:
         except (ArnError, ParamValidationError) as error:
             logger.exception("AWS's answer cannot be read, or the question not be asked")
             answer = f"AWS could not be asked about it, or its answer not be read ({type(error).__name__})"
-        return Findings(diagnosis=from_refused_lookup(denial, answer))
+        return Findings(diagnosis=from_refused_lookup(answer))
 
     def basis(self, row: Grant) -> str:
         """The digest of the configuration that a row would be judged under now; only a finished row asks for it."""
