@@ -226,3 +226,17 @@ def test_a_key_that_is_too_long_hurts_nobody(service: Service, dynamodb: "Dynamo
     assert service.ledger.denials(make.ROLE, SK).count >= number
     for item in items(dynamodb):
         assert all(len(item[name]["S"].encode()) <= most for name, most in KEY_BYTES.items())
+
+
+def test_words_without_end_fill_no_item(service: Service, dynamodb: "DynamoDBClient") -> None:
+    """Of an event longer than any of AWS's the words are cut: what they make stays far below DynamoDB's 400 KB."""
+    for number in range(8):
+        words = f"{number}{'w' * 250_000}"
+        record = {"userIdentity": {"type": words, "principalId": words, "accountId": words}, "errorMessage": words}
+        more = {"eventID": words, "sharedEventID": f"{words}x", "userAgent": words, "sourceIPAddress": words}
+        assert service.handle(denial(number, **record, **more, awsRegion=words)) == {"reported": 1}
+        long_id = denial(number, eventID=words, sharedEventID=f"s{words}")
+        assert service.handle(long_id).keys() <= {"pending", "repeat"}
+        assert service.handle(long_id) == {"copy": 1}
+    assert max(len(json.dumps(item)) for item in items(dynamodb)) < 40_000
+    assert service.ledger.denials(make.ROLE, SK).count == 8

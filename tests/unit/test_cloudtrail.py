@@ -349,3 +349,14 @@ def test_the_authorization_id_is_kept() -> None:
     )
     assert denial(make.record(errorMessage=make.message() + tail)).authorization_id == "0a1b2c"
     assert denial().authorization_id is None
+
+
+def test_a_message_that_is_cut_here_is_known_as_cut() -> None:
+    """Of an event longer than any of AWS's the words are cut, and never at a place that makes a denial of them."""
+    text = make.message()
+    for length in (1000, 1100, 5000, 20_000):
+        found = read(json.dumps(make.event(make.record(errorMessage=text.ljust(length), userAgent="x" * 9000))))
+        assert isinstance(found, Unreadable) is (length > 1000)
+        assert len(found.message) <= 1100
+    assert unreadable(make.record(errorMessage=text + "x" * 20_000, userIdentity=None)).code == "message_truncated"
+    assert unreadable(make.record(userIdentity=7, userAgent="x" * 9000)).code == "record_malformed"
