@@ -63,9 +63,10 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
     action = refusal.action or INVOCATIONS.get(record.event_name or "")
     if action is None:
         return _unreadable(envelope, caller, "action_unknown", "Neither the message nor the record names an action.")
-    if not envelope.account == record.recipient == caller.account:
-        # Another account's call makes an event in the account of the resource, too (docs/aws-facts.md §1.8).
-        _agree("account", envelope.account, record.recipient, None if caller.type == OTHER_ACCOUNT else caller.account)
+    # Another account's call makes an event in the account of the resource, too (docs/aws-facts.md §1.8).
+    own = record.recipient if caller.type == OTHER_ACCOUNT else caller.account
+    if not envelope.account == record.recipient == own:
+        _agree("account", envelope.account, record.recipient, own)
     if envelope.region != record.region:
         _agree("region", envelope.region, record.region)
     _agree_on_principal(text.principal, caller)
@@ -137,6 +138,8 @@ def _same_role_or_account(named: str, caller: Caller) -> bool:
     return (role.account, role.role) == (caller.account, caller.principal.name)
 
 
+# The same few come again and again, those that are none of Bedrock's too.
+@lru_cache(maxsize=1024)
 def _resource(text: str) -> BedrockResource | None:
     """The resource that the message names; None if it is not one of Bedrock's.
 
