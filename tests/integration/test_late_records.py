@@ -162,7 +162,7 @@ BOUNDARY = policy(statement("arn:aws:s3:::none"), name="boundary")
         ({"policies": [statement(list(US.resources))]}, "already_allowed"),
         ({"boundary": BOUNDARY}, "boundary"),
         ({"policies": [statement(list(US.resources), Effect="Deny")]}, "explicit_deny"),
-        ({"answers": "explicitDeny"}, "certainly_no_help"),
+        ({"stopped": lambda _, resource: "us-west-2" in resource}, "certainly_no_help"),
         ({"exists": False}, "principal_missing"),
     ],
 )
