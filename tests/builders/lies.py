@@ -290,11 +290,9 @@ def events(draw: st.DrawFn) -> Told:
 def contradictions(draw: st.DrawFn) -> Mapping[str, Any]:
     """An event that is as AWS writes it, but for one thing that two of its parts do not agree on."""
     identity = draw(st.one_of(SESSIONS.map(_role), st.just(make.user_identity())))
-    lie = draw(st.sampled_from(("principal", "principal", "account", "recipient", "region", "resource", "profile")))
+    lie = draw(st.sampled_from(("principal", "principal", "account", "recipient", "region")))
     spoken = draw(st.sampled_from(SOMEBODY_ELSE)) if lie == "principal" else identity["arn"]
-    theirs = f"arn:aws:bedrock:us-east-1:{OTHER}:inference-profile/{make.PROFILE_ID}"
-    resource = {"resource": theirs, "profile": FAR_PROFILE}.get(lie, make.PROFILE)
-    event = make.event(make.record(userIdentity=identity, errorMessage=make.message(spoken, resource=resource)))
+    event = make.event(make.record(userIdentity=identity, errorMessage=make.message(spoken)))
     if lie == "account":
         event["account"] = OTHER
     elif lie == "recipient":

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger_items import FIRST_ROW
 from bedrock_remediator.core import allowlist as allowlists
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import Grant
@@ -40,6 +41,7 @@ class Service:
         self.home = make.ACCOUNT
         self.enrolled: tuple[str, ...] = ()
         self.reached: set[str] = set()
+        self.grantable: tuple[str, ...] = ("arn:aws:iam::*:role/*",)
 
     def _refuse(self, body: str, reason: str) -> None:
         self.on_refusal()
@@ -63,7 +65,7 @@ class Service:
             strategy=Strategy.MANAGED,
             allowlist_path="/allowlist",
             extra_actions=(),
-            grantable_principals=("arn:aws:iam::*:role/*",),
+            grantable_principals=self.grantable,
             default_grant_days=self.default_grant_days,
             probes=self.probes,
             enrolled_accounts=self.enrolled,
@@ -84,6 +86,10 @@ class Service:
         summary = self.triage().handle({str(number): json.dumps(event) for number, event in enumerate(events)})
         assert not summary.failed
         return dict(summary.counts)
+
+    def rows(self, pk: str = make.ROLE) -> list[Grant]:
+        """All of a principal's rows."""
+        return self.ledger.dossier(pk, FIRST_ROW).grants
 
     def row(self, sk: str = SK) -> Grant:
         """The row."""

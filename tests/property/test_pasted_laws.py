@@ -7,7 +7,8 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.message import LAYER_WORDS, Message, read
+from bedrock_remediator.core.layers import PHRASES
+from bedrock_remediator.core.message import Message, read
 from bedrock_remediator_cli.explain.explanation import explain
 from bedrock_remediator_cli.explain.pasted import find
 from bedrock_remediator_cli.explain.refusals import refusals
@@ -15,7 +16,7 @@ from bedrock_remediator_cli.explain.samples import Sample
 
 ACCOUNT: Final = "111122223333"
 names = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789+=,.@_-", min_size=1, max_size=30)
-layers = st.sampled_from(LAYER_WORDS)
+layers = st.sampled_from(list(PHRASES))
 actions = st.sampled_from(("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:ApplyGuardrail"))
 model_ids = st.sampled_from(("amazon.nova-2-lite-v1:0", "anthropic.claude-sonnet-4-5-20250929-v1:0", "zai.glm-4.6"))
 

@@ -12,6 +12,8 @@ from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
 from bedrock_remediator.core.envelope import RecordError
 from tests.builders import records as make
 
+STRANGER = {"type": "AWSAccount", "principalId": "AROAEVE:x", "accountId": "444455556666"}
+
 
 def denial(detail: dict[str, Any] | None = None, **envelope: Any) -> Denial:
     """The denial, which must be readable."""
@@ -119,18 +121,18 @@ def test_a_session_known_by_its_issuer_alone_is_compared_by_role() -> None:
                 "principalId": f"{make.ACCOUNT}:eve",
             },
             None,
-            f"FederatedUser/{make.ACCOUNT}:eve",
+            "FederatedUser/all",
         ),
         (
             {"type": "IdentityCenterUser", "principalId": "u-1"},
             f"arn:aws:sts::{make.ACCOUNT}:x/y",
             "IdentityCenterUser/u-1",
         ),
-        ({"type": "Directory", "principalId": "d-1"}, "someone", "Directory/d-1"),
-        ({"type": "AWSAccount", "principalId": "AIDAX"}, None, "AWSAccount/AIDAX"),
-        ({"type": "AWSService", "invokedBy": "example.amazonaws.com"}, "example.amazonaws.com", "AWSService/unknown"),
-        ({"type": "Unknown"}, "x", "Unknown/unknown"),
-        ({}, "x", "Unknown/unknown"),
+        ({"type": "Directory", "principalId": "d-1"}, "someone", "Directory/all"),
+        ({"type": "AWSAccount", "principalId": "AIDAX"}, None, "AWSAccount/all"),
+        ({"type": "AWSService", "invokedBy": "example.amazonaws.com"}, "example.amazonaws.com", "AWSService/all"),
+        ({"type": "Unknown"}, "x", "Unknown/all"),
+        ({}, "x", "Unknown/all"),
     ],
 )
 def test_callers_without_a_policy_of_their_own_have_no_principal(
@@ -162,8 +164,9 @@ def test_callers_without_a_policy_of_their_own_have_no_principal(
             {"userIdentity": {"type": "AWSAccount"}, "errorMessage": make.message("arn:aws:iam::444455556666:user/x")},
             {},
         ),
-        ({"errorMessage": make.message(resource=make.PROFILE.replace(make.ACCOUNT, "444455556666"))}, {}),
-        ({"errorMessage": make.message(resource=make.PROFILE.replace("us-east-1", "us-west-2"))}, {}),
+        ({"userIdentity": STRANGER}, {"account": "123456789012"}),
+        ({"userIdentity": STRANGER, "recipientAccountId": "123456789012"}, {}),
+        ({"userIdentity": make.role_identity(accountId="444455556666")}, {"account": "444455556666"}),
     ],
 )
 def test_an_event_that_contradicts_itself_is_refused(changes: dict[str, Any], envelope: dict[str, Any]) -> None:
@@ -179,6 +182,7 @@ def test_an_event_that_contradicts_itself_is_refused(changes: dict[str, Any], en
         ({"errorMessage": make.message().ljust(1024, "x")}, "message_truncated"),
         ({"eventTime": None}, "record_incomplete"),
         ({"awsRegion": None}, "record_incomplete"),
+        ({"awsRegion": "us-east-1.example.com/"}, "record_incomplete"),
         ({"eventTime": "yesterday"}, "record_malformed"),
         ({"userIdentity": "root"}, "record_malformed"),
         ({"errorMessage": {"text": "x"}}, "record_malformed"),
@@ -286,3 +290,74 @@ def test_a_time_that_cannot_be_is_no_time(time: str) -> None:
     denial = read(json.dumps(make.event(make.record(eventTime=time))))
     assert isinstance(denial, Unreadable)
     assert (denial.code, denial.time) == ("record_incomplete", datetime.fromtimestamp(0, UTC))
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        make.PROFILE.replace(make.ACCOUNT, "444455556666"),
+        make.PROFILE.replace("us-east-1", "us-west-2"),
+        make.PROFILE.replace("arn:aws:", "arn:aws-cn:"),
+    ],
+)
+def test_what_the_client_named_wrongly_contradicts_nothing(resource: str) -> None:
+    """A resource of another account, region or partition is the client's mistake, and no sign of a forged event."""
+    assert str(denial(make.record(errorMessage=make.message(resource=resource))).resource) == resource
+
+
+@pytest.mark.parametrize("named", ["arn:aws:sts::444455556666:assumed-role/eve/x", "AROAEVE:x"])
+def test_a_call_from_another_account_is_read_as_one(named: str) -> None:
+    """Its account differs from the recipient's on purpose (facts §1.8): the denial is in the recipient's."""
+    found = denial(make.record(userIdentity=STRANGER, errorMessage=make.message(named)))
+    assert (found.account, found.caller.account, found.caller.principal) == (make.ACCOUNT, "444455556666", None)
+    assert found.caller.partition_key == "account/444455556666/AWSAccount/all"
+    unread = unreadable(make.record(userIdentity=STRANGER, errorMessage="?", recipientAccountId=None))
+    assert (unread.code, unread.account) == ("message_unreadable", make.ACCOUNT)
+
+
+def test_a_role_of_another_account_still_contradicts() -> None:
+    """Only a caller of type AWSAccount comes from elsewhere: one with its whole identity belongs to the recipient."""
+    identity = make.role_identity(accountId="444455556666")
+    assert unreadable(make.record(userIdentity=identity)).code == "identity_mismatch"
+
+
+@pytest.mark.parametrize(
+    "identity", [{"type": "x" * 3000}, {"accountId": "1" * 3000}, {"type": "Root", "principalId": "é" * 2000}]
+)
+def test_a_caller_whose_key_would_be_too_long_is_known_by_a_digest(identity: dict[str, str]) -> None:
+    """DynamoDB takes 2,048 bytes of a partition key, and refuses all of a batch for one that is longer."""
+    found = read(json.dumps(make.event(make.record(userIdentity=identity))))
+    assert len(found.caller.partition_key.encode()) <= 600
+    other = read(json.dumps(make.event(make.record(userIdentity=identity | {"accountId": "2" * 3000}))))
+    assert other.caller.partition_key != found.caller.partition_key
+
+
+@pytest.mark.parametrize("length", [512, 513, 2000])
+def test_a_role_with_a_path_longer_than_iam_knows_is_none(length: int) -> None:
+    """IAM's paths have 512 characters at most: a record that has more contradicts itself."""
+    path = f"/{'p' * (length - 2)}/"
+    issuer = {"sessionIssuer": {"type": "Role", "arn": f"arn:aws:iam::{make.ACCOUNT}:role{path}llm-app"}}
+    found = read(json.dumps(make.event(make.record(userIdentity=make.role_identity(sessionContext=issuer)))))
+    assert isinstance(found, Denial) is (length <= 512)
+    assert len(found.caller.partition_key) <= 700
+
+
+def test_the_authorization_id_is_kept() -> None:
+    """A refusal of 2026 carries the id that GetRequestAuthorizationDetails explains it by."""
+    tail = (
+        ". Go to https://us-east-1.console.aws.amazon.com/iam/authorization-details/0a1b2c for complete details, or "
+        "call the GetRequestAuthorizationDetails API with the following authorization id: 0a1b2c"
+    )
+    assert denial(make.record(errorMessage=make.message() + tail)).authorization_id == "0a1b2c"
+    assert denial().authorization_id is None
+
+
+def test_a_message_that_is_cut_here_is_known_as_cut() -> None:
+    """Of an event longer than any of AWS's the words are cut, and never at a place that makes a denial of them."""
+    text = make.message()
+    for length in (1000, 1100, 5000, 20_000):
+        found = read(json.dumps(make.event(make.record(errorMessage=text.ljust(length), userAgent="x" * 9000))))
+        assert isinstance(found, Unreadable) is (length > 1000)
+        assert len(found.message) <= 1100
+    assert unreadable(make.record(errorMessage=text + "x" * 20_000, userIdentity=None)).code == "message_truncated"
+    assert unreadable(make.record(userIdentity=7, userAgent="x" * 9000)).code == "record_malformed"

@@ -339,17 +339,139 @@ def test_a_message_without_resource_goes_by_the_request() -> None:
     assert (by_arn.profile, by_arn.ask_only) == (US, True)
 
 
-@pytest.mark.parametrize("model_id", [None, "arn:aws:s3:::x", "arn:aws:bedrock:eu-west-1::foundation-model/x", "a b"])
+@pytest.mark.parametrize("model_id", [None, f"arn:aws:bedrock:us-east-1:{make.ACCOUNT}:prompt/PROMPT12345:1", "a b"])
 def test_a_call_of_nothing_known_is_unknown(model_id: str | None) -> None:
     """Without a resource in message or request there is nothing to look into."""
     found = diagnose(errorMessage=make.message(resource=None), requestParameters={"modelId": model_id})
     assert (found.kind, found.code) == (DiagnosisKind.UNKNOWN, "resource_unknown")
 
 
-def test_other_kinds_of_resource_are_not_this_services() -> None:
-    """A prompt router or a custom model is not granted."""
-    resource = f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:prompt-router/anthropic.claude:1"
-    assert diagnose(errorMessage=make.message(resource=resource)).code == "unsupported_resource"
+OWN = f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}"
+UNSUPPORTED = {
+    f"{OWN}:prompt-router/q7xk2m9p0abc": "a prompt router, which needs the action on the router itself and on every",
+    f"{OWN}:default-prompt-router/anthropic.claude:1": "a prompt router",
+    f"{OWN}:provisioned-model/abc123": "a model with provisioned throughput",
+    f"{OWN}:custom-model/amazon.nova-lite-v1:0/abc123": "a custom model",
+    f"{OWN}:custom-model-deployment/abc123": "the deployment of a custom model",
+    f"{OWN}:imported-model/abc123": "an imported model",
+    f"{OWN}:async-invoke/abc123": "an asynchronous invocation",
+    f"{OWN}:marketplace/model-endpoint/all-access": "an endpoint of Bedrock Marketplace",
+    f"{OWN}:project/default": 'a resource of the kind "project"',
+    f"{OWN}:guardrail/abc123": 'a resource of the kind "guardrail"',
+    OWN.replace(make.ACCOUNT, "444455556666") + ":prompt-router/abc123": "a prompt router",
+}
+"""What a call can name beside profiles and models (facts §3.1), and what is said of it."""
+ELSEWHERE = {
+    f"arn:aws:sagemaker:{make.REGION}:{make.ACCOUNT}:endpoint/abc": "an endpoint of Bedrock Marketplace",
+    "arn:aws:s3:::bucket": 'a resource of the kind "s3"',
+}
+
+
+@pytest.mark.parametrize("resource", UNSUPPORTED)
+@pytest.mark.parametrize("called", [None, make.PROFILE_ID])
+def test_other_kinds_of_resource_are_not_this_services(resource: str, called: str | None) -> None:
+    """What is no profile or model is not granted, whoever has it; the advice says what the call needs."""
+    profiles, parameters = FakeProfiles(US), {"modelId": called or resource}
+    found = diagnose(profiles=profiles, errorMessage=make.message(resource=resource), requestParameters=parameters)
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, "unsupported_resource", False)
+    assert UNSUPPORTED[resource] in found.reason
+    assert profiles.asked == []
+
+
+@pytest.mark.parametrize("called", [*UNSUPPORTED, *ELSEWHERE])
+@pytest.mark.parametrize("denied", [MODEL_HERE, MODEL_WEST, US.arn, None])
+def test_a_call_through_what_is_no_profile_is_never_looked_up_as_one(called: str, denied: str | None) -> None:
+    """GetInferenceProfile is not asked about a router, a throughput, a deployment or another service's resource."""
+    profiles = FakeProfiles(US, models={make.MODEL_ID: ["ON_DEMAND"]})
+    message = make.message(resource=denied)
+    found = diagnose(profiles=profiles, errorMessage=message, requestParameters={"modelId": called})
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, "unsupported_resource", False)
+    assert (UNSUPPORTED | ELSEWHERE)[called] in found.reason
+    assert profiles.asked == []
+
+
+@pytest.mark.parametrize(
+    "called", [f"{OWN}:prompt/PROMPT12345:1", f"arn:aws:bedrock:{make.REGION}::foundation-model/amazon.nova-pro-v1:0"]
+)
+def test_a_managed_prompt_or_another_model_leaves_open_how_the_denied_one_was_called(called: str) -> None:
+    """What the message names counts; how the model was reached is not told, so a person decides."""
+    profiles = FakeProfiles(US, models={make.MODEL_ID: ["ON_DEMAND"]})
+    direct = diagnose(
+        profiles=profiles, errorMessage=make.message(resource=MODEL_HERE), requestParameters={"modelId": called}
+    )
+    assert (direct.model_arn, direct.code, direct.ask_only) == (MODEL_HERE, "model_or_profile", True)
+    routed = diagnose(errorMessage=make.message(resource=MODEL_WEST), requestParameters={"modelId": called})
+    assert (routed.profile, routed.code, routed.ask_only) == (US, "profile_choice", True)
+
+
+def test_the_profile_of_a_managed_prompt_is_granted() -> None:
+    """Where a prompt's profile is denied, that profile is what is missing."""
+    found = diagnose(requestParameters={"modelId": f"{OWN}:prompt/PROMPT12345:1"})
+    assert (found.kind, found.profile, found.ask_only) == (DiagnosisKind.MISSING_GRANT, US, False)
+
+
+def test_the_same_model_of_another_region_in_the_request_is_the_model_itself() -> None:
+    """A client that names a model's ARN of another region calls the model here, which is what was denied."""
+    found = diagnose(
+        profiles=FakeProfiles(models={make.MODEL_ID: ["ON_DEMAND"]}),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters={"modelId": MODEL_WEST},
+    )
+    assert (found.model_arn, found.ask_only) == (MODEL_HERE, False)
+
+
+THEIRS = US.arn.replace(make.ACCOUNT, "444455556666")
+FAR = US.arn.replace("us-east-1", "us-west-2")
+CHINESE = US.arn.replace("arn:aws:", "arn:aws-cn:")
+
+
+@pytest.mark.parametrize("named", [THEIRS, FAR, CHINESE, US.arn.replace(make.ACCOUNT, "")])
+@pytest.mark.parametrize("denied", ["the same", MODEL_HERE, MODEL_WEST, None])
+def test_a_profile_of_elsewhere_is_a_mistake_with_the_right_id_beside_it(named: str, denied: str | None) -> None:
+    """Another account's, region's or partition's ARN: the own profile of the same id is named, and nothing granted."""
+    message = make.message(resource=named if denied == "the same" else denied)
+    iam = FakeIam()
+    found = diagnose(iam, FakeProfiles(US, GLOBAL), errorMessage=message, requestParameters={"modelId": named})
+    assert (found.kind, found.code) == (DiagnosisKind.WRONG_IDENTIFIER, "profile_elsewhere")
+    assert (found.grantable, found.candidates, found.model_id) == (False, (US.id,), US.id)
+    assert named in found.reason
+
+
+@pytest.mark.parametrize(
+    ("named", "candidates"),
+    [
+        (FAR.replace("us.amazon", "eu.amazon"), (GLOBAL.id, US.id)),
+        (FAR.replace(US.id, "mistral"), ()),
+        (f"arn:aws:bedrock:us-west-2:{make.ACCOUNT}:application-inference-profile/q7xk2m9p0abc", ()),
+        (f"arn:aws:bedrock:us-east-1:{make.ACCOUNT}:foundation-model/{make.MODEL_ID}", (GLOBAL.id, US.id)),
+        (make.model().replace("arn:aws:", "arn:aws-us-gov:"), (GLOBAL.id, US.id)),
+    ],
+)
+def test_what_exists_only_elsewhere_gets_the_nearest_that_exist_here(named: str, candidates: tuple[str, ...]) -> None:
+    """Where the own account has no profile of that id there, those of the same model are named, if there are any."""
+    message = make.message(resource=named)
+    found = diagnose(profiles=FakeProfiles(US, GLOBAL), errorMessage=message, requestParameters={"modelId": named})
+    assert (found.code, found.grantable, found.candidates) == ("profile_elsewhere", False, candidates)
+
+
+def test_a_model_of_another_region_that_only_the_request_names_is_a_mistake() -> None:
+    """The message alone can say that a call needs a model of another region."""
+    found = diagnose(errorMessage=make.message(resource=None), requestParameters={"modelId": MODEL_WEST})
+    assert (found.code, found.grantable, found.candidates) == ("profile_elsewhere", False, (GLOBAL.id, US.id))
+
+
+STRANGER = {"type": "AWSAccount", "principalId": "AROAEVE:x", "accountId": "444455556666"}
+
+
+@pytest.mark.parametrize("text", [make.message("AROAEVE:x"), explicit("a service control policy"), "?"])
+def test_another_accounts_call_is_its_own_administrators_business(text: str) -> None:
+    """Whatever the message says, nothing is looked up for a caller of another account."""
+    iam, profiles = FakeIam(), FakeProfiles(US)
+    message = text.replace(make.SESSION, "arn:aws:sts::444455556666:assumed-role/eve/x")
+    found = diagnose(iam, profiles, userIdentity=STRANGER, errorMessage=message)
+    assert (found.kind, found.code, found.grantable) == (DiagnosisKind.NOT_FIXABLE, "other_account", False)
+    assert "444455556666" in found.reason
+    assert iam.asked == profiles.asked == []
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def full_grant() -> Grant:
         driven_at=NOON,
         link_asked_at=NOON,
         remark=Remark(version=1, at=NOON, code="drifted", reason="It was edited."),
+        looked_at=NOON,
         history=(Event(at=NOON, state=State.PENDING, by="triage", reason="no rule — «ask»"),),
     )
 

@@ -192,3 +192,23 @@ def test_what_fits_no_form_is_unread_with_its_reason(text: str | None, code: str
     message = read(text)
     assert isinstance(message, Unread)
     assert message.code == code
+
+
+@pytest.mark.parametrize(
+    ("named", "read_as"),
+    [
+        ("0a1b2c", "0a1b2c"),
+        ("0a1b2c.", "0a1b2c"),
+        ("a" * 256, "a" * 256),
+        ("a" * 257, None),
+        ("0A1B", None),
+        ("0a1b/../x", None),
+        ("0a1b&x=y", None),
+        ("${x}", None),
+    ],
+)
+def test_an_authorization_id_is_kept_in_the_form_that_aws_gives_it(named: str, read_as: str | None) -> None:
+    """Lower-case letters and digits, 256 at most; anything else is still read, and is no id (facts §2.3)."""
+    text = f"{DENIED} because no identity-based policy allows the {ACTION} action{DETAILS.replace('0a1b-2c', named)}"
+    refusal = parsed(text)
+    assert (refusal.authorization_id, refusal.certain) == (read_as, True)

@@ -98,8 +98,13 @@ class Rehearsal:
     def result(self) -> Rehearsed:
         """What they came to."""
         reason = self._trouble.reason
-        failed = tuple(Failed(event, reason) for event in sorted(self._ledger.failed))
-        return Rehearsed(rows=self._ledger.result(), counts=self._ledger.counts, failed=failed)
+        found = self._ledger.result()
+        # What AWS refused to tell the person who asks, it may well tell the stack: that is no answer.
+        refused = [row for row in found if row.grant.reason_code == "lookup_refused" and not row.standing]
+        events = {*self._ledger.failed, *(row.grant.sighting.event_id for row in refused)}
+        rows = tuple(row for row in found if row not in refused)
+        failed = tuple(Failed(event, reason) for event in sorted(events))
+        return Rehearsed(rows=rows, counts=self._ledger.counts, failed=failed)
 
 
 class _Trouble(logging.Handler):
@@ -188,6 +193,10 @@ class _MemoryLedger(Ledger):
         found.rows.update({key: self._rows[key] for key in wanted if key in self._rows})
         found.habits.update({pk: self._habits[pk] for pk in found.habits if pk in self._habits})
         return found
+
+    def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
+        """The rows of these keys."""
+        return {key: row for key in keys if (row := self.grant(*key))}
 
     def habits(self, pk: str) -> Habits:
         """What is known of a principal."""

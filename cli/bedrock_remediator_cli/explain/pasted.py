@@ -12,14 +12,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.message import LAYER_WORDS, REFUSAL_WORDS
+from bedrock_remediator.core.layers import PHRASES, REFUSALS
 from bedrock_remediator_cli.explain.lines import plain, soft
 
 MASKED: Final = "000000000000"
 """Stands for an account id that somebody masked: no account has it."""
 
 _GAP: Final = r"[ \n]*"
-_LAYER: Final = "|".join(soft(words) for words in LAYER_WORDS)
+_LAYER: Final = "|".join(soft(words) for words in PHRASES)
 _ARTICLE: Final = r"(?:(?:an?|the)[ \n]+)?"
 _NOT_ALLOWED: Final = soft("is not authorized to perform:")
 _ON: Final = soft("on resource:")
@@ -61,7 +61,7 @@ _DETAILS: Final = re.compile(
 _ON_DEMAND: Final = re.compile(
     rf"{soft('Invocation of model ID')}{_GAP}(?P<model>[^\"]{{1,300}}?)[ \n]+{soft('with on-demand throughput isn')}"
 )
-_REFUSALS: Final = tuple((words, re.compile(soft(words))) for words in REFUSAL_WORDS)
+_REFUSALS: Final = tuple((words, re.compile(soft(words))) for words, _ in REFUSALS)
 _TOGETHER: Final = 700
 """Characters within which the words of one refusal stand."""
 _REPEATED: Final = 120
@@ -197,7 +197,7 @@ def _joined(text: str) -> str:
 def _words(text: str) -> str:
     """A layer's name, whatever was broken in it."""
     bare = re.sub(r"[ \n]", "", text)
-    return next(words for words in LAYER_WORDS if words.replace(" ", "") == bare)
+    return next(words for words in PHRASES if words.replace(" ", "") == bare)
 
 
 def _continued(arn: str, window: str, end: int) -> tuple[str, int]:
@@ -234,5 +234,5 @@ def _others(text: str) -> Iterator[Found]:
         else:
             latest[words] = place
     for group in groups:
-        known = next(words for words in REFUSAL_WORDS if words in group)
+        known = next(words for words, _ in REFUSALS if words in group)
         yield Found(text=known, place=min(group.values()))

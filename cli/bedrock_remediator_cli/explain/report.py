@@ -8,28 +8,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from bedrock_remediator.core.denial import Effect
+from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator_cli.explain.explanation import Explanation, groups
 from bedrock_remediator_cli.explain.proposal import Form
 from bedrock_remediator_cli.explain.target import shown_masked
 from bedrock_remediator_cli.output import Output, shown
 
-LAYERS: Final = {
-    "identity": "identity-based policy",
-    "resource": "resource-based policy",
-    "boundary": "permissions boundary",
-    "session": "session policy",
-    "scp": "service control policy",
-    "rcp": "resource control policy",
-    "vpc_endpoint": "VPC endpoint policy",
-    "role_trust": "role trust policy",
-    "model_access": "access to the model, which the account lacks",
-    "marketplace": "AWS Marketplace: the account's subscription to the model",
-    "account": "AWS itself: the account or its country",
-    "api_key": "the right to use a Bedrock API key",
-    "legacy": "the model is retired",
-    "unknown": "the message does not say",
-}
 _FIXABLE: Final = {
     True: ("yes", "bold green"),
     False: ("no", "bold red"),
@@ -98,4 +83,5 @@ def _facts(each: Explanation) -> list[tuple[str, str, str]]:
 def _layer(each: Explanation) -> str:
     effect = each.refusal.effect
     how = {Effect.IMPLICIT: ": nothing allows it", Effect.EXPLICIT: ": an explicit deny", None: ""}[effect]
-    return LAYERS[each.layer] + how
+    layer = LAYERS[Layer(each.layer)]
+    return (layer.phrase or layer.name) + how

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.diagnosis.message import QUARANTINE
-from bedrock_remediator.notices.layer_remedies import BY_LAYER
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator_cli.explain import wording
 from bedrock_remediator_cli.explain.proposal import invokes
 from bedrock_remediator_cli.explain.refusals import Refusal
@@ -17,8 +17,6 @@ GUARDRAIL: Final = "bedrock:ApplyGuardrail"
 
 _NAMED_AS_HOLDER: Final = re.compile(r":(?:assumed-role|role|user)/")
 """In the ARN of a role or a user, even where its name is masked."""
-
-_NOT_BY_IDENTITY: Final = frozenset(Layer) - {Layer.IDENTITY, Layer.UNKNOWN}
 
 
 class Verdict(Struct, frozen=True):
@@ -63,9 +61,9 @@ def _forbidden(refusal: Refusal) -> Verdict | None:
     policy = shown_masked(refusal.policy_arn) if refusal.policy_arn else ""
     if policy.rpartition("/")[2] in QUARANTINE:
         return cannot(wording.QUARANTINED, wording.KEEP_QUARANTINE)
-    if refusal.layer in _NOT_BY_IDENTITY:
+    if LAYERS[refusal.layer].fixable is False:
         which = (f"The policy that denies it is {policy}.",) if policy else ()
-        return cannot(*which, *BY_LAYER[refusal.layer])
+        return cannot(*which, *LAYERS[refusal.layer].steps)
     if refusal.effect is Effect.EXPLICIT:
         kind = "An identity-based policy" if refusal.layer is Layer.IDENTITY else "A policy that is not named"
         return cannot(wording.DENIED.format(f"{kind} ({policy})" if policy else kind), wording.ON_PURPOSE)
@@ -86,7 +84,7 @@ def _caller(refusal: Refusal) -> Verdict | None:
 
 def _identity(refusal: Refusal, target: Target | None) -> Verdict:
     notes = target.open if target else ()
-    if refusal.layer is not Layer.IDENTITY:
+    if not LAYERS[refusal.layer].fixable:
         return unknown(wording.LAYER_NOT_TOLD, *notes)
     invocation = invokes(refusal.action)
     if invocation and target is None and refusal.resource not in (None, "*"):

@@ -16,6 +16,7 @@ _ARN = re.compile(r"arn:([a-z0-9-]{1,32}):([a-z0-9-]{1,63}):([a-z0-9-]{0,32}):([
 _SYNTAX = re.compile(r"[*?]|\$\{")
 _IAM_PRINCIPAL = re.compile(r"(role|user)(/(?:[\x21-\x7e]*/)?)([A-Za-z0-9+=,.@_-]{1,64})")
 _ASSUMED_ROLE = re.compile(r"assumed-role/([A-Za-z0-9+=,.@_-]{1,64})/([A-Za-z0-9+=,.@_-]{1,64})")
+_LONGEST_PATH = 512
 _LINKED = "AWSServiceRoleFor"
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,255}")
 
@@ -153,6 +154,8 @@ def _principal(text: str) -> Principal:
     if arn.service != "iam" or arn.region or not arn.account.isdigit() or not found:
         raise ArnError(text, "the ARN of an IAM role or user")
     kind, path, name = found.groups()
+    if len(path) > _LONGEST_PATH:
+        raise ArnError(text, "the ARN of an IAM role or user, whose path has 512 characters at most")
     return Principal(arn.partition, arn.account, "role" if kind == "role" else "user", path, name)
 
 

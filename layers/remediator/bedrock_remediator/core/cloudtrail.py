@@ -4,16 +4,18 @@ The envelope, the record and its message must agree on the account, the region a
 they do not is `Unreadable`, never a denial.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TypeGuard
 
 from bedrock_remediator.core import message as messages
 from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, Principal
-from bedrock_remediator.core.denial import Caller, Denial, Unreadable
+from bedrock_remediator.core.denial import OTHER_ACCOUNT, Caller, Denial, Unreadable
 from bedrock_remediator.core.envelope import AnyParameters, Envelope, Identity, Issuer, Parameters, decode
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_REGION: Final = re.compile(r"[a-z]{2,10}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}")
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 9998
 
@@ -57,18 +59,21 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
     text = messages.read(record.error_message)
     if isinstance(text, messages.Unread):
         return _unreadable(envelope, caller, text.code, text.reason)
-    if not _is_possible(record.event_time) or not record.region or not (record.event_id or envelope.id):
+    named = record.region and _is_region(record.region) and (record.event_id or envelope.id)
+    if not _is_possible(record.event_time) or not record.region or not named:
         return _unreadable(envelope, caller, "record_incomplete", "The record lacks its time, its region or its id.")
     refusal = text.refusal
     action = refusal.action or INVOCATIONS.get(record.event_name or "")
     if action is None:
         return _unreadable(envelope, caller, "action_unknown", "Neither the message nor the record names an action.")
-    if not envelope.account == record.recipient == caller.account:
-        _agree("account", envelope.account, record.recipient, caller.account)
+    # Another account's call makes an event in the account of the resource, too (docs/aws-facts.md §1.8).
+    own = record.recipient if caller.type == OTHER_ACCOUNT else caller.account
+    if not envelope.account == record.recipient == own:
+        _agree("account", envelope.account, record.recipient, own)
     if envelope.region != record.region:
         _agree("region", envelope.region, record.region)
     _agree_on_principal(text.principal, caller)
-    resource = _resource(refusal.resource, caller.account, record.region) if refusal.resource else None
+    resource = _resource(refusal.resource) if refusal.resource else None
     if resource is None and refusal.resource not in (None, "*"):
         reason = "The message names a resource that is not the ARN of a Bedrock resource."
         return _unreadable(envelope, caller, "resource_unreadable", reason)
@@ -77,7 +82,7 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
         record.event_id or envelope.id,
         record.shared_event_id,
         _utc(record.event_time),
-        caller.account,
+        _account(envelope, caller),
         record.region,
         caller,
         action,
@@ -92,7 +97,15 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
         record.user_agent,
         envelope.origin in SENT_AGAIN,
         record.vpc_endpoint,
+        refusal.authorization_id,
     )
+
+
+def _account(envelope: Envelope, caller: Caller) -> str:
+    """The account in which the call was denied: the caller's, or where that is another one, that of what it called."""
+    if caller.type != OTHER_ACCOUNT:
+        return caller.account
+    return envelope.detail.recipient or envelope.account or caller.account
 
 
 def _agree(what: str, *values: str | None) -> None:
@@ -128,24 +141,28 @@ def _same_role_or_account(named: str, caller: Caller) -> bool:
     return (role.account, role.role) == (caller.account, caller.principal.name)
 
 
-# The same few come again and again. What is remembered depends on nothing but the three texts.
+# The same few come again and again, those that are none of Bedrock's too.
 @lru_cache(maxsize=1024)
-def _resource(text: str, account: str, region: str) -> BedrockResource | None:
-    """The resource that the message names; None if it is not one of Bedrock's."""
+def _resource(text: str) -> BedrockResource | None:
+    """The resource that the message names; None if it is not one of Bedrock's.
+
+    It may be another account's or region's, where the client names one: that is a mistake, and no contradiction.
+    """
     try:
-        resource = BedrockResource.parse(text)
+        return BedrockResource.parse(text)
     except ArnError:
         return None
-    if resource.arn.account not in ("", account):
-        raise _DisagreementError(f"The message names a resource of account {resource.arn.account}.")
-    if resource.is_profile and resource.arn.region != region:
-        raise _DisagreementError(f"The message names a profile of region {resource.arn.region}, the record {region}.")
-    return resource
 
 
 def _model_id(parameters: AnyParameters) -> str | None:
     called = parameters.model_id if isinstance(parameters, Parameters) else None
     return called if isinstance(called, str) else None
+
+
+@lru_cache(maxsize=64)
+def _is_region(text: str) -> bool:
+    """Whether a region can have that name: it becomes part of the name of a host that is called."""
+    return bool(_REGION.fullmatch(text))
 
 
 def _is_possible(time: datetime | None) -> TypeGuard[datetime]:
@@ -207,7 +224,7 @@ def _unreadable(envelope: Envelope, caller: Caller, code: str, reason: str) -> U
         record.event_id or envelope.id or "unknown",
         record.shared_event_id,
         _utc(record.event_time if _is_possible(record.event_time) else _EPOCH),
-        caller.account,
+        _account(envelope, caller),
         record.region or envelope.region or "unknown",
         caller,
         code,

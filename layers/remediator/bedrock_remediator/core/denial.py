@@ -1,11 +1,21 @@
 """What a denial says: who was denied which action on what, by which layer."""
 
 import enum
+import hashlib
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from bedrock_remediator.core.arn import BedrockResource, Principal
+
+_IDS_BY_AWS: Final = frozenset({"Root", "IdentityCenterUser"})
+"""Types of caller without a role or user whose `principalId` AWS assigns; all others may choose theirs."""
+
+OTHER_ACCOUNT: Final = "AWSAccount"
+"""The type of a caller of another account, of which the account of what was called learns no more than the account."""
+
+_LONGEST_KEY: Final = 512
 
 
 class Layer(enum.StrEnum):
@@ -51,9 +61,26 @@ class Caller(Struct, frozen=True):
     arn: str | None = None
 
     @property
+    def folded(self) -> bool:
+        """Whether one row stands for all such callers: they choose their ids, and could have as many rows as they like.
+
+        That is so for all that are no role or user, but those whose id AWS assigns.
+        """
+        return self.principal is None and self.type not in _IDS_BY_AWS
+
+    @property
     def partition_key(self) -> str:
-        """The ledger's key for it: the IAM ARN, or `account/ID/TYPE/principalId` where there is none."""
-        return self.principal.arn if self.principal else f"account/{self.account}/{self.type}/{self.id}"
+        """The ledger's key for it: the IAM ARN, or `account/ID/TYPE/principalId` where there is none.
+
+        The principalId is `all` for callers that are folded, and the whole a digest where it is longer than any that
+        AWS makes: DynamoDB refuses all of a batch for one key that is too long.
+        """
+        if self.principal:
+            return self.principal.arn
+        key = f"account/{self.account}/{self.type}/{'all' if self.folded else self.id}"
+        if len(key) <= _LONGEST_KEY and key.isascii():
+            return key
+        return f"account/{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
 
 
 class Denial(Struct, frozen=True):
@@ -62,7 +89,8 @@ class Denial(Struct, frozen=True):
     `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
     names none; `model_id` is the request's `modelId`, unread and untrusted. `certain` is False where the message
     does not name its layer or ends in words that are not known: a person must decide then. `vpc_endpoint` is the id of
-    the VPC endpoint that the call came through, None for a call from elsewhere.
+    the VPC endpoint that the call came through, None for a call from elsewhere. `authorization_id` is what
+    GetRequestAuthorizationDetails explains the refusal by, where the message gives one.
     """
 
     event_id: str
@@ -83,6 +111,7 @@ class Denial(Struct, frozen=True):
     user_agent: str | None
     backfill: bool = False
     vpc_endpoint: str | None = None
+    authorization_id: str | None = None
 
     @property
     def unallowed(self) -> str | None:

@@ -77,6 +77,9 @@ class Envelope(Struct, kw_only=True):
 
 
 _envelopes = msgspec.json.Decoder(Envelope)
+_LONG: Final = 8192
+_LONGEST: Final = 1100
+"""More than CloudTrail's 1 KB, so that a message that was cut here is known as cut."""
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -87,9 +90,25 @@ def decode(body: bytes | str) -> Envelope:
         RecordError: It is not JSON, or not an event with a CloudTrail record in it.
     """
     try:
-        return _envelopes.decode(body)
+        envelope = _envelopes.decode(body)
     except _UNDECODABLE as error:
-        return _salvage(body, str(error))
+        envelope = _salvage(body, str(error))
+    if len(body) > _LONG:
+        _cut(envelope)
+    return envelope
+
+
+def _cut(envelope: Envelope) -> None:
+    """Cut what is longer than AWS writes it, since an item of the ledger holds 400 KB at most."""
+    record = envelope.detail
+    for part, names in (
+        (envelope, ("id", "account", "region", "malformed")),
+        (record, ("event_id", "shared_event_id", "region", "recipient", "source_ip", "error_message", "user_agent")),
+        (record.identity, ("type", "principal_id", "account")),
+    ):
+        for name in names:
+            if value := getattr(part, name, None):
+                setattr(part, name, value[:_LONGEST])
 
 
 def _salvage(body: bytes | str, error: str) -> Envelope:

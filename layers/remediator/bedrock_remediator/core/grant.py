@@ -194,6 +194,8 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `reminded_at` (the approvers were reminded), `driven_at` (the row was stuck, and sent on its way again, for the
     `attempt`th time) and `remark` are upkeep's, and hold for the state that the row was in then: see core/waiting.py.
+
+    `looked_at` is when a later denial of a reported row was looked into last, and gave the same answer.
     """
 
     pk: str
@@ -245,6 +247,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     driven_at: datetime | None = None
     link_asked_at: datetime | None = None
     remark: Remark | None = None
+    looked_at: datetime | None = None
     history: tuple[Event, ...] = ()
 
     @property

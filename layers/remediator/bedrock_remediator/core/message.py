@@ -13,6 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.layers import PHRASES, REFUSALS
 
 TRUNCATED_BYTES: Final = 1021
 """CloudTrail cuts error messages at 1 KB; a cut inside a character of up to four bytes leaves this many."""
@@ -24,6 +25,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     """What was refused, and by what.
 
     `action` is an IAM action with its service; it and `resource` are None where the form leaves them out.
+    `authorization_id` is what GetRequestAuthorizationDetails is asked by; None where the message gives none.
     """
 
     action: str | None
@@ -32,6 +34,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     effect: Effect | None
     policy_arn: str | None
     certain: bool
+    authorization_id: str | None = None
 
 
 class Message(Struct, frozen=True):
@@ -51,20 +54,7 @@ class Unread(Struct, frozen=True):
     reason: str
 
 
-_LAYERS: Final = {
-    "identity-based policy": Layer.IDENTITY,
-    "resource-based policy": Layer.RESOURCE,
-    "permissions boundary": Layer.BOUNDARY,
-    "session policy": Layer.SESSION,
-    "service control policy": Layer.SCP,
-    "resource control policy": Layer.RCP,
-    "VPC endpoint policy": Layer.VPC_ENDPOINT,
-    "role trust policy": Layer.ROLE_TRUST,
-}
-_LAYER: Final = "|".join(_LAYERS)
-
-LAYER_WORDS: Final = tuple(_LAYERS)
-"""How messages call the layers of policies."""
+_LAYER: Final = "|".join(PHRASES)
 
 _WHO = re.compile(r"User: ([^ ]++) is not authorized to perform: (.++)", re.DOTALL)
 
@@ -84,7 +74,7 @@ _DENIED = re.compile(
     )?
     (?:\.?
         (?:\ Go\ to\ https://\S++\ for\ complete\ details,\ or\ call\ the\ GetRequestAuthorizationDetails\ API
-           \ with\ the\ following\ authorization\ id:\ \S++)?
+           \ with\ the\ following\ authorization\ id:\ (?P<authorization>\S++))?
     )
     (?P<unknown>(?<=\.)\ [^\n]++)?
     """.replace("LAYER", _LAYER.replace(" ", r"\ ")),
@@ -99,27 +89,14 @@ _CONSOLE = re.compile(
     r"(?P<effect>explicitly denies|allows)\s++the\s++(?:\S++\s++)?action)?\.?\s*+"
 )
 
+_AUTHORIZATION_ID = re.compile(r"([0-9a-z]{1,256})\.?")
+
 _DENY_WORDS = re.compile(r"\bden(?:y|ied|ies)\b", re.IGNORECASE)
 
 _REFUSALS: Final = tuple(
     (words, Message(None, Refusal(action=None, resource=None, layer=layer, effect=None, policy_arn=None, certain=True)))
-    for words, layer in (
-        ("marked by provider as Legacy", Layer.LEGACY),
-        ("reached the end of its life", Layer.LEGACY),
-        ("aws-marketplace:", Layer.MARKETPLACE),
-        ("AWS Marketplace subscription", Layer.MARKETPLACE),
-        ("INVALID_PAYMENT_INSTRUMENT", Layer.MARKETPLACE),
-        ("You don't have access to the model with the specified model ID", Layer.MODEL_ACCESS),
-        ("Model use case details have not been submitted", Layer.MODEL_ACCESS),
-        ("Model access is denied", Layer.MODEL_ACCESS),
-        ("Your account is not authorized to invoke this API operation", Layer.ACCOUNT),
-        ("not allowed from unsupported countries", Layer.ACCOUNT),
-    )
+    for words, layer in REFUSALS
 )
-"""Refusals that no policy explains, by words that AWS uses in them. The first that fits tells the layer."""
-
-REFUSAL_WORDS: Final = tuple(words for words, _ in _REFUSALS)
-"""The words by which such refusals are known, for those who look for one in a longer text."""
 
 
 def read(text: str | None, *, whole: bool = False) -> Message | Unread:
@@ -158,7 +135,7 @@ def _refused(text: str) -> Refusal | Unread | None:
     found = _DENIED.fullmatch(text)
     if not found:
         return None
-    action, resource, implicit, again, explicit, layer, policy, unknown = found.groups()
+    action, resource, implicit, again, explicit, layer, policy, authorization, unknown = found.groups()
     named = layer or implicit
     if unknown and _DENY_WORDS.search(unknown):
         return Unread("message_unreadable", "The error message ends in a sentence about a deny that is not known.")
@@ -170,14 +147,21 @@ def _refused(text: str) -> Refusal | Unread | None:
         effect=effect,
         policy_arn=policy.removesuffix(".") if policy else None,
         certain=named is not None and not unknown and (again is None or again == action),
+        authorization_id=_authorization_id(authorization) if authorization else None,
     )
+
+
+def _authorization_id(text: str) -> str | None:
+    """The id by which AWS explains the refusal, without the full stop of its sentence; None where it is no such id."""
+    found = _AUTHORIZATION_ID.fullmatch(text)
+    return found[1] if found else None
 
 
 def _layer(action: str, words: str | None) -> Layer:
     """The layer that the words name. An API key's own right is refused in the same words, and no grant gives it."""
     if action == "bedrock:CallWithBearerToken":
         return Layer.API_KEY
-    return _LAYERS[words] if words else Layer.UNKNOWN
+    return PHRASES[words] if words else Layer.UNKNOWN
 
 
 def _bare(resource: str | None, *, ends: bool) -> str | None:

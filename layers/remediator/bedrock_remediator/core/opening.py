@@ -6,14 +6,17 @@ from typing import Final
 
 from msgspec import Struct
 
+from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.denial import Denial, Layer, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.diagnosis.message import is_quarantine
 from bedrock_remediator.core.grant import FINISHED, Cause, DiagnosisKind, Event, Grant, Outcome, Sighting, State
 
 SETTLING: Final = timedelta(minutes=10)
 """How long after a grant took effect denials may still arrive that it has put right (docs/aws-facts.md §1)."""
 
+_ANSWER_HOLDS: Final = timedelta(hours=1)
 _ADVICE: Final = "advice#"
 _FIRST_COOL_DOWN: Final = timedelta(hours=24)
 _LONGEST_COOL_DOWN: Final = timedelta(days=7)
@@ -26,7 +29,9 @@ def fingerprint(denial: Denial | Unreadable) -> str:
 
     The two invocation actions of one profile count as one, since a grant holds both unless something stops one.
     """
-    if isinstance(denial, Unreadable):
+    if denial.caller.folded:
+        parts = _folded(denial)
+    elif isinstance(denial, Unreadable):
         parts = ["unreadable", denial.code, denial.region, denial.message]
     else:
         named_profile = denial.resource is not None and denial.resource.is_profile
@@ -44,19 +49,48 @@ def fingerprint(denial: Denial | Unreadable) -> str:
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:32]
 
 
+def _folded(denial: Denial | Unreadable) -> list[str]:
+    """What makes two denials of a folded caller the same: nothing that it can choose."""
+    if isinstance(denial, Unreadable):
+        return ["folded", denial.code, denial.region]
+    return [
+        "folded",
+        str(denial.action.startswith("bedrock:InvokeModel")),
+        denial.region,
+        denial.layer.value,
+        denial.effect.value if denial.effect else "",
+        str(is_quarantine(denial)),
+        "backfill" if denial.backfill else "",
+    ]
+
+
 def sort_key(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str:
     """The row's sk: the profile or model that would be granted, or the advice that is given."""
     if diagnosis.grantable and diagnosis.profile:
         return f"profile#{diagnosis.profile.arn}"
     if diagnosis.grantable and diagnosis.model_arn:
         return f"model#{diagnosis.model_arn}"
-    if isinstance(denial, Unreadable):
+    if denial.caller.folded:
+        resource = "-"
+    elif isinstance(denial, Unreadable):
         resource = hashlib.sha256(denial.message.encode(errors="replace")).hexdigest()[:16]
     else:
         resource = str(denial.resource or denial.model_id or "-")
         if len(resource) > _LONGEST_RESOURCE or not resource.isascii():
             resource = hashlib.sha256(resource.encode(errors="replace")).hexdigest()
     return f"{_ADVICE}{diagnosis.kind}#{resource}#{diagnosis.code}"
+
+
+def grant_keys(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """The sk of the row that a grant of what was called has; several, where the record does not say which profile."""
+    if diagnosis.model_arn:
+        return (f"model#{diagnosis.model_arn}",)
+    if diagnosis.profile is None:
+        return ()
+    own = Arn.parse(diagnosis.profile.arn)
+    system = f"arn:{own.partition}:bedrock:{own.region}:{own.account}:inference-profile/"
+    names = diagnosis.candidates or (diagnosis.profile.arn,)
+    return tuple(f"profile#{name if name.startswith('arn:') else system + name}" for name in names)
 
 
 def is_advice(sk: str) -> bool:
@@ -86,6 +120,19 @@ def is_repeat(row: Grant, latest: datetime, basis: str, now: datetime) -> bool:
         settled = row.applied_at is None or latest <= row.applied_at + SETTLING
         return settled or row.blocked_by is not None
     return True
+
+
+def is_stale(row: Grant, now: datetime) -> bool:
+    """Whether a row's answer may have changed since it was found: whoever owns what it is about can act on it.
+
+    A repeat of it is then looked into, rather than counted, and so at most once an hour.
+    """
+    return row.state is State.REPORTED and now >= (row.looked_at or row.updated_at) + _ANSWER_HOLDS
+
+
+def answers_as_before(row: Grant | None, diagnosis: Diagnosis) -> bool:
+    """Whether the same is the matter as when the row was opened."""
+    return row is None or row.cause is None or row.cause.code == diagnosis.code
 
 
 class Circumstances(Struct, frozen=True, kw_only=True):
@@ -180,6 +227,7 @@ def _profile(denial: Denial | Unreadable, diagnosis: Diagnosis) -> str | None:
     if diagnosis.profile:
         return diagnosis.profile.arn
     unasked = diagnosis.kind in (DiagnosisKind.NOT_FIXABLE, DiagnosisKind.LEAKED_KEY)
-    if unasked and isinstance(denial, Denial) and denial.resource and denial.resource.is_profile:
-        return str(denial.resource)
-    return None
+    if not unasked or not isinstance(denial, Denial) or not denial.resource or not denial.resource.is_profile:
+        return None
+    arn = denial.resource.arn
+    return str(arn) if (arn.account, arn.region) == (denial.account, denial.region) else None

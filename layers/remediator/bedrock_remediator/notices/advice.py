@@ -11,9 +11,9 @@ from typing import Final
 from bedrock_remediator.core.arn import Arn, ArnError, Principal
 from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.waiting import remark_of
-from bedrock_remediator.notices.layer_remedies import BY_LAYER, Steps
-from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS
+from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS, Steps
 
 _SSO_ROLE = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")
 _NAMED: Final = 6
@@ -146,7 +146,7 @@ def _without_text(grant: Grant) -> Steps:
             return ("Nothing was changed. Whoever owns the principal can add the policy below to it.",)
     if grant.principal is None and grant.layer is Layer.IDENTITY and grant.effect is not Effect.EXPLICIT:
         return _NO_PRINCIPAL
-    return (*_policy_to_look_at(grant), *BY_LAYER[grant.layer])
+    return (*_policy_to_look_at(grant), *LAYERS[grant.layer].steps)
 
 
 _NO_PRINCIPAL: Final = (
@@ -226,7 +226,7 @@ def _granted(grant: Grant) -> Steps:
 
 def _failed(grant: Grant) -> Steps:
     if grant.reason_code == "certainly_no_help":
-        return (*_policy_to_look_at(grant), *BY_LAYER[grant.layer])
+        return (*_policy_to_look_at(grant), *LAYERS[grant.layer].steps)
     return _for_code(grant) or (_FAILED,)
 
 
@@ -240,7 +240,7 @@ def _rolled_back(grant: Grant) -> Steps:
     return (
         "The grant was taken back, because it certainly does not help: something else refuses the call.",
         *_policy_to_look_at(grant),
-        *BY_LAYER[grant.layer],
+        *LAYERS[grant.layer].steps,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.lengths import words
 from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
@@ -126,7 +127,7 @@ def _summary(notice: Notice) -> list[str]:
         ("Model id", (grant.model_id or "") if confirmed(grant) else ""),
         ("From", visible(grant.sighting.source_ip or "", 64)),
         ("Denied", _denied(notice)),
-        ("Refused by", wording.LAYERS[grant.layer] + (wording.EFFECTS[grant.effect] if grant.effect else "")),
+        ("Refused by", LAYERS[grant.layer].name + (wording.EFFECTS[grant.effect] if grant.effect else "")),
         ("Policy", grant.denying_policy or ""),
         ("Lapses", utc(notice.lapses_at) if notice.lapses_at else ""),
     ]

@@ -1,11 +1,14 @@
-"""Remedies: the texts for what to do next, by the reason code and by the diagnosis. By layer: layer_remedies.py."""
+"""Remedies: the texts for what to do next, by the reason code and by the diagnosis. By layer: core/layers.py."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.notices.layer_remedies import BY_LAYER, Steps
+from bedrock_remediator.core.layers import LAYERS
+
+Steps = tuple[str, ...]
+"""What to do, a sentence or a few for each step."""
 
 BY_CODE: Final[Mapping[str, Steps]] = {
     "probing": (
@@ -117,9 +120,19 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     ),
     "unsupported_resource": (
         (
-            "This service grants inference profiles and foundation models only. Whoever owns the resource that was "
-            "called can allow it in a policy of the principal."
+            "This service grants inference profiles and foundation models only. Whoever owns the principal can allow "
+            "what was called in one of its policies, with everything that it leads to: for a prompt router, the router "
+            "and every profile and model that it routes to."
         ),
+        "Or let the client call an inference profile itself: its first denial is looked at as any other.",
+    ),
+    "lookup_refused": (
+        (
+            "This service was not allowed to read what it needs. If that goes for other principals too, something "
+            "stops its role triage: an organization's policy, a boundary, or a change of the stack. Its log names the "
+            "call and AWS's answer."
+        ),
+        "From an hour after that on, the next denial of the call is looked at anew.",
     ),
     "profile_id_needed": (
         (
@@ -237,10 +250,11 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     ),
     "identity_mismatch": (
         (
-            "Parts of the event name different accounts, regions or principals. A genuine CloudTrail event never does: "
-            "find out who can put messages into the denials queue or events on the bus."
+            "Parts of the event name different accounts, regions or principals, or a role under a path that it does "
+            "not have. A genuine CloudTrail event never does: find out who can put messages into the denials queue or "
+            "events on the bus."
         ),
-        "Nothing was granted, and nothing was looked up.",
+        "Nothing was granted.",
     ),
 }
 
@@ -255,5 +269,5 @@ BY_DIAGNOSIS: Final[Mapping[DiagnosisKind, Steps]] = {
             "conditions, or a VPC endpoint's policy."
         ),
     ),
-    DiagnosisKind.UNKNOWN: BY_LAYER[Layer.UNKNOWN],
+    DiagnosisKind.UNKNOWN: LAYERS[Layer.UNKNOWN].steps,
 }

@@ -12,6 +12,7 @@ from msgspec import Struct
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject, SectionBlock
 
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.lengths import Length, words
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
@@ -148,7 +149,7 @@ def _facts(notice: Notice) -> list[tuple[str, str]]:
         ("From", code(unlinked(grant.sighting.source_ip, known_names(grant)), 64) if grant.sighting.source_ip else ""),
         ("Denied", _denied(notice)),
         ("Waits until", moment(notice.lapses_at) if notice.lapses_at else ""),
-        ("Refused by", wording.LAYERS[grant.layer] + effect),
+        ("Refused by", LAYERS[grant.layer].name + effect),
         ("Denying policy", code(grant.denying_policy, _ARN) if grant.denying_policy else ""),
         ("Diagnosis", wording.DIAGNOSES[grant.diagnosis]),
         ("Decided by rule", code(grant.rule, 128) if grant.rule else ""),

@@ -1,9 +1,9 @@
-"""Wording: what an e-mail calls each occasion, diagnosis and layer."""
+"""Wording: what an e-mail calls each occasion and diagnosis."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.denial import Effect
 from bedrock_remediator.core.grant import DiagnosisKind, State
 from bedrock_remediator.notices.notice import Occasion
 
@@ -54,23 +54,6 @@ DIAGNOSES: Final[Mapping[DiagnosisKind, str]] = {
     DiagnosisKind.NOT_FIXABLE: "no grant of this service can help",
     DiagnosisKind.LEAKED_KEY: "an access key has leaked",
     DiagnosisKind.UNKNOWN: "not understood, so nothing is granted",
-}
-
-LAYERS: Final[Mapping[Layer, str]] = {
-    Layer.IDENTITY: "identity policies",
-    Layer.RESOURCE: "a resource-based policy",
-    Layer.BOUNDARY: "the permissions boundary",
-    Layer.SESSION: "a session policy",
-    Layer.SCP: "a service control policy",
-    Layer.RCP: "a resource control policy",
-    Layer.VPC_ENDPOINT: "a VPC endpoint's policy",
-    Layer.ROLE_TRUST: "a role's trust policy",
-    Layer.MODEL_ACCESS: "Bedrock's model access",
-    Layer.MARKETPLACE: "AWS Marketplace",
-    Layer.ACCOUNT: "AWS, for the account as a whole",
-    Layer.API_KEY: "the rules for Bedrock API keys",
-    Layer.LEGACY: "the model's provider: it is a legacy model",
-    Layer.UNKNOWN: "not said",
 }
 
 EFFECTS: Final = {Effect.IMPLICIT: " (no Allow)", Effect.EXPLICIT: " (explicit Deny)"}

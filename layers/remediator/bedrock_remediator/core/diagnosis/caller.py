@@ -3,9 +3,19 @@
 from collections.abc import Callable
 from typing import Final
 
-from bedrock_remediator.core.denial import Denial
+from bedrock_remediator.core.denial import OTHER_ACCOUNT, Denial, Layer, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
 from bedrock_remediator.core.enrolment import Enrolment
+from bedrock_remediator.core.grant import DiagnosisKind
+
+
+def from_stranger(denial: Denial | Unreadable) -> Diagnosis | None:
+    """Whoever calls from another account gets no policy here, whatever the message says."""
+    contradicts = isinstance(denial, Unreadable) and denial.code == "identity_mismatch"
+    if denial.caller.type != OTHER_ACCOUNT or denial.caller.account == denial.account or contradicts:
+        return None
+    reason = f"Account {denial.caller.account} made the call: its own administrators give its principals rights."
+    return Diagnosis(kind=DiagnosisKind.NOT_FIXABLE, code="other_account", reason=reason, layer=Layer.UNKNOWN)
 
 
 def from_account(denial: Denial, enrolment: Enrolment) -> Diagnosis | None:
@@ -20,6 +30,12 @@ def from_missing_role(denial: Denial, role_arn: str) -> Diagnosis:
     """An account that is enrolled, and whose role cannot be assumed: nothing is known of the principal."""
     reason = f"The role {role_arn} cannot be assumed, so nothing can be read or granted in account {denial.account}."
     return not_fixable(denial, "member_role_missing", reason)
+
+
+def from_refused_lookup(answer: str) -> Diagnosis:
+    """AWS did not tell what is the matter; `answer` says what it said instead, as a sentence without its end."""
+    reason = f"{answer}, so nothing could be found out about the call."
+    return Diagnosis(kind=DiagnosisKind.UNKNOWN, code="lookup_refused", reason=reason)
 
 
 def from_caller(denial: Denial, grantable: Callable[[str], bool]) -> Diagnosis | None:
@@ -62,7 +78,7 @@ _CALLERS: Final = {
         "An Identity Center user's rights come from a permission set: add the policy there.",
     ),
     "AWSService": ("aws_service", "An AWS service made the call on its own behalf: see that service's documentation."),
-    "AWSAccount": (
+    OTHER_ACCOUNT: (
         "other_account",
         "Another account made the call: its own administrators give its principals rights.",
     ),

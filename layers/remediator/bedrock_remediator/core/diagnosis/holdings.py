@@ -6,12 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bedrock_remediator.core.denial import Caller, Denial, Layer
+from bedrock_remediator.core.denial import Caller, Denial, Effect, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.diagnosis.message import QUARANTINE, quarantined
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.evaluation import Finding, Holdings, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.core.request_context import keys_of_resource
@@ -62,7 +63,7 @@ def from_holdings(denial: Denial, target: Target, findings: Findings, other_scop
         diagnosis = _other_scope(denial, target.profile, other_scopes)
     else:
         diagnosis = _missing(denial, target, allowed)
-    uncertain = target.ask_only or not denial.certain
+    uncertain = target.ask_only or not _certainly_fixable(denial)
     code = diagnosis.code if diagnosis.ask_only or not uncertain else target.code or "layer_unknown"
     return replace(
         target.explain(diagnosis),
@@ -82,6 +83,11 @@ def _grantable_actions(denial: Denial, target: Target, findings: Findings) -> tu
         for action in INVOKE_ACTIONS
         if action == denial.action or not any(findings[action, resource].final for resource in target.resources)
     )
+
+
+def _certainly_fixable(denial: Denial) -> bool:
+    """Whether the message surely says that an Allow is missing where a policy of the principal can give it."""
+    return denial.certain and LAYERS[denial.layer].fixable is True and denial.effect is Effect.IMPLICIT
 
 
 def _denied(denial: Denial, finding: Finding) -> Diagnosis | None:

@@ -3,11 +3,12 @@
 import difflib
 import json
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.core.arn import ArnError, BedrockResource, is_model_id
+from bedrock_remediator.core.arn import Arn, ArnError, BedrockResource, is_model_id
 from bedrock_remediator.core.denial import Denial
 from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
 from bedrock_remediator.core.grant import DiagnosisKind
@@ -59,56 +60,138 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """What the denial points at, before AWS is asked: a profile's identifier or ARN, or a model.
 
     `model_arn` is the denied foundation model. `direct` tells whether the client named the model itself; None where
-    the record does not say.
+    the record does not say. `misplaced` is what was named, where it cannot belong to the caller's account and region.
     """
 
     profile: str | None = None
     model_arn: str | None = None
     model_id: str | None = None
     direct: bool | None = None
+    misplaced: BedrockResource | None = None
+
+
+_UNSUPPORTED: Final = {
+    "prompt-router": "a prompt router, which needs the action on the router itself and on every profile and model that "
+    "it routes to",
+    "default-prompt-router": "a prompt router, which needs the action on the router itself and on every profile and "
+    "model that it routes to",
+    "provisioned-model": "a model with provisioned throughput, which needs the action on the ARN of its throughput",
+    "custom-model": "a custom model, which is called by its provisioned throughput or its deployment",
+    "custom-model-deployment": "the deployment of a custom model, which needs the action on the deployment's ARN",
+    "imported-model": "an imported model, which needs the action on its own ARN",
+    "async-invoke": "an asynchronous invocation, which is no model",
+    "marketplace": "an endpoint of Bedrock Marketplace, which needs rights of its own",
+    "sagemaker": "an endpoint of Bedrock Marketplace, which needs rights of its own",
+}
+"""What a call can name beside profiles and models, by a word of its ARN, and what each needs (docs/aws-facts.md §3)."""
+
+_GRANTED: Final = ("inference-profile", "application-inference-profile", "foundation-model")
+_PROMPT: Final = "prompt"
+"""A managed prompt: the call is one of the model or profile that the prompt names."""
 
 
 def wanted(denial: Denial) -> Wanted | Diagnosis:
     """What to ask AWS about: from the message's resource first, the request's `modelId` second."""
     called = denial.model_id if denial.model_id and _names_something(denial.model_id) else None
-    resource = denial.resource or _requested_resource(denial)
+    named = _arn(called)
+    for each, granted in ((denial.resource, _GRANTED), (named, (*_GRANTED, _PROMPT))):
+        if each and _kind(each) not in granted:
+            return _unsupported(denial, _UNSUPPORTED.get(_kind(each), f"a resource of the kind {shown(_kind(each))}"))
+    requested = named if isinstance(named, BedrockResource) else None
+    if requested and requested.kind == _PROMPT:
+        called = requested = None
+    resource = denial.resource or requested
     if resource is None:
-        if called and not called.startswith("arn:"):
-            return Wanted(profile=called, model_id=called)
-        return Diagnosis(
-            kind=DiagnosisKind.UNKNOWN,
-            code="resource_unknown",
-            reason="Neither the message nor the request says which model or profile was called.",
-            layer=denial.layer,
-        )
+        return Wanted(profile=called, model_id=called) if called else _nothing_named(denial)
+    # Only the message can say that a model of another region is needed: what the client names is where it calls.
+    here = denial.resource is not None or resource.arn.region == denial.region
+    if _is_misplaced(resource, denial) or not here:
+        return Wanted(misplaced=resource)
     if resource.is_profile:
         return Wanted(profile=str(resource))
-    if not resource.is_model:
-        reason = f"The call needs a {resource.kind}: this service grants inference profiles and foundation models only."
-        return not_fixable(denial, "unsupported_resource", reason)
-    here = resource.arn.region == denial.region
-    if called is None or called in (resource.id, str(resource)):
-        # In another region than the caller's, a model is reached by a profile only, whatever the request says.
-        direct = False if not here else None if called is None else True
-        return Wanted(model_arn=str(resource), model_id=resource.id, direct=direct)
-    return Wanted(profile=called, model_arn=str(resource), model_id=resource.id)
+    return _wanted_model(denial, resource, called, requested)
+
+
+def _wanted_model(denial: Denial, model: BedrockResource, called: str | None, named: BedrockResource | None) -> Wanted:
+    """What a denied model points at: the profile that the request names, or the model itself."""
+    if named and named.is_profile and _is_misplaced(named, denial):
+        return Wanted(misplaced=named)
+    if named.is_profile if named else called not in (None, model.id):
+        return Wanted(profile=called, model_arn=str(model), model_id=model.id)
+    # A prompt, or another model, does not tell how the denied one was reached.
+    told = (named.id if named else called) == model.id
+    # In another region than the caller's, a model is reached by a profile only, whatever the request says.
+    direct = (True if told else None) if model.arn.region == denial.region else False
+    return Wanted(model_arn=str(model), model_id=model.id, direct=direct)
 
 
 def _names_something(called: str) -> bool:
     """Whether the request's `modelId`, which the caller wrote, can be an identifier at all."""
     try:
-        return is_model_id(called) or bool(BedrockResource.parse(called))
+        return is_model_id(called) or Arn.parse(called).service != "bedrock" or bool(BedrockResource.parse(called))
     except ArnError:
         return False
 
 
-def _requested_resource(denial: Denial) -> BedrockResource | None:
-    try:
-        resource = BedrockResource.parse(denial.model_id or "")
-    except ArnError:
+def _arn(called: str | None) -> BedrockResource | Arn | None:
+    """The ARN that the request names: one of Bedrock's, or another service's; None where it names none."""
+    if called is None or not called.startswith("arn:"):
         return None
-    here = resource.arn.account in ("", denial.account) and resource.arn.region == denial.region
-    return resource if here else None
+    arn = Arn.parse(called)
+    return BedrockResource.parse(called) if arn.service == "bedrock" else arn
+
+
+def _is_misplaced(resource: BedrockResource, denial: Denial) -> bool:
+    """Whether a profile or model cannot be the caller's: of another account, region or partition."""
+    principal, arn = denial.caller.principal, resource.arn
+    if principal and arn.partition != principal.partition:
+        return True
+    if resource.is_model:
+        return arn.account != ""
+    return (arn.account, arn.region) != (denial.account, denial.region)
+
+
+def _kind(named: BedrockResource | Arn) -> str:
+    """The word by which `_UNSUPPORTED` knows it."""
+    return named.kind if isinstance(named, BedrockResource) else named.service
+
+
+def _unsupported(denial: Denial, what: str) -> Diagnosis:
+    reason = f"The client calls {what}: this service grants inference profiles and foundation models only."
+    return not_fixable(denial, "unsupported_resource", reason)
+
+
+def _nothing_named(denial: Denial) -> Diagnosis:
+    return Diagnosis(
+        kind=DiagnosisKind.UNKNOWN,
+        code="resource_unknown",
+        reason="Neither the message nor the request says which model or profile was called.",
+        layer=denial.layer,
+    )
+
+
+def from_misplaced(
+    denial: Denial, named: BedrockResource, own: Profile | None, existing: Iterable[Profile]
+) -> Diagnosis:
+    """The call names what belongs to another account, region or partition: what there is in the caller's own.
+
+    Args:
+        denial: The denial.
+        named: What the call names.
+        own: The profile of the same id in the caller's account and region, None if there is none.
+        existing: Every profile there, to look for the nearest among.
+    """
+    candidates = (own.client_model_id,) if own else nearest(named.id, existing)
+    hint = f": {', '.join(candidates)}." if candidates else ", and none there resembles it."
+    return Diagnosis(
+        kind=DiagnosisKind.WRONG_IDENTIFIER,
+        code="profile_elsewhere",
+        reason=f"The client calls {shown(str(named))}, which does not belong to account {denial.account} in region "
+        f"{denial.region}. A call from there needs a profile or model of that account and region{hint}",
+        layer=denial.layer,
+        candidates=candidates,
+        model_id=candidates[0] if len(candidates) == 1 else None,
+    )
 
 
 def from_missing_profile(denial: Denial, identifier: str, existing: Iterable[Profile]) -> Diagnosis:
@@ -198,10 +281,11 @@ def from_profile(denial: Denial, want: Wanted, profile: Profile) -> Target | Dia
             reason=f"{profile.id} does not route to {want.model_arn}, so the record contradicts itself or AWS's list.",
             layer=denial.layer,
         )
-    guessed = denial.resource is None
-    return Target(
-        profile=profile,
-        ask_only=guessed,
-        code="profile_from_request" if guessed else "",
-        note="The message names no resource; the profile is the one that the request names." if guessed else "",
-    )
+    if denial.resource is None:
+        return Target(
+            profile=profile,
+            ask_only=True,
+            code="profile_from_request",
+            note="The message names no resource; the profile is the one that the request names.",
+        )
+    return Target(profile=profile)

@@ -70,6 +70,10 @@ class Group(Struct):
         if name := _target(denial):
             self.targets[name] = max(denial.time, self.targets.get(name, denial.time))
 
+    def anew(self, denial: Denial | Unreadable) -> "Group":
+        """The same events under what their denial turned out to be."""
+        return Group(denial.caller.partition_key, fingerprint(denial), denial, self.messages, self.events, self.targets)
+
     def call(self, now: datetime) -> Call:
         """The newest call, as far as it tells of its caller; a clock that is wrong makes no call a later one."""
         return Call(

@@ -110,8 +110,16 @@ class Investigation:
         # What the caller named may be of any length, and one key that is too long would void the batch's read.
         return sk if len(sk) <= _LONGEST_SORT_KEY else None
 
+    def is_settled(self, denial: Denial | Unreadable) -> bool:
+        """Whether the record and the configuration alone decide, so that to look again can tell nothing else."""
+        if self._settled(denial) or not isinstance(denial, Denial):
+            return True
+        return caller.from_caller(denial, self._grantable.covers) is not None
+
     def _settled(self, denial: Denial | Unreadable) -> Diagnosis | None:
         """What the record alone decides."""
+        if stranger := caller.from_stranger(denial):
+            return stranger
         if isinstance(denial, Unreadable):
             return message.from_unreadable(denial)
         return message.from_message(denial) or caller.from_account(denial, self._enrolment)
@@ -147,6 +155,10 @@ class Investigation:
     def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: Keys) -> Target | Diagnosis:
         """What the call needs, as AWS describes it."""
         account, region = denial.account, denial.region
+        if want.misplaced:
+            own = self._profiles.profile(account, region, want.misplaced.id) if want.misplaced.is_profile else None
+            existing = () if own else self._profiles.profiles(account, region)
+            return targets.from_misplaced(denial, want.misplaced, own, existing)
         if want.profile:
             profile = self._profiles.profile(account, region, want.profile)
             if profile:

@@ -1,20 +1,27 @@
 """What is the matter with a denial and what is done about it, under the configuration of the moment."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from botocore.exceptions import ClientError, ParamValidationError
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.errors import error_code
 from bedrock_remediator.core import opening
 from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.core.diagnosis.caller import from_refused_lookup
 from bedrock_remediator.core.grant import FINISHED, Grant, Outcome
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.flows.triage.verdict import Verdict, subject
 from bedrock_remediator.settings import PolicySettings
+
+logger = logging.getLogger(__name__)
 
 
 class Allowlists(Protocol):
@@ -53,7 +60,7 @@ class Judge:
         Raises:
             RetryableError: AWS does not answer.
         """
-        findings = self._investigation.investigate(denial, now)
+        findings = self._findings(denial, now)
         # A refusal that no grant can change is none of the rules' business: they are not even read.
         allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
         verdict = Verdict(
@@ -74,6 +81,18 @@ class Judge:
             basis=basis(self._settings, allowlist if helped.grantable else None),
             simulated=True,
         )
+
+    def _findings(self, denial: Denial | Unreadable, now: datetime) -> Findings:
+        """What is the matter. Where AWS refuses to tell, that is the finding: to ask again would be refused again."""
+        try:
+            return self._investigation.investigate(denial, now)
+        except ClientError as error:
+            logger.exception("AWS refused a call that reads", extra={"operation": error.operation_name})
+            answer = f"AWS refused {error.operation_name} to this service ({error_code(error)})"
+        except (ArnError, ParamValidationError) as error:
+            logger.exception("AWS's answer cannot be read, or the question not be asked")
+            answer = f"AWS could not be asked about it, or its answer not be read ({type(error).__name__})"
+        return Findings(diagnosis=from_refused_lookup(answer))
 
     def basis(self, row: Grant) -> str:
         """The digest of the configuration that a row would be judged under now; only a finished row asks for it."""

@@ -23,14 +23,14 @@ from bedrock_remediator.core.decision import CAP_REACHED
 from bedrock_remediator.core.delivery import Delivery
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.envelope import RecordError
-from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
+from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.rule_cap import cap, today
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.judge import Allowlists, Judge
-from bedrock_remediator.flows.triage.location import Principals, located
+from bedrock_remediator.flows.triage.location import Principals, located, refiled
 from bedrock_remediator.flows.triage.verdict import Verdict
 from bedrock_remediator.settings import PolicySettings
 
@@ -187,7 +187,8 @@ class Triage:
             return "copy", None
         row = known.rows.get((group.pk, seen.row)) if seen else None
         case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
-        if seen and row and opening.is_repeat(row, max(new.values()), self._judge.basis(row), case.now):
+        repeat = row is not None and opening.is_repeat(row, max(new.values()), self._judge.basis(row), case.now)
+        if seen and row and repeat and not self._looks_again(case, row):
             self._ledger.count(seen, case.counter)
             return "repeat", None
         return self._open(case, max(new.values()))
@@ -195,16 +196,52 @@ class Triage:
     def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
         verdict = self._judge.verdict(case.group.denial, case.now)
+        if found := refiled(case.group.denial, verdict.findings.identity):
+            group = case.group.anew(found)
+            return self._settle(group, self._known([group]))
         sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
         before = self._row_under(case, sk)
-        if before and opening.is_repeat(before, latest, verdict.basis, case.now):
+        owner = self._owner(case, verdict, latest)
+        if owner and opening.is_repeat(owner, latest, verdict.basis, case.now):
+            self._count(case, owner.sk)
+            return "repeat", None
+        unchanged = before != case.row or opening.answers_as_before(before, verdict.findings.diagnosis)
+        if before and unchanged and opening.is_repeat(before, latest, verdict.basis, case.now):
+            self._note_look(case, before)
             self._count(case, sk)
             return "repeat", None
-        standing = next((row for row in (case.row, before) if row and row.state is State.ACTIVE), None)
+        standing = next((row for row in (case.row, before, owner) if row and row.state is State.ACTIVE), None)
         if standing:
             return "blocked", self._report_blocked(case, standing, verdict, latest)
         row = self._write(case, verdict, before)
         return row.state.value, row
+
+    def _looks_again(self, case: _Case, row: Grant) -> bool:
+        """Whether a repeat is looked into: the row's answer is old, and rests on more than what the record says."""
+        return opening.is_stale(row, case.now) and not self._investigation.is_settled(case.group.denial)
+
+    def _note_look(self, case: _Case, row: Grant) -> None:
+        """Note on a row that it was looked into and answers as before, so that it is not for the next hour."""
+        if opening.is_stale(row, case.now):
+            looked = replace(row, looked_at=case.now)
+            self._ledger.update(row, looked)
+            case.known.rows[row.key] = looked
+
+    def _owner(self, case: _Case, verdict: Verdict, latest: datetime) -> Grant | None:
+        """The row of the request or grant that a denial is about which the principal's policies allow by now.
+
+        CloudTrail is late, and a profile is denied one model at a time: what was called before the grant took effect
+        is no news of another kind, whatever resource its message names.
+        """
+        diagnosis, pk = verdict.findings.diagnosis, case.group.pk
+        if diagnosis.kind is not DiagnosisKind.ALREADY_ALLOWED:
+            return None
+        keys = [(pk, sk) for sk in opening.grant_keys(diagnosis)]
+        rows = [row for row in self._ledger.rows(keys).values() if row.state not in FINISHED]
+        if len(keys) == 1:
+            return next(iter(rows), None)
+        # Where the record does not say which profile was called, a grant explains it only if the call was before it.
+        return next((row for row in rows if opening.is_repeat(row, latest, verdict.basis, case.now)), None)
 
     def _row_under(self, case: _Case, sk: str) -> Grant | None:
         """The row, read unless the batch knows it."""

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State, Verification
+from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.lengths import words
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import destinations
@@ -133,7 +134,7 @@ def _origin(grant: Grant) -> tuple[Value, ...]:
 
 def _refused_by(grant: Grant) -> tuple[Value, ...]:
     effect = notice_wording.EFFECTS[grant.effect] if grant.effect else ""
-    layer = Value(text=notice_wording.LAYERS[grant.layer] + effect)
+    layer = Value(text=LAYERS[grant.layer].name + effect)
     return (layer, _code(grant.denying_policy)) if grant.denying_policy else (layer,)
 
 
