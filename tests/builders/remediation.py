@@ -273,7 +273,6 @@ class World:
         )
         return Remediation(
             self.ledger,
-            self.uses,
             Claims(witnesses, self.settings, self.clock),
             Placements(lambda _account: self.iam, self.reader.own_policies, self.settings, self.seals),
             GrantSimulation(self.simulator, self.settings.extra_actions, self.clock),

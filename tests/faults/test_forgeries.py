@@ -89,7 +89,7 @@ def _rejected(stage: Stage) -> None:
     """Revoked, asked for once more, and refused by a person."""
     stage.press("revoke")
     stage.later(minutes=20)
-    asker, number = BY_A_PERSON[stage.sandbox.stack.parameters["PolicyStrategy"]]
+    asker, number = BY_A_PERSON[str(stage.sandbox.stack.parameters["PolicyStrategy"])]
     stage.deny(denial(asker, profile_arn(number), 9, at=stage.sandbox.clock.now()))
     stage.press("reject")
 

@@ -143,7 +143,14 @@ def test_a_row_that_was_lost_begins_anew(upkept: Upkept, role: Principal) -> Non
     boto3.client("dynamodb").delete_item(TableName="ledger", Key={"pk": {"S": row.pk}, "sk": {"S": row.sk}})
     upkept.world.clock.time += timedelta(minutes=1)
     pending = replace(
-        row, state=State.PENDING, version=1, history=(), decided_at=None, decided_version=None, approval=None, written=None
+        row,
+        state=State.PENDING,
+        version=1,
+        history=(),
+        decided_at=None,
+        decided_version=None,
+        approval=None,
+        written=None,
     )
     upkept.put(pending)
     anew = upkept.approve(pending)
@@ -220,9 +227,13 @@ def test_a_grant_that_is_kept_uses_the_approval_of_its_row(upkept: Upkept, role:
     known = remembered(upkept, row)
     assert known
     assert known.outcome is State.REVOKED
-    done = put_back(upkept, row, sk=kept_key(row.sk), version=9)
+    done = put_back(upkept, row)
     assert done
     assert done.reason_code == "approval_used"
+    # What is kept stands as long as the policy shows it, and is never written anew.
+    done = put_back(upkept, row, sk=kept_key(row.sk), version=9)
+    assert done
+    assert (done.state, done.reason_code) == (State.FAILED, "row_inconsistent")
 
 
 def test_what_stands_in_place_of_a_kept_grant_outlives_it(upkept: Upkept, role: Principal) -> None:

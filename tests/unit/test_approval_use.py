@@ -46,7 +46,7 @@ def moved(row: Grant, to: State, code: str = "any") -> Grant:
         (use(State.REVOKED, at=NOON - timedelta(seconds=1), version=90), False, False),
     ],
 )
-def test_an_approval_counts_once(known: Use | None, is_used: bool, stands_now: bool) -> None:
+def test_an_approval_counts_once(known: Use | None, *, is_used: bool, stands_now: bool) -> None:
     """Until its grant has ended or a later one was taken up; later is who was decided later, whatever the version."""
     assert used(known, ROW) is is_used
     assert stands(known, ROW) is stands_now
@@ -71,7 +71,7 @@ def test_a_row_that_shows_no_approval_has_used_none() -> None:
         (use(State.APPROVED), timedelta(hours=25), True),
     ],
 )
-def test_an_approval_is_taken_up_within_a_day_of_its_decision(known: Use | None, age: timedelta, too_old: bool) -> None:
+def test_an_approval_is_taken_up_in_a_day(known: Use | None, age: timedelta, *, too_old: bool) -> None:
     """Whatever the row says of its last change; what stands may be repaired, and what failed tried again for a day."""
     assert stale(known, replace(ROW, updated_at=NOON + age), NOON + age) is too_old
 

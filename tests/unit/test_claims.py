@@ -61,6 +61,10 @@ class Uses:
         """It."""
         return self.use
 
+    def put(self, _grant: Grant, _use: Use, _before: Use | None, /) -> Any:
+        """No part of checking a claim."""
+        raise NotImplementedError
+
 
 class Setup:
     """Claims, and all that they rest on, to be changed at will."""

@@ -1,6 +1,6 @@
 """Which approvals remediate has used: a table of its own, which no other role may write to (template.yaml).
 
-One item a key, which is never deleted: `pk`, `sk` (that of the row; a kept grant has its row's), and the fields of `Use`.
+One item a key, which is never deleted: `pk`, `sk` (those of the row; a kept grant has its row's), the fields of `Use`.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -37,17 +37,20 @@ class UsedApprovals:
             answer = self._client.get_item(TableName=self._table, Key=_key(grant), ConsistentRead=True)
         if "Item" not in answer:
             return None
-        return msgspec.convert({name: unmarshal(value) for name, value in answer["Item"].items() if name in _FIELDS}, Use)
+        return msgspec.convert(
+            {name: unmarshal(value) for name, value in answer["Item"].items() if name in _FIELDS}, Use
+        )
 
     # What the write enforces, together with the step of the row:
     #
     #   nothing | the use as read --> the use as it becomes
     def put(self, grant: Grant, use: Use, before: Use | None) -> "TransactWriteItemTypeDef":
         """The write of what is remembered of a row's key from now on, while it is as it was read."""
-        condition = (
-            {"ConditionExpression": expressions.ABSENT} if before is None else expressions.unchanged(_item(before), _FIELDS)
-        )
-        return {"Put": {"TableName": self._table, "Item": _key(grant) | _item(use), **condition}}  # type: ignore[typeddict-item]
+        condition = {"ConditionExpression": expressions.ABSENT}
+        if before is not None:
+            condition = expressions.unchanged(_item(before), _FIELDS)
+        item = _key(grant) | _item(use)
+        return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]
 
 
 def _key(grant: Grant) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ it is about the principal and the profile that its key names, that AWS still des
 that approved it still does, or that a person's approval is genuine.
 """
 
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -28,6 +28,9 @@ from bedrock_remediator.flows.remediation.claim_error import ClaimError, inconsi
 from bedrock_remediator.flows.remediation.facts import Facts, Identities, Profiles
 from bedrock_remediator.settings import PolicySettings
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
 
 class Allowlists(Protocol):
     """Where the allowlist comes from."""
@@ -42,6 +45,10 @@ class Uses(Protocol):
 
     def last(self, grant: Grant, /) -> Use | None:
         """The last approval of a row's key that was used; None if none was."""
+        ...
+
+    def put(self, grant: Grant, use: Use, before: Use | None, /) -> "TransactWriteItemTypeDef":
+        """The write of what is remembered of a row's key from now on, while it is as it was read."""
         ...
 
 
@@ -115,6 +122,11 @@ class Claims:
         principal = self._principal(grant)
         found = self._ask.identities.principal(principal)
         return Owner(*found) if found else Owner(principal, None)
+
+    @property
+    def uses(self) -> Uses:
+        """Which approvals were used."""
+        return self._ask.uses
 
     def approved(self, grant: Grant) -> bool:
         """Whether a person has approved what a row says, genuinely, whatever became of it.

@@ -24,7 +24,6 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.aws.ledger_queries import Background
-from bedrock_remediator.aws.used_approvals import UsedApprovals
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval_use import after_revocation, after_step, stands
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
@@ -97,7 +96,6 @@ class Remediation:
         self, ledger: Rows, claims: Claims, placements: Placements, simulation: GrantSimulation, clock: Clock
     ) -> None:
         self._ledger = ledger
-        self._uses = uses
         self._claims = claims
         self._placements = placements
         self._withdrawal = Withdrawal(ledger, claims.hold, placements, clock)
@@ -277,7 +275,7 @@ class Remediation:
     def _use(self, row: Grant, after: Grant) -> "list[TransactWriteItemTypeDef]":
         """What is remembered of a person's approval, written with the step by which it is taken up or has ended."""
         if after.state is State.REVOKED:
-            known = self._uses.last(row)
+            known = self._claims.uses.last(row)
             becomes = after_revocation(known, row, self._clock.now())
         elif after.state is State.REVOKING or row.decision is not Outcome.ASK:
             return []
@@ -285,11 +283,11 @@ class Remediation:
             # Remembered, a forged approval of tomorrow would keep genuine ones out. What stands was verified.
             return []
         else:
-            known = self._uses.last(row)
+            known = self._claims.uses.last(row)
             # Of what is kept in force while something else is asked for, the approval still stands.
             kept = after.state is State.PENDING and in_force(row) and stands(known, row)
             becomes = known if kept else after_step(known, row, after)
-        return [] if becomes is None or becomes == known else [self._uses.put(row, becomes, known)]
+        return [] if becomes is None or becomes == known else [self._claims.uses.put(row, becomes, known)]
 
     def _step(self, row: Grant, to: State, because: str, **changes: Any) -> Grant:
         if "reason_code" in changes:

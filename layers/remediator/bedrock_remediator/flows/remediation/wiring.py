@@ -24,17 +24,15 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     clients = Clients(home, enrolled=policy.enrolled_accounts, role=WRITE_ROLE, clock=clock)
     iam = IamReader(clients.iam, clock)
     seals = Seals(MacKey(lambda: clients.kms, settings.edit_key_id) if settings.edit_key_id else None)
-    uses = UsedApprovals(clients.dynamodb, settings.used_approvals_table)
     witnesses = Witnesses(
         identities=iam,
         profiles=ProfileReader(clients.bedrock, clock),
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
         approvals=SignedApprovals(ApprovalKey(lambda: clients.kms, settings.approval_key_id)),
-        uses=uses,
+        uses=UsedApprovals(clients.dynamodb, settings.used_approvals_table),
     )
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),
-        uses,
         Claims(witnesses, policy, clock),
         Placements(clients.iam, iam.own_policies, policy, seals),
         GrantSimulation(iam, policy.extra_actions, clock),
