@@ -96,6 +96,7 @@ def _rejected(stage: Stage) -> None:
 
 def _shortened(stage: Stage) -> None:
     """Given another end, and then revoked."""
+    stage.press("new_link")
     stage.press("extend")
     stage.press("revoke")
 
