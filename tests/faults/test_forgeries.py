@@ -10,11 +10,12 @@ from typing import Any, Final
 import pytest
 
 from bedrock_remediator.core.grant import State
+from sandbox.faults import Fault, Way
 from tests.builders.endings import in_iam
 from tests.builders.forgeries import FORGERIES, REPLAYS, RULES, forge, genuine, replay
 from tests.builders.small_world import APP, BARE, DEV, denial, profile_arn
 from tests.builders.soundness import grants
-from tests.builders.stories import Stage, Story
+from tests.builders.stories import Played, Stage, Story
 from tests.conftest import Count
 
 STRATEGIES: Final = ("managed", "inline", "in-place")
@@ -155,3 +156,47 @@ def test_a_signature_of_a_grant_that_ended_gives_nothing(strategy: str, end: str
     # Upkeep takes a copy that is kept for nothing away without a word, as it does when another grant stands instead.
     assert [name for name, _, told in ends if not told] in ([], ["kept, active"])
     count("forged rows: a signature of a grant that ended", len(ends))
+
+
+def _cut(fault: Fault | None = None) -> Played:
+    """Approve and revoke while remediate may die once, and then put the row back as it stood."""
+    held: list[Any] = []
+    stood: list[Any] = []
+
+    def before(stage: Stage) -> None:
+        stage.deny(denial(BARE, profile_arn(1), 2))
+        held.append(in_iam(stage.sandbox)["principals"][BARE])
+
+    def act(stage: Stage) -> None:
+        stage.press("approve")
+        stood.extend(row for row in grants(stage.sandbox) if row.state is State.ACTIVE)
+        stage.press("revoke")
+
+    def after(stage: Stage) -> None:
+        assert len(stood) == 1
+        assert in_iam(stage.sandbox)["principals"][BARE] == held[0]
+        for name in ("approved", "approved, to be repaired", "being applied"):
+            replay(stage, name, stood[0])
+            stage.sandbox.run()
+            assert in_iam(stage.sandbox)["principals"][BARE] == held[0], name
+
+    story = Story(
+        name="cut", watched="RemediateFunction", allowlist=RULES, before=before, act=act, after=after, parameters={}
+    )
+    return story.play(fault)
+
+
+@pytest.mark.parametrize("way", [Way.KILLED_BEFORE, Way.KILLED_AFTER])
+@pytest.mark.parametrize("of", ["dynamodb", pytest.param("everything", marks=pytest.mark.long)])
+def test_an_approval_is_neither_lost_nor_used_twice_by_a_death(way: Way, of: str, count: Count) -> None:
+    """Remediate dies at a call, comes again, grants what was approved and takes it back; put back, it gives nothing."""
+    calls = _cut().calls
+    places = [
+        place
+        for place, call in enumerate(calls, start=1)
+        if of == "everything" or call.name in ("dynamodb:TransactWriteItems", "dynamodb:UpdateItem")
+    ]
+    assert {call.name for call in calls} >= {"dynamodb:TransactWriteItems", "dynamodb:GetItem", "kms:VerifyMac"}
+    for place in places:
+        assert _cut(Fault(place=place, way=way)).spoiled == 1
+    count("deaths while an approval is used", len(places))

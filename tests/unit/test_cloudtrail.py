@@ -285,3 +285,11 @@ def test_a_time_that_cannot_be_is_no_time(time: str) -> None:
     denial = read(json.dumps(make.event(make.record(eventTime=time))))
     assert isinstance(denial, Unreadable)
     assert (denial.code, denial.time) == ("record_incomplete", datetime.fromtimestamp(0, UTC))
+
+
+@pytest.mark.parametrize("source", ["alice@example.com", None])
+def test_who_is_behind_a_chain_of_sessions_is_read(source: str | None) -> None:
+    """CloudTrail's source identity, which no session of the chain can change (docs/aws-facts.md §7.15)."""
+    context = make.role_identity()["sessionContext"] | ({"sourceIdentity": source} if source else {})
+    found = denial(make.record(userIdentity=make.role_identity(sessionContext=context)))
+    assert found.caller.source_identity == source
