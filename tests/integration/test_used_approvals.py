@@ -201,12 +201,13 @@ def test_what_failed_in_passing_is_tried_again_with_the_same_approval(upkept: Up
 def test_what_failed_for_good_is_used(upkept: Upkept, role: Principal) -> None:
     """It was tried, and a person must approve again."""
     row = upkept.by_alice(role)
-    upkept.world.simulator.overrule = lambda _action, _resource: {"decision": "explicitDeny", "organizations": False}
+    free = upkept.world.simulator.overrule
+    upkept.world.block()
     upkept.delete()
     done = put_back(upkept, row, written=None, simulated_at=upkept.world.clock.now())
     assert done
     assert done.state is State.ROLLED_BACK
-    upkept.world.simulator.overrule = lambda _action, _resource: None
+    upkept.world.simulator.overrule = free
     again = put_back(upkept, row, written=None)
     assert again
     assert again.reason_code == "approval_used"
