@@ -73,12 +73,16 @@ class Connection(Protocol):
 
 
 class Form(Struct):
-    """A form of a page: where it goes, what it sends as it stands, which fields must be filled, and its buttons."""
+    """A form of a page: where it goes, what it sends as it stands, which fields must be filled, and its buttons.
+
+    `choices` are the last of the options that nothing is chosen of yet.
+    """
 
     action: str
     fields: dict[str, str]
     required: set[str]
     buttons: set[tuple[str, str]]
+    choices: dict[str, str]
 
 
 class _Page(HTMLParser):
@@ -96,7 +100,7 @@ class _Page(HTMLParser):
         """Note forms, and what they are made of."""
         given = dict(attrs)
         if tag == "form":
-            self.forms.append(Form(given.get("action") or "", {}, set(), set()))
+            self.forms.append(Form(given.get("action") or "", {}, set(), set(), {}))
         elif tag == "h1":
             self._within.add(tag)
         elif self.forms and (name := given.get("name")) and "disabled" not in given:
@@ -119,6 +123,8 @@ class _Page(HTMLParser):
             form.fields[name] = ""
         elif tag == "input" and (given.get("type") not in {"radio", "checkbox"} or "checked" in given):
             form.fields[name] = value
+        elif tag == "input":
+            form.choices[name] = value
         if "required" in given:
             form.required.add(name)
 
@@ -168,7 +174,7 @@ def decide(connection: Connection, link: str, decision: str) -> None:
     form = next((form for form in page.forms if (_BUTTON, decision) in form.buttons), None)
     if form is None:
         raise NotDecidedError(f"its page does not offer to {decision} it", broken=False)
-    fields = {**form.fields, **{name: NAME for name in form.required if not form.fields.get(name)}}
+    fields = {**form.choices, **form.fields, **{name: NAME for name in form.required if not form.fields.get(name)}}
     status, page, where = _visit(connection, urljoin(link, form.action), {**fields, _BUTTON: decision})
     if status != HTTPStatus.SEE_OTHER or where is None:
         refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR

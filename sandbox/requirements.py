@@ -125,18 +125,19 @@ def _table(call: Call, names: Names) -> Iterator[Requirement]:
     required = _on_table(call.name, table, index, [item] if item else _queried(call, names), call, names)
     if call.operation in _WRITES:
         required = Requirement(
-            required.action, required.resource, {**required.context, "dynamodb:attributes": _written(call)}
+            required.action, required.resource, {**required.context, "dynamodb:attributes": _written(call.parameters)}
         )
     yield required
 
 
-def _written(call: Call) -> tuple[str, ...]:
+def _written(given: Mapping[str, Any]) -> tuple[str, ...]:
     """The attributes that a write names, in its item, its key or its expressions."""
-    given = call.parameters
     expressions = f"{given.get('UpdateExpression', '')} {given.get('ConditionExpression', '')}"
     plain = {name for name in _NAME.findall(expressions) if name not in _WORDS}
     placeholders = (given.get("ExpressionAttributeNames") or {}).values()
-    return tuple(sorted({*(given.get("Item") or {}), *(given.get("Key") or {}), *placeholders, *plain}))
+    # What is returned of an item as a whole is every attribute that it has: no list of names has that one.
+    whole = {"*"} if "ALL" in f"{given.get(_RETURNS)} {given.get('ReturnValues')}" else set()
+    return tuple(sorted({*(given.get("Item") or {}), *(given.get("Key") or {}), *placeholders, *plain, *whole}))
 
 
 def _queried(call: Call, names: Names) -> list[Mapping[str, Any]]:
@@ -173,6 +174,7 @@ def _batch_write(call: Call, names: Names) -> Iterator[Requirement]:
         yield _on_table("dynamodb:BatchWriteItem", table, "", items, call, names)
 
 
+_RETURNS: Final = "ReturnValuesOnConditionCheckFailure"
 _WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem")
 _NAME: Final = re.compile(r"(?<![:#.\w])[A-Za-z_]\w*")
 _KEYWORDS: Final = frozenset({"SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"})
@@ -190,11 +192,13 @@ _TRANSACTED: Final = {
 
 
 def _transact(call: Call, names: Names) -> Iterator[Requirement]:
-    """A transaction has no action of its own: each part needs its own."""
-    for entry in call.parameters["TransactItems"]:
-        for kind, part in entry.items():
-            item = part.get("Item") or part["Key"]
-            yield _on_table(f"dynamodb:{_TRANSACTED[kind]}", part["TableName"], "", [item], call, names)
+    """A transaction has no action of its own: each part needs its own, for the keys of all parts on its table."""
+    entries = [(kind, part) for entry in call.parameters["TransactItems"] for kind, part in entry.items()]
+    for kind, part in entries:
+        table = part["TableName"]
+        items = [other.get("Item") or other["Key"] for _, other in entries if other["TableName"] == table]
+        needed = _on_table(f"dynamodb:{_TRANSACTED[kind]}", table, "", items, call, names)
+        yield Requirement(needed.action, needed.resource, {**needed.context, "dynamodb:attributes": _written(part)})
 
 
 def _queue(call: Call, names: Names) -> Iterator[Requirement]:

@@ -155,12 +155,13 @@ class Sandbox:
 
     def _make_tables(self, own: boto3.Session) -> None:
         self._tables = {name: Ledger(self.stack, name, own) for name in self.stack.of_type("AWS::DynamoDB::Table")}
-        self.ledger = next(iter(self._tables.values()))
+        self.ledger = self._tables["Ledger"]
         self._streams = {
             stream.arn: stream
             for stream in (
                 TableStream(self.stack.arn(name), self.stack.attribute(name, "StreamArn"), self.clock)
-                for name in self._tables
+                for name, table in self.stack.of_type("AWS::DynamoDB::Table").items()
+                if "StreamSpecification" in table
             )
         }
 

@@ -18,7 +18,7 @@ def identity_policies(stack: Stack) -> Policies:
 
 
 def resource_policies(stack: Stack) -> Policies:
-    """Whom each role trusts, and whom each queue, topic, secret, key and event bus lets in."""
+    """Whom each role trusts, and whom each queue, topic, secret, key, table and event bus lets in."""
     policies: Policies = {
         stack.arn(name): (_stated(f"{name}/trust", role["AssumeRolePolicyDocument"]),)
         for name, role in stack.of_type("AWS::IAM::Role").items()
@@ -35,6 +35,9 @@ def resource_policies(stack: Stack) -> Policies:
     for name, key in stack.of_type("AWS::KMS::Key").items():
         # In a key's policy `*` means the key.
         policies[stack.arn(name)] = (_stated(name, key["KeyPolicy"]),)
+    for name, table in stack.of_type("AWS::DynamoDB::Table").items():
+        if "ResourcePolicy" in table:
+            policies[stack.arn(name)] = (_stated(name, table["ResourcePolicy"]["PolicyDocument"]),)
     for name, policy in stack.of_type("AWS::Events::EventBusPolicy").items():
         # Each is one statement of the bus's policy.
         arn = bus_arn(stack.place, policy.get("EventBusName", "default"))

@@ -116,3 +116,35 @@ def forge(stage: Stage, name: str, **changes: Any) -> Grant:
     row = replace(FORGERIES[name](*genuine(stage)), updated_at=stage.sandbox.clock.now(), **changes)
     stage.sandbox.ledger.put(grant_item(row))
     return row
+
+
+def _again(stood: Grant, now: Grant, **changes: Any) -> Grant:
+    """The row as it stood, signature included, a version above the one that there is."""
+    return replace(stood, **{"version": now.version + 1, "state": State.APPROVED, **changes})
+
+
+_NEVER_WRITTEN: Final = {"written": None, "applied_at": None, "verification": None}
+
+REPLAYS: Final[Mapping[str, Forgery]] = {
+    "approved": lambda stood, now: _again(stood, now, **_NEVER_WRITTEN),
+    "approved, to be repaired": _again,
+    "as it was signed, as if the row were new": lambda stood, _: replace(
+        stood, state=State.APPROVED, version=stood.decided_version or 1, history=(), **_NEVER_WRITTEN
+    ),
+    "being applied": lambda stood, now: _again(stood, now, state=State.APPLYING),
+    "active": lambda stood, now: _again(stood, now, state=State.ACTIVE),
+    "failed a moment ago, for a reason that passes": lambda stood, now: _again(
+        stood, now, state=State.FAILED, reason_code="iam_refused"
+    ),
+    "kept, approved": lambda stood, now: _again(stood, now, sk=f"kept#{stood.sk}", **_NEVER_WRITTEN),
+    "kept, active": lambda stood, now: _again(stood, now, sk=f"kept#{stood.sk}", state=State.ACTIVE),
+}
+"""By name: how a row that a person approved, and whose grant has ended, is put back (as it stood, as it is now)."""
+
+
+def replay(stage: Stage, name: str, stood: Grant) -> Grant:
+    """Put a row back; gives it."""
+    now = next(row for row in grants(stage.sandbox) if row.key == stood.key)
+    row = replace(REPLAYS[name](stood, now), updated_at=stage.sandbox.clock.now())
+    stage.sandbox.ledger.put(grant_item(row))
+    return row

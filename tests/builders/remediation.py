@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import msgspec
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.iam import IamReader, Identity, Simulated
 from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.used_approvals import UsedApprovals
 from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.entitlement import entitlement
@@ -188,6 +190,7 @@ class World:
         self.allowlist = FakeAllowlist()
         self.approvals = FakeApprovals()
         self.seals = Seals(Key())
+        self.uses = UsedApprovals(boto3.client("dynamodb"), "used")
 
     def block(self, resource: str = MODELS[1]) -> None:
         """Let a service control policy stop one ARN: a destination of the profile, not what was denied."""
@@ -262,7 +265,11 @@ class World:
     def remediation(self) -> Remediation:
         """The use case, made anew: as another function's environment has it."""
         witnesses = Witnesses(
-            identities=self.reader, profiles=self.profiles, allowlists=self.allowlist, approvals=self.approvals
+            identities=self.reader,
+            profiles=self.profiles,
+            allowlists=self.allowlist,
+            approvals=self.approvals,
+            uses=self.uses,
         )
         return Remediation(
             self.ledger,

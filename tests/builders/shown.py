@@ -43,5 +43,12 @@ def shown(grant: Grant, rows: Iterable[Grant] = (), **changes: Any) -> Shown:
 def written(what: Shown, **changes: Any) -> str:
     """The page as HTML, with a form that asks for a name."""
     form = Form(csrf="seal", asks_name=True)
-    content = {"form": form, "address": "/request/t", "visitor": None, "problem": None, "notice": None}
+    content = {
+        "form": form,
+        "address": "/request/t",
+        "visitor": None,
+        "problem": None,
+        "notice": None,
+        "old_link": None,
+    }
     return render("request.html", page=page(what), **content | changes)

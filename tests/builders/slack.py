@@ -113,7 +113,7 @@ class FakeSlack:
 
     `posted` holds the messages, each with `ts`, `channel` and what was given, as they are now; `said` what was given
     when they were posted; `whispers` what single users were shown.
-    `faults` are taken one a request, None for none. `groups` are the user groups.
+    `faults` are taken one a request, None for none. `groups` are the user groups, `people` the users.
     """
 
     def __init__(self, url: str) -> None:
@@ -126,6 +126,7 @@ class FakeSlack:
         self.said: list[dict[str, Any]] = []
         self.whispers: list[dict[str, Any]] = []
         self.groups: dict[str, list[str]] = {}
+        self.people: dict[str, dict[str, Any]] = {}
 
     def answer(self, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """What Slack would answer, and do."""
@@ -144,9 +145,18 @@ class FakeSlack:
             case "chat.postEphemeral":
                 self.whispers.append(dict(given))
                 return {"ok": True, "message_ts": "1"}
+            case _:
+                return self._told(method, given)
+
+    def _told(self, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What Slack knows of people."""
+        match method:
             case "usergroups.users.list":
                 users = self.groups.get(given["usergroup"])
                 return {"ok": False, "error": "no_such_subteam"} if users is None else {"ok": True, "users": users}
+            case "users.info":
+                person = self.people.get(given["user"])
+                return {"ok": False, "error": "user_not_found"} if person is None else {"ok": True, "user": person}
             case _:
                 return {"ok": False, "error": "unknown_method"}
 

@@ -73,11 +73,18 @@ class Upkept:
 
     def approve(self, pending: Grant, length: timedelta | None = None) -> Grant:
         """Alice approves, and remediate applies it."""
+        return self._decide(pending, Verb.APPROVE, length)
+
+    def extend(self, active: Grant, length: timedelta | None = None) -> Grant:
+        """Alice gives it another end, and remediate applies that."""
+        return self._decide(active, Verb.EXTEND, length)
+
+    def _decide(self, before: Grant, verb: Verb, length: timedelta | None) -> Grant:
         alice = Approver.by_oidc("alice@example.com")
-        answer = Answer(verb=Verb.APPROVE, version=pending.version, approver=alice, length=length)
-        row = decide(pending, answer, Terms(longest=None), self.world.clock.now())
+        answer = Answer(verb=verb, version=before.version, approver=alice, length=length)
+        row = decide(before, answer, Terms(longest=None), self.world.clock.now())
         row = signed(row, Key().sign(signable(row)))
-        self.ledger.decide(pending, row)
+        self.ledger.decide(before, row)
         self.carry()
         return self.world.stored(row)
 

@@ -87,7 +87,9 @@ TAKING_OUT: Final = {
 DECIDING: Final = together(LINKS, {"dynamodb:GetItem": 1, "dynamodb:Query": 2, "dynamodb:UpdateItem": 1})
 """The page, the decision, and the page again."""
 SIGNATURE: Final = {"kms:GenerateMac": 1, "kms:VerifyMac": 1}
-REVOKING: Final = {"dynamodb:Query": 2, "dynamodb:UpdateItem": 1, "iam:GetUser": 1}
+REVOKING: Final = {"dynamodb:Query": 2, "dynamodb:GetItem": 1, "dynamodb:TransactWriteItems": 1, "iam:GetUser": 1}
+TAKEN_UP: Final = {"dynamodb:GetItem": 3, "dynamodb:TransactWriteItems": 2, "dynamodb:UpdateItem": -2}
+"""Which approvals were used is read before each step, and written with the two by which one is taken up and stands."""
 
 EXPECTED: Final = {
     "a refusal (service control policy)": together(OPENED, COUNTED),
@@ -109,7 +111,7 @@ EXPECTED: Final = {
         for each, calls in WRITING.items()
     },
     **{
-        f"an approval, {each}": together(DECIDING, SIGNATURE, APPLYING, calls, NOTICE, COUNTED, LINKS)
+        f"an approval, {each}": together(DECIDING, SIGNATURE, APPLYING, TAKEN_UP, calls, NOTICE, COUNTED, LINKS)
         for each, calls in WRITING.items()
     },
     **{

@@ -10,11 +10,12 @@ from typing import Any, Final
 import pytest
 
 from bedrock_remediator.core.grant import State
+from sandbox.faults import Fault, Way
 from tests.builders.endings import in_iam
-from tests.builders.forgeries import FORGERIES, RULES, forge
+from tests.builders.forgeries import FORGERIES, REPLAYS, RULES, forge, genuine, replay
 from tests.builders.small_world import APP, BARE, DEV, denial, profile_arn
 from tests.builders.soundness import grants
-from tests.builders.stories import Stage, Story
+from tests.builders.stories import Played, Stage, Story
 from tests.conftest import Count
 
 STRATEGIES: Final = ("managed", "inline", "in-place")
@@ -79,3 +80,123 @@ def test_a_forged_row_alone_never_reaches_iam(name: str, strategy: str, count: C
     """None of them is held up by another only."""
     _untouched(strategy, [name])
     count("forged rows: one alone", 1)
+
+
+def _revoked(stage: Stage) -> None:
+    stage.press("revoke")
+
+
+def _rejected(stage: Stage) -> None:
+    """Revoked, asked for once more, and refused by a person."""
+    stage.press("revoke")
+    stage.later(minutes=20)
+    asker, number = BY_A_PERSON[str(stage.sandbox.stack.parameters["PolicyStrategy"])]
+    stage.deny(denial(asker, profile_arn(number), 9, at=stage.sandbox.clock.now()))
+    stage.press("reject")
+
+
+def _shortened(stage: Stage) -> None:
+    """Given another end, and then revoked."""
+    stage.press("new_link")
+    stage.press("extend")
+    stage.press("revoke")
+
+
+ENDS: Final = {"revoked": _revoked, "revoked and then rejected": _rejected, "extended and revoked": _shortened}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("end", "days"),
+    [
+        ("revoked and then rejected", 0),
+        ("revoked and then rejected", 180),
+        *(pytest.param(end, days, marks=pytest.mark.long) for end in ENDS for days in (0, 2) if "rejected" not in end),
+    ],
+)
+def test_a_signature_of_a_grant_that_ended_gives_nothing(strategy: str, end: str, days: int, count: Count) -> None:
+    """However the row is put back, before and after the time for which an approval is good, and people are told."""
+    held: list[Any] = []
+    ends: list[Any] = []
+
+    def attack(stage: Stage) -> None:
+        asker, number = BY_A_PERSON[strategy]
+        stage.deny(denial(APP, profile_arn(0)), denial(asker, profile_arn(number), 2))
+        held.append(in_iam(stage.sandbox)["principals"][asker])
+        stage.press("approve")
+        stood = genuine(stage)[1]
+        assert in_iam(stage.sandbox)["principals"][asker] != held[0]
+        ENDS[end](stage)
+        assert in_iam(stage.sandbox)["principals"][asker] == held[0]
+        stage.later(days=days)
+        for name in REPLAYS:
+            told, lost = len(stage.sandbox.outbox.notices), len(stage.sandbox.failures)
+            row = replay(stage, name, stood)
+            stage.sandbox.run()
+            held.append(in_iam(stage.sandbox)["principals"][asker])
+            stage.later(hours=1)
+            stage.round("upkeep")
+            held.append(in_iam(stage.sandbox)["principals"][asker])
+            news = [str(notice.message) for notice in stage.sandbox.outbox.notices[told:]]
+            letters = [str(letter.body) for letter in stage.sandbox.failures[lost:]]
+            now = next(each for each in grants(stage.sandbox) if each.key == row.key)
+            ends.append((name, now.state, any(row.sk in each and row.pk in each for each in (*news, *letters))))
+
+    Story(
+        name="replays",
+        watched="RemediateFunction",
+        parameters={"PolicyStrategy": strategy, "DefaultGrantDays": "0", "MaxGrantDays": "0"},
+        allowlist=RULES,
+        act=attack,
+    ).play()
+    assert [each for each in held if each != held[0]] == []
+    assert len(ends) == len(REPLAYS)
+    standing = (State.APPROVED, State.APPLYING, State.ACTIVE)
+    assert [(name, state) for name, state, _ in ends if state in standing] == []
+    # Upkeep takes a copy that is kept for nothing away without a word, as it does when another grant stands instead.
+    assert [name for name, _, told in ends if not told] in ([], ["kept, active"])
+    count("forged rows: a signature of a grant that ended", len(ends))
+
+
+def _cut(fault: Fault | None = None) -> Played:
+    """Approve and revoke while remediate may die once, and then put the row back as it stood."""
+    held: list[Any] = []
+    stood: list[Any] = []
+
+    def before(stage: Stage) -> None:
+        stage.deny(denial(BARE, profile_arn(1), 2))
+        held.append(in_iam(stage.sandbox)["principals"][BARE])
+
+    def act(stage: Stage) -> None:
+        stage.press("approve")
+        stood.extend(row for row in grants(stage.sandbox) if row.state is State.ACTIVE)
+        stage.press("revoke")
+
+    def after(stage: Stage) -> None:
+        assert len(stood) == 1
+        assert in_iam(stage.sandbox)["principals"][BARE] == held[0]
+        for name in ("approved", "approved, to be repaired", "being applied"):
+            replay(stage, name, stood[0])
+            stage.sandbox.run()
+            assert in_iam(stage.sandbox)["principals"][BARE] == held[0], name
+
+    story = Story(
+        name="cut", watched="RemediateFunction", allowlist=RULES, before=before, act=act, after=after, parameters={}
+    )
+    return story.play(fault)
+
+
+@pytest.mark.parametrize("way", [Way.KILLED_BEFORE, Way.KILLED_AFTER])
+@pytest.mark.parametrize("of", ["dynamodb", pytest.param("everything", marks=pytest.mark.long)])
+def test_an_approval_is_neither_lost_nor_used_twice_by_a_death(way: Way, of: str, count: Count) -> None:
+    """Remediate dies at a call, comes again, grants what was approved and takes it back; put back, it gives nothing."""
+    calls = _cut().calls
+    places = [
+        place
+        for place, call in enumerate(calls, start=1)
+        if of == "everything" or call.name in ("dynamodb:TransactWriteItems", "dynamodb:UpdateItem")
+    ]
+    assert {call.name for call in calls} >= {"dynamodb:TransactWriteItems", "dynamodb:GetItem", "kms:VerifyMac"}
+    for place in places:
+        assert _cut(Fault(place=place, way=way)).spoiled == 1
+    count("deaths while an approval is used", len(places))

@@ -54,7 +54,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def dynamodb(aws: None) -> "DynamoDBClient":
-    """DynamoDB with an empty ledger."""
+    """DynamoDB with an empty ledger, and nothing remembered of approvals."""
     client = boto3.client("dynamodb")
     client.create_table(
         TableName=TABLE,
@@ -75,6 +75,15 @@ def dynamodb(aws: None) -> "DynamoDBClient":
                 ],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
             }
+        ],
+    )
+    client.create_table(
+        TableName="used",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
         ],
     )
     return client

@@ -294,9 +294,12 @@ class TestDeciding:
         assert "Lapsed" in stack.get(path).text
 
     def test_what_failed_may_be_approved_again(self, stack: ApproveStack) -> None:
-        """The same link then has an Approve button of its own."""
+        """By the link that is made for that; the one of the request does no more than ask for it."""
         row = stack.put(stepped(waiting(), State.APPROVED, State.FAILED))
-        path = stack.link(row, version=1)
+        old, path = stack.link(row, version=1), stack.link(row)
+        assert stack.get(old).buttons == {"new_link"}
+        assert stack.decide(old).status == 403
+        assert stack.row(row).state is State.FAILED
         assert stack.get(path).buttons == {"approve"}
         assert stack.decide(path).status == 303
         assert stack.row(row).state is State.APPROVED
@@ -309,7 +312,8 @@ class TestTakingBack:
         """The row goes to revoking, and the page says so."""
         row = stack.put(active())
         path = stack.link(row, version=1)
-        assert stack.get(path).buttons == {"revoke", "extend"}
+        assert stack.get(path).buttons == {"revoke", "new_link"}
+        assert stack.get(stack.link(row)).buttons == {"revoke", "extend"}
         assert stack.decide(path, "revoke", reason="Project over.").status == 303
         assert (stack.row(row).state, stack.row(row).decision_reason) == (State.REVOKING, "Project over.")
         assert "Being taken back" in stack.get(path).text
@@ -317,8 +321,32 @@ class TestTakingBack:
     def test_a_grant_gets_another_end(self, stack: ApproveStack) -> None:
         """It is approved anew, with the end that was chosen."""
         row = stack.put(active())
-        assert stack.decide(stack.link(row, version=1), "extend", length="1d").status == 303
+        assert stack.decide(stack.link(row), "extend", length="1d").status == 303
         assert (stack.row(row).state, stack.row(row).expires_at) == (State.APPROVED, LATER + timedelta(days=1))
+
+    @pytest.mark.parametrize("version", [1, 2, 3])
+    def test_an_earlier_link_makes_no_grant_last(self, stack: ApproveStack, version: int) -> None:
+        """Whoever finds a mail of long ago can take the grant back, or have the approvers sent a new link."""
+        row = stack.put(active())
+        path = stack.link(row, version=version)
+        page = stack.get(path)
+        assert page.buttons == {"revoke", "new_link"}
+        assert "made for an earlier version" in page.text
+        refused = stack.post(path, {"csrf": page.csrf, "name": "A", "length": "none", "decision": "extend"})
+        assert (refused.status, "new link" in refused.text) == (403, True)
+        assert stack.row(row) == row
+        asked = stack.post(path, {"csrf": page.csrf, "decision": "new_link"})
+        assert (asked.status, stack.row(row).link_asked_at) == (202, stack.clock.now())
+
+    def test_no_length_is_picked_that_is_long(self, stack: ApproveStack) -> None:
+        """Neither no end nor more than 90 days: who approves without a choice is asked for it, and nothing changes."""
+        row = stack.put(waiting())
+        path = stack.link(row)
+        page = stack.get(path)
+        assert " checked>" not in page.source
+        answer = stack.post(path, {"csrf": page.csrf, "name": "Alice", "decision": "approve"})
+        assert (answer.status, "Choose how long" in answer.text) == (400, True)
+        assert stack.row(row) == row
 
     def test_all_grants_of_a_principal_are_taken_back_together(self, stack: ApproveStack) -> None:
         """Each standing one is listed, and one button takes them all."""
@@ -444,10 +472,10 @@ class TestLinks:
         assert stack.post(path[:-2] + "xx", {"decision": "new_link"}).status == 404
 
     def test_a_link_for_a_version_that_has_passed_only_shows(self, stack: ApproveStack, ledger: Ledger) -> None:
-        """The row asks again since: the old link shows it without a form, and decides nothing."""
+        """The row asks again since: the old link shows it, and at most has a new one sent to the approvers."""
         again = stack.put(stepped(waiting(), State.APPROVED, State.PENDING))
         page = stack.get(stack.link(again, version=1))
-        assert page.buttons == set()
+        assert page.buttons == {"new_link"}
         assert "This link is for an earlier request" in page.text
         fresh = stack.get(stack.link(again))
         form = {"csrf": fresh.csrf, "name": "Alice", "length": "1d", "decision": "approve"}

@@ -148,6 +148,7 @@ def test_no_answer_is_left_to_the_queue(ledger: Ledger, client: "DynamoDBClient"
 def test_a_marker_that_vanished_meanwhile_may_have_been_sent(ledger: Ledger, stubber: Stubber) -> None:
     """Where nothing tells whether the notice went out, it may have."""
     stubber.add_client_error("put_item", "ConditionalCheckFailedException", http_status_code=400)
+    stubber.add_response("get_item", {})
     assert ledger.claim_notice(GRANT) == "maybe_sent"
 
 

@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "UNKNOWN_CALLER_ASKS": "true",
     "VERIFY_SECONDS": "60",
     "APPROVAL_KEY_ID": "alias/approvals",
+    "USED_APPROVALS_TABLE": "used",
     "EDIT_KEY_ID": "",
     "POWERTOOLS_SERVICE_NAME": "remediate",
     "POWERTOOLS_METRICS_NAMESPACE": "BedrockAccessRemediator",

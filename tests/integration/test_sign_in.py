@@ -107,7 +107,7 @@ class TestRound:
         page = browser.get(path)
         assert (page.status, page.title, page.buttons) == (410, "This link has expired", set())
         (fresh,) = re.findall(r'href="(/request/[^"]+)"', page.source)
-        assert browser.get(fresh).buttons == {"approve", "reject"}
+        assert browser.get(fresh).buttons == {"approve", "reject", "sign_out"}
         for form in ({"decision": "new_link"}, {"decision": "approve", "length": "none"}):
             assert browser.post(path, form).status == 410
         assert browser.stack.row(row) == row
@@ -160,8 +160,21 @@ class TestRound:
         """The sign-in is what counts, not the link."""
         path = f"/request/{browser.stack.links.token(Ticket(row.pk, row.sk, 1, look_only=True))}"
         page = browser.open(path)
-        assert page.buttons == {"approve", "reject"}
+        assert page.buttons == {"approve", "reject", "sign_out"}
         assert browser.post(path, {"csrf": page.csrf, "decision": "reject"}).status == 303
+
+    def test_who_signs_out_is_forgotten(self, browser: Browser, row: Grant) -> None:
+        """By a form of the page, which only the page can send; what was open then decides nothing more."""
+        path = browser.stack.link(row)
+        page = browser.open(path)
+        forged = browser.post(path, {"csrf": "x", "decision": "sign_out"})
+        assert forged.status == 403
+        assert browser.get(path).status == 200
+        gone = browser.post(path, {"csrf": page.csrf, "decision": "sign_out"})
+        assert (gone.status, gone.title) == (200, "You are signed out")
+        assert browser.post(path, {"csrf": page.csrf, "decision": "reject"}).status == 403
+        assert browser.stack.row(row).state is State.PENDING
+        assert browser.get(path).status == 303
 
     def test_a_bad_link_sends_nobody_to_the_provider(self, browser: Browser) -> None:
         """It does not work, signed in or not."""

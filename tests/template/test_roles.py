@@ -113,8 +113,25 @@ def attributes(*names: str) -> Mapping[str, Any]:
     return {"ForAllValues:StringEquals": {"dynamodb:Attributes": list(names)}}
 
 
-DECISION = attributes("pk", "sk", *sorted(APPROVE_ATTRIBUTES - {"pk", "sk"}))
-MEMORY = attributes("pk", "sk", *sorted(set(SlackMessage.__struct_fields__) - {"pk", "sk"}))
+def keys(*patterns: str) -> Mapping[str, Any]:
+    """The condition that holds a write to items under such partition keys."""
+    return {
+        "Null": {"dynamodb:LeadingKeys": "false"},
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)},
+    }
+
+
+def named(condition: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The same, and to these attributes."""
+    known = {"Null": {"dynamodb:LeadingKeys": "false", "dynamodb:Attributes": "false"}}
+    return {**condition, **known, **attributes(*names)}
+
+
+PRINCIPALS = ("arn:*", "account/*")
+"""How the partition keys of principals begin, under which are rows, counters and habits."""
+DECISION = named(keys(*PRINCIPALS), "pk", "sk", *sorted(APPROVE_ATTRIBUTES - {"pk", "sk"}))
+MEMORY = named(keys("slack#*"), "pk", "sk", *sorted(set(SlackMessage.__struct_fields__) - {"pk", "sk"}))
+MARKERS = named(keys("notice#*"), "pk", "sk", "status")
 
 
 def expected(stack: Stack) -> dict[str, dict[str, Rights]]:
@@ -200,7 +217,7 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "TakeDenials": ("Allow", QUEUE_READS, {stack.arn("Denials")}, {}),
             "SetRefusedMessagesAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("DenialsDeadLetters")}, {}),
             "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem"}, {ledger}, {}),
-            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
+            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, keys(*PRINCIPALS, "cap#*")),
             **IDENTITY_READS,
             "ListProfiles": ("Allow", {"bedrock:ListInferenceProfiles"}, {"*"}, {}),
             "ReadPolicies": ("Allow", {"iam:GetPolicy", "iam:GetPolicyVersion"}, POLICIES, {}),
@@ -210,7 +227,7 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "Traces": traces,
             "TakeRemediations": ("Allow", QUEUE_READS, {stack.arn("Remediations")}, {}),
             "ReadLedger": ("Allow", {"dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
-            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
+            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, keys(*PRINCIPALS)),
             **IDENTITY_READS,
             "ReadPolicies": (
                 "Allow",
@@ -243,22 +260,18 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "ReadStream": ("Allow", STREAM_READS, {stream}, {}),
             "ListStreams": ("Allow", {"dynamodb:ListStreams"}, {"*"}, {}),
             "SetFailedRecordsAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("NotifyDeadLetters")}, {}),
-            "ReadLedger": ("Allow", {"dynamodb:Query"}, {ledger}, {}),
-            "MarkWhatWasSent": (
-                "Allow",
-                {"dynamodb:PutItem"},
-                {ledger},
-                {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "sk", "status"]}},
-            ),
+            "ReadLedger": ("Allow", {"dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
+            "MarkWhatWasSent": ("Allow", {"dynamodb:PutItem"}, {ledger}, MARKERS),
             "CountNotices": (
                 "Allow",
                 {"dynamodb:UpdateItem"},
                 {ledger},
                 {
+                    "Null": {"dynamodb:LeadingKeys": "false", "dynamodb:Attributes": "false"},
                     "ForAllValues:StringEquals": {
                         "dynamodb:LeadingKeys": [NOTICES],
                         "dynamodb:Attributes": ["pk", "sk", "expires", "used", *sorted(FOLDABLE)],
-                    }
+                    },
                 },
             ),
             "Publish": ("Allow", {"sns:Publish"}, {stack.arn("Approvals"), stack.arn("Notices")}, {}),
@@ -279,7 +292,12 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "SetFailedRoundsAside": ("Allow", {"sqs:SendMessage"}, {stack.arn("UpkeepDeadLetters")}, {}),
             "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}, {ledger}, {}),
             "ReadIndex": ("Allow", {"dynamodb:Query"}, {index}, {}),
-            "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, {}),
+            "WriteLedger": (
+                "Allow",
+                {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+                {ledger},
+                keys(*PRINCIPALS, "cap#*", "digest", "upkeep"),
+            ),
             **UPKEEP_READS,
             "PublishDigest": ("Allow", {"sns:Publish"}, {stack.arn("Notices")}, {}),
             "SeeWhoIsSubscribed": (

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bedrock_remediator.core.approval import NotAllowedError, Refusal, StaleError, Terms, Verb, decide, possible
 from bedrock_remediator.core.approvers import Approver
@@ -137,3 +138,14 @@ def test_ones_own_request_can_be_rejected_and_revoked_but_not_approved_or_extend
     assert refusal(ACTIVE, Verb.EXTEND, approver=me) is Refusal.OWN_REQUEST
     assert decide(waiting(), answer(Verb.REJECT, approver=me), ANYTHING, LATER).state is State.REJECTED
     assert decide(ACTIVE, answer(Verb.REVOKE, 4, approver=me), ANYTHING, LATER).state is State.REVOKING
+
+
+def test_a_typed_name_like_the_callers_is_recorded_with_the_decision() -> None:
+    """It is no proof, so it is not refused; whoever reads of the grant is told."""
+    row = waiting()
+    row = replace(row, sighting=replace(row.sighting, session="alice@example.com", source_identity=None))
+    mine = decide(row, answer(approver=Approver.by_link("Alice"), reason="Needed."), ANYTHING, LATER)
+    assert mine.decision_reason == "(The name that was typed is like that of the caller who was denied.) Needed."
+    assert "is like that of the caller" in mine.history[-1].reason
+    other = decide(row, answer(approver=Approver.by_link("Bob"), reason="Needed."), ANYTHING, LATER)
+    assert other.decision_reason == "Needed."

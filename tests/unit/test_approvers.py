@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bedrock_remediator.core.approvers import Approver, may_approve, own_request
+from bedrock_remediator.core.approvers import Approver, may_approve, own_request, seems_own
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Via
 from tests.builders.decisions import ALICE, BOB, waiting
@@ -34,6 +34,83 @@ class TestOwnRequests:
         row = msgspec.structs.replace(row, sighting=msgspec.structs.replace(row.sighting, session="alice@example.com"))
         assert own_request(approver, row) is own
 
+    @pytest.mark.parametrize(
+        ("principal", "session", "source_identity", "own"),
+        [
+            ("user/alice", None, None, True),
+            ("user/people/Alice@Example.com", None, None, True),
+            ("user/alice@elsewhere.com", None, None, False),
+            ("user/alicia", None, None, False),
+            ("role/alice", None, None, False),
+            ("role/app", "alice", None, True),
+            ("role/app", "ALICE@example.com", None, True),
+            ("role/app", "alice+bedrock@example.com", None, True),
+            ("role/app", "alice@elsewhere.com", None, False),
+            ("role/app", "i-0abc", "alice@example.com", True),
+            ("role/app", "i-0abc", "alice", True),
+            ("role/app", "i-0abc", "bob", False),
+            ("role/app", None, None, False),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "approver",
+        [
+            Approver.by_oidc("Alice Doe", ["alice@example.com", "6a1f"]),
+            Approver.by_oidc("alice@example.com"),
+            Approver.by_slack("U0123", "alice@example.com"),
+            Approver.by_api(f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/alice@example.com"),
+        ],
+    )
+    def test_are_told_by_every_name_that_is_verified(
+        self,
+        approver: Approver,
+        principal: str,
+        session: str | None,
+        source_identity: str | None,
+        own: bool,  # noqa: FBT001 - a parameter
+    ) -> None:
+        """The IAM user's, the session's and the source identity's; an address and its name alone are one person's."""
+        row = waiting(principal=f"arn:aws:iam::{ACCOUNT}:{principal}")
+        sighting = msgspec.structs.replace(row.sighting, session=session, source_identity=source_identity)
+        assert own_request(approver, msgspec.structs.replace(row, sighting=sighting)) is own
+
+    def test_are_told_by_the_subject_and_by_iam_users_of_one_name(self) -> None:
+        """Whatever the provider calls the person may be the session's name; and IAM users of two accounts are one."""
+        row = waiting(principal=f"arn:aws:iam::{ACCOUNT}:user/dev")
+        assert own_request(Approver.by_oidc("Alice", ["alice@example.com", "dev"]), row)
+        assert own_request(Approver.by_api("arn:aws:iam::111122223333:user/Dev"), row)
+        assert own_request(Approver.by_api("arn:aws:sts::111122223333:assumed-role/x/dev"), row)
+
+    @pytest.mark.parametrize("name", ["i-0123456789abcdef0", "1701345600", "botocore-session-17", "aws-go-sdk-17"])
+    def test_names_that_machines_are_given_tell_nobody(self, name: str) -> None:
+        """Two sessions that an SDK named are no one person's."""
+        row = waiting()
+        row = msgspec.structs.replace(row, sighting=msgspec.structs.replace(row.sighting, session=name))
+        assert not own_request(Approver.by_api(f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/{name}"), row)
+
+    @pytest.mark.parametrize(
+        ("typed", "like"),
+        [
+            ("alice.doe@example.com", True),
+            ("Alice Doe", True),
+            ("ALICE_DOE", True),
+            ("alice.doe@elsewhere.com", True),
+            ("Alice", False),
+            ("Bob", False),
+            ("@", False),
+        ],
+    )
+    def test_a_typed_name_like_the_callers_is_no_proof_and_is_noticed(self, typed: str, like: bool) -> None:  # noqa: FBT001 - a parameter
+        """Anybody can type anything, so it is recorded and not refused."""
+        row = waiting()
+        row = msgspec.structs.replace(
+            row, sighting=msgspec.structs.replace(row.sighting, session="alice.doe@example.com")
+        )
+        approver = Approver.by_link(typed)
+        assert not own_request(approver, row)
+        assert seems_own(approver, row) is like
+        assert not seems_own(Approver.by_oidc("alice.doe@example.com"), row)
+
     def test_of_nobody_known_are_nobodys(self) -> None:
         """Without a principal and a session there is nothing to compare with."""
         assert not own_request(Approver.by_api(ROLE), waiting(principal=None))
@@ -61,7 +138,10 @@ class TestApprovers:
     def test_of_the_api_are_in_iam(self) -> None:
         """The whole ARN is kept: its session tells the person."""
         session = f"arn:aws:sts::{ACCOUNT}:assumed-role/admin/bob"
-        assert Approver.by_api(session) == Approver(name=session, via=Via.API, arn=session)
+        assert Approver.by_api(session) == Approver(name=session, via=Via.API, arn=session, names=("bob",))
+        user = f"arn:aws:iam::{ACCOUNT}:user/people/bob"
+        assert Approver.by_api(user) == Approver(name=user, via=Via.API, arn=user, names=("bob",))
+        assert Approver.by_api(ROLE).names == ()
         with pytest.raises(ArnError):
             Approver.by_api(f"arn:aws:iam::{ACCOUNT}:root")
 
@@ -89,5 +169,5 @@ class TestApprovers:
 
 def test_unverified_names_stay_apart_from_verified_ones() -> None:
     """Alice of the link compares with nobody."""
-    assert ALICE.person is None
-    assert BOB.person == "bob@example.com"
+    assert ALICE.names == ()
+    assert BOB.names == ("bob@example.com",)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Entity
 from bedrock_remediator.core.allowlist import parse
+from bedrock_remediator.core.approval_use import Use
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.profile import FoundationModel
@@ -50,6 +51,21 @@ class Identities:
         return Entity(principal=found[0], id=found[1], created_at=NOON, tags=self.tags) if found else None
 
 
+class Uses:
+    """Remembers one approval."""
+
+    def __init__(self) -> None:
+        self.use: Use | None = None
+
+    def last(self, _grant: Grant, /) -> Use | None:
+        """It."""
+        return self.use
+
+    def put(self, _grant: Grant, _use: Use, _before: Use | None, /) -> Any:
+        """No part of checking a claim."""
+        raise NotImplementedError
+
+
 class Setup:
     """Claims, and all that they rest on, to be changed at will."""
 
@@ -58,6 +74,7 @@ class Setup:
         model = FoundationModel(arn=MODEL, id="amazon.nova-lite-v1:0", inference_types=frozenset({"ON_DEMAND"}))
         self.profiles = FakeProfiles(profile(PROFILE, MODELS), models={model.id: model})
         self.allowlist = FakeAllowlist()
+        self.uses = Uses()
         self.approvals = FakeApprovals()
         self.settings = SETTINGS
         self.clock = StoppedClock(NOON + timedelta(hours=1))
@@ -65,7 +82,11 @@ class Setup:
     def claims(self) -> Claims:
         """With everything as it is now."""
         witnesses = Witnesses(
-            identities=self.identities, profiles=self.profiles, allowlists=self.allowlist, approvals=self.approvals
+            identities=self.identities,
+            profiles=self.profiles,
+            allowlists=self.allowlist,
+            approvals=self.approvals,
+            uses=self.uses,
         )
         return Claims(witnesses, self.settings, self.clock)
 

@@ -361,3 +361,11 @@ def test_a_message_that_is_cut_here_is_known_as_cut() -> None:
         assert len(found.message) <= 1100
     assert unreadable(make.record(errorMessage=text + "x" * 20_000, userIdentity=None)).code == "message_truncated"
     assert unreadable(make.record(userIdentity=7, userAgent="x" * 9000)).code == "record_malformed"
+
+
+@pytest.mark.parametrize("source", ["alice@example.com", None])
+def test_who_is_behind_a_chain_of_sessions_is_read(source: str | None) -> None:
+    """CloudTrail's source identity, which no session of the chain can change (docs/aws-facts.md §7.21)."""
+    context = make.role_identity()["sessionContext"] | ({"sourceIdentity": source} if source else {})
+    found = denial(make.record(userIdentity=make.role_identity(sessionContext=context)))
+    assert found.caller.source_identity == source

@@ -16,6 +16,7 @@ ENVIRONMENT: Final = {
     "AMAZON_Q_TOPIC_ARN": "",
     "APPROVALS_TOPIC_ARN": ARN,
     "APPROVAL_KEYS_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:111122223333:secret:keys",
+    "USED_APPROVALS_TABLE": "used",
     "APPROVAL_KEY_ID": "11111111-2222-3333-4444-555555555555",
     "APPROVAL_LAPSE_HOURS": "72",
     "APPROVER_AUTH": "link",

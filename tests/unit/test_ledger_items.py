@@ -142,9 +142,9 @@ def test_a_counter_comes_back_as_it_was() -> None:
 
 
 def test_a_notice_has_a_marker_of_its_own() -> None:
-    """The marker's key tells the row, its version and its state."""
-    marker = f"notice#profile#{PROFILE}#1#pending"
-    assert notice_key(pending_grant()) == {"pk": {"S": ROLE}, "sk": {"S": marker}}
+    """Its key tells the row, its version and its state, apart from all rows: IAM holds notify to keys that begin so."""
+    marker = f"profile#{PROFILE}#1#pending"
+    assert notice_key(pending_grant()) == {"pk": {"S": f"notice#{ROLE}"}, "sk": {"S": marker}}
     asked = pending_grant(link_asked_at=NOON)
     assert notice_key(asked) == notice_key(asked) | {"sk": {"S": marker}}
     assert notice_key(asked, link=True)["sk"] == {"S": f"{marker}#link#2026-11-20T12:00:00Z"}

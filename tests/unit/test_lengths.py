@@ -45,7 +45,11 @@ def values(own: timedelta | None, longest: timedelta | None) -> list[str]:
 @pytest.mark.parametrize(
     ("own", "longest", "expected"),
     [
-        (None, None, ["1h", "1d", "30d", "[none]"]),
+        (None, None, ["1h", "1d", "30d", "none"]),
+        (90 * DAY, None, ["1h", "1d", "30d", "[90d]", "none"]),
+        (91 * DAY, None, ["1h", "1d", "30d", "91d", "none"]),
+        (91 * DAY, 365 * DAY, ["1h", "1d", "30d", "91d", "365d"]),
+        (None, 365 * DAY, ["1h", "1d", "30d", "365d"]),
         (7 * DAY, None, ["1h", "1d", "[7d]", "30d", "none"]),
         (30 * DAY, None, ["1h", "1d", "[30d]", "none"]),
         (None, 7 * DAY, ["1h", "1d", "[7d]"]),
@@ -55,5 +59,5 @@ def values(own: timedelta | None, longest: timedelta | None) -> list[str]:
     ],
 )
 def test_what_is_offered(own: timedelta | None, longest: timedelta | None, expected: list[str]) -> None:
-    """The presets, the row's own length and the maximum, nothing longer; the row's own is picked, or what is left."""
+    """The presets, the row's own length and the maximum, nothing longer; of 90 days at most, one is picked."""
     assert values(own, longest) == expected

@@ -68,7 +68,13 @@ SLACK_FUNCTION = {
     "SLACK_CHANNEL_ID": "C0123",
     "MAX_GRANT_DAYS": "0",
 }
-REMEDIATE = {**POLICY, "VERIFY_SECONDS": "60", "APPROVAL_KEY_ID": "alias/approvals", "EDIT_KEY_ID": ""}
+REMEDIATE = {
+    **POLICY,
+    "VERIFY_SECONDS": "60",
+    "APPROVAL_KEY_ID": "alias/approvals",
+    "USED_APPROVALS_TABLE": "used",
+    "EDIT_KEY_ID": "",
+}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,24 @@ def test_a_group_has_members(slack: FakeSlack, api: SlackApi) -> None:
     slack.groups = {"S0GROUP": ["U0ALICE", "U0BOB"], "S0EMPTY": []}
     assert api.members("S0GROUP") == {"U0ALICE", "U0BOB"}
     assert api.members("S0EMPTY") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("person", "address"),
+    [
+        ({"profile": {"email": "alice@example.com"}, "is_email_confirmed": True}, "alice@example.com"),
+        ({"profile": {"email": "alice@example.com"}, "is_email_confirmed": False}, None),
+        ({"profile": {"email": "alice@example.com"}}, None),
+        ({"profile": {}, "is_email_confirmed": True}, None),
+        ({"is_email_confirmed": True}, None),
+    ],
+)
+def test_the_address_of_a_user_is_told_where_slack_has_confirmed_it(
+    api: SlackApi, slack: FakeSlack, person: dict[str, Any], address: str | None
+) -> None:
+    """Anybody can write any other into a profile; without the scope there is none."""
+    slack.people["U0ALICE"] = person
+    assert api.address("U0ALICE") == address
 
 
 @pytest.mark.parametrize(

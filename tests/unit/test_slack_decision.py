@@ -33,7 +33,7 @@ from tests.builders.notices import notice_of
 from tests.builders.slack import ALICE, APP, CHANNEL, SIGNING_SECRET, TEAM, click, signed
 
 NOW = NOON.timestamp()
-ROW = waiting()
+ROW = waiting(grant_seconds=7 * 86_400)
 ANOTHER = SIGNING_SECRET[::-1]
 
 
@@ -63,11 +63,19 @@ class FakeGroups:
     def __init__(self) -> None:
         self.groups: dict[str, frozenset[str] | Exception] = {}
         self.asked: list[str] = []
+        self.addresses: dict[str, str | Exception] = {}
 
     def members(self, group: str) -> frozenset[str]:
         """Its users."""
         self.asked.append(group)
         found = self.groups[group]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def address(self, user: str) -> str | None:
+        """The address of a user; None for whom there is none."""
+        found = self.addresses.get(user)
         if isinstance(found, Exception):
             raise found
         return found
@@ -179,7 +187,11 @@ def test_the_length_that_was_chosen_counts(route: Route) -> None:
     route.press(length="1d")
     route.press()
     route.press(state=None)
-    assert [answer.length for _, answer in route.decisions.taken] == [timedelta(days=1), None, None]
+    assert [answer.length for _, answer in route.decisions.taken] == [
+        timedelta(days=1),
+        timedelta(days=7),
+        timedelta(days=7),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +200,32 @@ def test_the_length_that_was_chosen_counts(route: Route) -> None:
 def test_no_choice_is_the_buttons_own(route: Route, values: Any) -> None:
     """Whatever Slack sends where nothing was chosen."""
     assert route.press(state={"values": values}) == 200
-    assert route.decisions.taken[0][1].length is None
+    assert route.decisions.taken[0][1].length == timedelta(days=7)
+
+
+@pytest.mark.parametrize("seconds", [None, 365 * 86_400])
+def test_to_last_long_is_chosen_and_never_what_a_button_means_by_itself(route: Route, seconds: int | None) -> None:
+    """Without an end, or for more than 90 days: without a choice nothing is approved, and the person is told."""
+    message = posted(waiting(grant_seconds=seconds))
+    route.call(signed(click(message, "approve"), NOW))
+    assert route.decisions.taken == []
+    assert "choose" in route.outbox[0]["answer"]
+    route.call(signed(click(message, "approve", length="none"), NOW))
+    route.call(signed(click(message, "reject"), NOW))
+    assert [(answer.verb, answer.length) for _, answer in route.decisions.taken] == [
+        ("approve", None),
+        ("reject", None),
+    ]
+
+
+def test_the_address_that_slack_has_verified_is_compared(route: Route) -> None:
+    """It is asked for where something would be granted; where Slack does not tell it, the id alone counts."""
+    route.groups.addresses[ALICE] = "alice@example.com"
+    route.press("approve")
+    route.press("reject")
+    route.groups.addresses[ALICE] = SlackRefusedError("users.info", "missing_scope")
+    route.press("approve")
+    assert [answer.approver.names for _, answer in route.decisions.taken] == [("alice@example.com",), (), ()]
 
 
 @pytest.mark.parametrize("action_id", ["length", "page"])

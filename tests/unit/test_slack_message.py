@@ -58,8 +58,9 @@ def test_a_request_has_buttons_that_name_row_and_version() -> None:
     grant = waiting()
     found = elements(sent(card_of(grant)))
     assert list(found) == ["length", "approve", "reject", "page"]
-    assert json.loads(found["approve"]["value"]) == {"pk": grant.pk, "sk": grant.sk, "version": 1, "length": "none"}
+    assert json.loads(found["approve"]["value"]) == {"pk": grant.pk, "sk": grant.sk, "version": 1, "length": ""}
     assert found["reject"]["value"] == found["approve"]["value"]
+    assert "initial_option" not in found["length"]
     assert "confirm" in found["approve"]
     assert found["page"]["url"] == PAGE
 

@@ -107,12 +107,14 @@ class RemediateSettings(Struct, frozen=True, kw_only=True):
     """What remediate reads.
 
     The policy settings, VERIFY_SECONDS, how long to wait for IAM to settle, APPROVAL_KEY_ID, the KMS key by which
-    a person's approval is told, and EDIT_KEY_ID, the one that seals what is added in place, empty for no such key.
+    a person's approval is told, USED_APPROVALS_TABLE, where it is remembered which were used, and EDIT_KEY_ID, the key
+    that seals what is added in place, empty for no such key.
     """
 
     policy: PolicySettings
     verify_seconds: int
     approval_key_id: str
+    used_approvals_table: str
     edit_key_id: str | None
 
     @classmethod
@@ -126,6 +128,7 @@ class RemediateSettings(Struct, frozen=True, kw_only=True):
             policy=PolicySettings.read(variables),
             verify_seconds=Environment(variables).read("VERIFY_SECONDS", count),
             approval_key_id=Environment(variables).text("APPROVAL_KEY_ID"),
+            used_approvals_table=Environment(variables).text("USED_APPROVALS_TABLE"),
             edit_key_id=Environment(variables).maybe("EDIT_KEY_ID"),
         )
 

@@ -347,3 +347,73 @@ def test_service_control_policies_hold_for_the_stacks_own_roles(
     world = make.world(roles=[{"name": "app"}], scps=[scp])
     with make.started(tmp_path, given, HANDLER, world=world) as sandbox:
         assert allowed(sandbox, "iam", "get_role", RoleName="app") is passes
+
+
+KEYED = {
+    "Null": {"dynamodb:LeadingKeys": "false"},
+    "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["own#*"]},
+}
+LEDGER_NAME = "bedrock-access-remediator-Ledger"
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "may"),
+    [
+        ("put_item", {"Item": {"pk": {"S": "own#a"}}}, True),
+        ("put_item", {"Item": {"pk": {"S": "others"}}}, False),
+        ("update_item", {"Key": {"pk": {"S": "others"}}, "UpdateExpression": "REMOVE a"}, False),
+        ("delete_item", {"Key": {"pk": {"S": "own#a"}}}, True),
+        ("scan", {}, False),
+    ],
+)
+def test_a_role_may_be_held_to_partition_keys(
+    tmp_path: Path, operation: str, parameters: dict[str, Any], *, may: bool
+) -> None:
+    """Those of the item or key; a call that names none is not let through by a condition on all of none."""
+    with started(tmp_path, make.statement(action="dynamodb:*", resource=TABLE, Condition=KEYED)) as sandbox:
+        assert allowed(sandbox, "dynamodb", operation, TableName=LEDGER_NAME, **parameters) is may
+
+
+@pytest.mark.parametrize(("other", "may"), [("own#b", True), ("others", False)])
+def test_a_transaction_or_batch_is_about_all_of_its_keys(tmp_path: Path, other: str, *, may: bool) -> None:
+    """One that is not one's own voids all of it."""
+    puts = [{"Put": {"TableName": LEDGER_NAME, "Item": {"pk": {"S": pk}}}} for pk in ("own#a", other)]
+    gets = {LEDGER_NAME: {"Keys": [{"pk": {"S": "own#a"}}, {"pk": {"S": other}}]}}
+    with started(tmp_path, make.statement(action="dynamodb:*", resource=TABLE, Condition=KEYED)) as sandbox:
+        assert allowed(sandbox, "dynamodb", "transact_write_items", TransactItems=puts) is may
+        assert allowed(sandbox, "dynamodb", "batch_get_item", RequestItems=gets) is may
+
+
+@pytest.mark.parametrize("returned", [{}, {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}])
+def test_who_is_held_to_attributes_is_not_answered_with_a_whole_item(tmp_path: Path, returned: dict[str, Any]) -> None:
+    """Whether AWS does so is documented nowhere (docs/aws-facts.md §7.19), so nothing may rest on it."""
+    condition = {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "status"]}}
+    item = {"pk": {"S": "a"}, "status": {"S": "sent"}}
+    with started(tmp_path, make.statement(action="dynamodb:*", resource=TABLE, Condition=condition)) as sandbox:
+        assert allowed(sandbox, "dynamodb", "put_item", TableName=LEDGER_NAME, Item=item, **returned) is (not returned)
+
+
+@pytest.mark.parametrize(("named", "may"), [("Role", True), ("Other", False)])
+def test_a_tables_own_policy_counts(tmp_path: Path, named: str, *, may: bool) -> None:
+    """It lets a role in that has no policy for it, and keeps out one that may write every table."""
+    arn = {"Fn::GetAtt": [named, "Arn"]}
+    stated = make.document(
+        make.statement(action="dynamodb:PutItem", Principal={"AWS": arn}),
+        make.statement(
+            "Deny", action="dynamodb:PutItem", Principal="*", Condition={"ArnNotEquals": {"aws:PrincipalArn": arn}}
+        ),
+    )
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    table = {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": keys,
+            "ResourcePolicy": {"PolicyDocument": stated},
+        },
+    }
+    own = [] if may else [make.statement(action="dynamodb:*")]
+    with started(tmp_path, *own, Memory=table, Other=make.role()) as sandbox:
+        put = {"TableName": sandbox.stack.ref("Memory"), "Item": {"pk": {"S": "a"}}}
+        assert allowed(sandbox, "dynamodb", "put_item", **put) is may

@@ -19,7 +19,6 @@ from bedrock_remediator.aws.ledger_items import (
     Seen,
     Sightings,
     grant_item,
-    key,
     marshal,
 )
 from bedrock_remediator.aws.ledger_notices import NoticeClaim, NoticeLedger
@@ -58,10 +57,15 @@ class Ledger(OpeningLedger, DecisionLedger, NoticeLedger):
     #   state s at version n, as read --> state t at version n + 1
     #
     # Whoever comes second finds the version gone and does nothing, so every step is taken once.
-    def move(self, before: Grant, after: Grant) -> None:
+    def move(self, before: Grant, after: Grant, *also: "TransactWriteItemTypeDef") -> None:
         """Take a row to its next state (`before.moved(…)`), with whatever else changes.
 
         What `before` and `after` have in common is not written: a remark that somebody made meanwhile stays.
+
+        Args:
+            before: The row as read.
+            after: Its next state.
+            also: What is written together with it: all or nothing.
 
         Raises:
             ConflictError: The row is not in that state at that version any more.
@@ -69,7 +73,11 @@ class Ledger(OpeningLedger, DecisionLedger, NoticeLedger):
             ValueError: The key changes, or the version does not move by one.
         """
         check_step(before, after)
-        self._change(grant_item(before), grant_item(after), guard=("state", "version"))
+        if not also:
+            self._change(grant_item(before), grant_item(after), guard=("state", "version"))
+            return
+        voided_by = [ConflictError(*before.key)] * (1 + len(also))
+        self._patiently(lambda: self._transact([self._step(before, after), *also], voided_by))
 
     # What the write enforces:
     #
@@ -97,12 +105,13 @@ class Ledger(OpeningLedger, DecisionLedger, NoticeLedger):
     #   together with    no kept#… | kept#… revoked --> kept#…, active: what was in force, and stays so
     #
     # Another change of the row, or a copy that still stands, voids both.
-    def keep(self, before: Grant, after: Grant) -> None:
+    def keep(self, before: Grant, after: Grant, *also: "TransactWriteItemTypeDef") -> None:
         """Take a row to its next state, in which it asks for something else, and keep what stood as a row of its own.
 
         Args:
             before: The row as read, whose grant is in force.
             after: Its next state (`before.moved(…)`), less what says that it is in force (`written`, say).
+            also: What is written together with it: all or nothing.
 
         Raises:
             ConflictError: The row is no longer as it was read, or another grant is still kept for it.
@@ -113,15 +122,11 @@ class Ledger(OpeningLedger, DecisionLedger, NoticeLedger):
         if before.kept:
             raise ValueError("of a kept grant nothing else is kept")
         copy = kept_copy(before)
-        becomes = expressions.update(grant_item(before), grant_item(after), ("state", "version"))
         gone = {
             "ConditionExpression": f"{expressions.ABSENT} OR #state = :revoked",
             "ExpressionAttributeNames": {"#state": "state"},
             "ExpressionAttributeValues": {":revoked": marshal(State.REVOKED.value)},
         }
-        writes: list[TransactWriteItemTypeDef] = [
-            {"Update": {"TableName": self._table, "Key": key(*before.key), **becomes}},  # type: ignore[typeddict-item]
-            self._put(grant_item(copy), gone),
-        ]
-        voided_by = (ConflictError(*before.key), ConflictError(*copy.key))
+        writes = [self._step(before, after), self._put(grant_item(copy), gone), *also]
+        voided_by = (ConflictError(*before.key), ConflictError(*copy.key), *([ConflictError(*before.key)] * len(also)))
         self._patiently(lambda: self._transact(writes, voided_by))

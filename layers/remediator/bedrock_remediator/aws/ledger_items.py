@@ -6,12 +6,15 @@
 | archive | principal | `archive#<sk>#<version>` | the grant as it was, its state under `archived_state` |
 | counter | principal | `seen#<fingerprint>` | the fields of `Seen` |
 | habits | principal | `habits` | the fields of `Habits` |
-| notice marker | principal | `notice#<sk>#<version>#<state>` | `status`: claimed or sent |
+| notice marker | `notice#<principal>` | `<sk>#<version>#<state>` | `status`: claimed or sent |
 | cap | `cap#<name>` | day | `used`, `expires` |
 | notices of an hour | `notices` | hour | `used`, how many of each kind, `expires` |
 | digest marker | `digest` | day or hour | `status`: claimed or sent, `expires` |
 | place | `upkeep` | chore | `place`: where it goes on |
-| Slack message | principal | `slack#<sk>#<conversation>` | the fields of `SlackMessage` (aws/slack_messages.py) |
+| Slack message | `slack#<principal>` | `<sk>#<conversation>` | the fields of `SlackMessage` (aws/slack_messages.py) |
+
+What notify and slack write has partition keys of its own, by which IAM keeps the two from everything else
+(`dynamodb:LeadingKeys`): a principal's begin with `arn:` or `account/`.
 
 Only a grant's row has `state`, so that writes to the others wake nobody who listens to the table's stream.
 
@@ -190,15 +193,15 @@ def notice_key(grant: Grant, *, link: bool = False) -> Item:
     A reminder, and a remark on a row, are notices of their own beside that of the state. So is a new link that was
     asked for, of which a row may have one beside any of these: `link` is for its marker.
     """
-    sk = f"notice#{grant.sk}#{grant.version}#{grant.state}"
+    pk, sk = f"notice#{grant.pk}", f"{grant.sk}#{grant.version}#{grant.state}"
     if link and grant.link_asked_at:
-        return key(grant.pk, f"{sk}#link#{instant(grant.link_asked_at)}")
+        return key(pk, f"{sk}#link#{instant(grant.link_asked_at)}")
     remark = remark_of(grant)
     if reminded(grant):
         sk += "#reminded"
     elif remark:
         sk += f"#{remark.code}#{instant(remark.at)}"
-    return key(grant.pk, sk)
+    return key(pk, sk)
 
 
 def cap_key(cap: Cap) -> Item:

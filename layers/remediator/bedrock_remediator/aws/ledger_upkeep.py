@@ -1,17 +1,13 @@
 """What only upkeep writes: a request that a rule approves by now, where a long walk goes on, which digest was sent."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import passing_trouble
 from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, Ledger, NoticeClaim
-from bedrock_remediator.aws.ledger_items import Cap, Item, grant_item, key, marshal, unmarshal
+from bedrock_remediator.aws.ledger_items import Cap, Item, key, marshal, unmarshal
 from bedrock_remediator.aws.ledger_writes import check_step
 from bedrock_remediator.core.grant import Grant
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _DIGEST: Final = "digest"
 _UPKEEP: Final = "upkeep"
@@ -53,11 +49,7 @@ class UpkeepLedger(Ledger):
         check_step(before, after)
         if cap.limit < 1:
             raise CapReachedError(cap)
-        becomes = expressions.update(grant_item(before), grant_item(after), ("state", "version"))
-        writes: list[TransactWriteItemTypeDef] = [
-            {"Update": {"TableName": self._table, "Key": key(*before.key), **becomes}},  # type: ignore[typeddict-item]
-            self._spend(cap),
-        ]
+        writes = [self._step(before, after), self._spend(cap)]
         self._patiently(lambda: self._transact(writes, (ConflictError(*before.key), CapReachedError(cap))))
 
     def claim_digest(self, day: str) -> NoticeClaim:

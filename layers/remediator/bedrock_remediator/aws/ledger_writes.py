@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import BusyError, error_code, passing_trouble
-from bedrock_remediator.aws.ledger_items import Cap, Item, cap_expiry, cap_key, marshal
+from bedrock_remediator.aws.ledger_items import Cap, Item, cap_expiry, cap_key, grant_item, key, marshal
 from bedrock_remediator.aws.ledger_reads import TRIES, LedgerReader
 from bedrock_remediator.core.grant import TRANSITIONS, Grant, IllegalTransitionError
 
@@ -89,6 +89,11 @@ class LedgerWriter(LedgerReader):
                 tried += 1
             else:
                 return
+
+    def _step(self, before: Grant, after: Grant) -> "TransactWriteItemTypeDef":
+        """A row's step, as a part of a transaction."""
+        becomes = expressions.update(grant_item(before), grant_item(after), ("state", "version"))
+        return {"Update": {"TableName": self._table, "Key": key(*before.key), **becomes}}  # type: ignore[typeddict-item]
 
     def _put(self, item: Item, condition: dict[str, Any]) -> "TransactWriteItemTypeDef":
         return {"Put": {"TableName": self._table, "Item": item, **condition}}  # type: ignore[typeddict-item]

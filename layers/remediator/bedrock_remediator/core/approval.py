@@ -15,11 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core import lengths
-from bedrock_remediator.core.approvers import Approver, one_line, own_request
+from bedrock_remediator.core.approvers import Approver, one_line, own_request, seems_own
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from bedrock_remediator.core.opening import cool_down
 
 _REASON_LENGTH: Final = 500
+_SEEMS_OWN: Final = "(The name that was typed is like that of the caller who was denied.)"
 
 
 class Verb(enum.StrEnum):
@@ -79,6 +80,7 @@ class Refusal(enum.StrEnum):
     PAUSED = "paused"
     OBSERVING = "observing"
     NOTHING_TO_GRANT = "nothing_to_grant"
+    OLD_LINK = "old_link"
     NOT_POSSIBLE = "not_possible"
 
 
@@ -88,6 +90,10 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.PAUSED: "Grants are paused for the whole stack, so nothing can be approved now. The request stays open.",
     Refusal.OBSERVING: "The stack only observes, so nothing can be approved now.",
     Refusal.NOTHING_TO_GRANT: "There is no principal or resource that this request could grant anything on.",
+    Refusal.OLD_LINK: (
+        "This link was made for an earlier version of the request. By it a grant can be taken back, and nothing else. "
+        "Let the approvers be sent a new link."
+    ),
     Refusal.NOT_POSSIBLE: "That cannot be done to a grant in this state.",
 }
 
@@ -178,6 +184,8 @@ def _require_granting(grant: Grant, answer: Answer, terms: Terms) -> None:
 
 def _granted(grant: Grant, answer: Answer, now: datetime, done: str) -> Grant:
     """Approved by a person, so no rule stands behind it any more: remediation asks for the signature."""
+    if seems_own(answer.approver, grant):
+        answer = replace(answer, reason=f"{_SEEMS_OWN} {answer.reason or ''}")
     return _decided(
         grant,
         State.APPROVED,

@@ -11,7 +11,7 @@ LONGEST: Final = 2000
 
 
 class Button(Struct, frozen=True, forbid_unknown_fields=True):
-    """The row that was shown, and the length of the grant if nobody chooses another (`30d`, `none`)."""
+    """The row that was shown, and the length of the grant if nobody chooses another (`30d`); empty where one must."""
 
     pk: str
     sk: str

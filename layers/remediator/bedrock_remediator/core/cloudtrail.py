@@ -190,6 +190,7 @@ def _caller(identity: Identity, account: str) -> Caller:
         principal_id,
         session or None,
         identity.arn,
+        identity.session.source_identity if identity.session else None,
     )
 
 

@@ -49,7 +49,8 @@ class Caller(Struct, frozen=True):
 
     `principal` is the role or user that a policy could be attached to; None where there is none (root, an AWS
     service, an Identity Center user). `path_known` is False where the record holds a session's ARN only, which does
-    not tell the role's path. `id` is the RoleId or UserId, `session` the session's name, written by the caller.
+    not tell the role's path. `id` is the RoleId or UserId, `session` the session's name, written by the caller,
+    `source_identity` who was behind the first session of a chain, which no later one can change.
     """
 
     type: str
@@ -59,6 +60,7 @@ class Caller(Struct, frozen=True):
     id: str
     session: str | None = None
     arn: str | None = None
+    source_identity: str | None = None
 
     @property
     def folded(self) -> bool:

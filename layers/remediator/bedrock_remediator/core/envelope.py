@@ -25,6 +25,7 @@ class SessionContext(Struct):
     """What is told of a session."""
 
     issuer: Issuer | None = msgspec.field(default=None, name="sessionIssuer")
+    source_identity: str | None = msgspec.field(default=None, name="sourceIdentity")
 
 
 # Fields stand in the order in which AWS writes them: the decoder looks for the next one first.

@@ -134,6 +134,7 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_agent: str | None = None
     session: str | None = None
     message: str | None = None
+    source_identity: str | None = None
 
 
 class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,6 +11,9 @@ from bedrock_remediator.core.grant import Grant
 WITHOUT_END: Final = "none"
 """What a form says for no end."""
 
+LONGEST_PICKED: Final = timedelta(days=90)
+"""What is picked for a person at most: more, or no end, is theirs to choose."""
+
 _LONGEST: Final = timedelta(days=3650)
 _UNITS: Final = (
     ("d", timedelta(days=1), "day"),
@@ -25,7 +28,8 @@ _LENGTH = re.compile(r"([1-9][0-9]{0,6})([mhd])")
 class Length(Struct, frozen=True, kw_only=True):
     """One choice: `value` as a form sends it, `length` with None for no end, `words` for people.
 
-    `chosen` marks the one that is picked where a person picks none.
+    `chosen` marks the one that is picked where a person picks none; there is none where that would be longer than
+    `LONGEST_PICKED`.
     """
 
     value: str
@@ -77,14 +81,18 @@ def offered(grant: Grant, longest: timedelta | None) -> tuple[Length, ...]:
     Args:
         grant: The row; what its rule or the stack gives it is among the choices, and the one that is picked.
         longest: The longest that a person may choose, None for no maximum; nothing longer is offered, and where the
-            row's own length is longer, this one is picked.
+            row's own length is longer, this one is picked. Nothing is picked that is longer than `LONGEST_PICKED`.
     """
     own = timedelta(seconds=grant.grant_seconds) if grant.grant_seconds else None
     picked = own if allowed(own, longest) else longest
     lengths = {length for length in (*_PRESETS, picked, longest) if allowed(length, longest)}
+    if picked is not None and picked > LONGEST_PICKED:
+        picked = None
     ordered = sorted(lengths, key=lambda length: (length is None, length or timedelta()))
     return tuple(
-        Length(value=form_value(length), length=length, words=words(length), chosen=length == picked)
+        Length(
+            value=form_value(length), length=length, words=words(length), chosen=length is not None and length == picked
+        )
         for length in ordered
     )
 

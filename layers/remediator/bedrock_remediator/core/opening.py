@@ -189,6 +189,7 @@ def opened(
             vpc_endpoint=read.vpc_endpoint if read else None,
             user_agent=denial.user_agent,
             session=denial.caller.session,
+            source_identity=denial.caller.source_identity,
             message=denial.message,
         ),
         layer=diagnosis.layer or (read.layer if read else Layer.UNKNOWN),

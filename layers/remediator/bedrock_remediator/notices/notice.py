@@ -70,7 +70,7 @@ FOLDABLE: Final = frozenset(Occasion) - FOR_APPROVERS - {Occasion.ALERT}
 """What a digest may tell of in place of single notices, in a storm of them."""
 
 ALERTING: Final = frozenset(
-    {"identity_mismatch", "approval_unverified", "row_inconsistent", "allowlist_incomplete", "probing"}
+    {"identity_mismatch", "approval_unverified", "approval_used", "row_inconsistent", "allowlist_incomplete", "probing"}
 )
 """Reasons that point at an attack or at a guard that is down, whatever the state."""
 

@@ -22,6 +22,7 @@ _NOTHING_TO_GRANT: Final = frozenset({"rule_never", "profile_id_needed"})
 _WITHHELD: Final = frozenset(
     {
         "approval_unverified",
+        "approval_used",
         "certainly_no_help",
         "model_missing",
         "model_needs_profile",

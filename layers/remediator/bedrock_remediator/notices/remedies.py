@@ -248,6 +248,14 @@ BY_CODE: Final[Mapping[str, Steps]] = {
         ),
         "Nothing was granted.",
     ),
+    "approval_used": (
+        (
+            "The row shows an approval that counted before, and whose grant has ended. No function of this service "
+            "puts one back: find out from CloudTrail who or what else wrote to the ledger. If access is needed again, "
+            "the next denial opens a new request."
+        ),
+        "Nothing was granted.",
+    ),
     "identity_mismatch": (
         (
             "Parts of the event name different accounts, regions or principals, or a role under a path that it does "

@@ -13,7 +13,7 @@ from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject, Section
 
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.lengths import Length, words
+from bedrock_remediator.core.lengths import LONGEST_PICKED, Length, words
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names
@@ -186,9 +186,10 @@ def _granted(notice: Notice) -> list[Block]:
 def _end(grant: Grant) -> str:
     if grant.expires_at:
         return f"until {moment(grant.expires_at)}"
-    if grant.grant_seconds:
-        return f"for {words(timedelta(seconds=grant.grant_seconds))}, unless another time is chosen"
-    return "without end, unless another time is chosen" if grant.state is State.PENDING else "without end"
+    length = timedelta(seconds=grant.grant_seconds) if grant.grant_seconds else None
+    if grant.state is State.PENDING and (length is None or length > LONGEST_PICKED):
+        return "for as long as you choose"
+    return f"for {words(length)}, unless another time is chosen" if length else "without end"
 
 
 def _advice(notice: Notice) -> list[Block]:

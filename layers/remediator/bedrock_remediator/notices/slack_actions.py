@@ -27,8 +27,9 @@ def actions(grant: Grant, lengths: Iterable[Length], page: str | None) -> list[A
     lengths = tuple(lengths)
     elements: list[InteractiveElement] = []
     chosen = next((length for length in lengths if length.chosen), None)
-    button = chosen and Button(pk=grant.pk, sk=grant.sk, version=grant.version, length=chosen.value).value
-    if chosen and button:
+    length = chosen.value if chosen else ""
+    button = lengths and Button(pk=grant.pk, sk=grant.sk, version=grant.version, length=length).value
+    if button:
         verbs = possible(grant)
         if Verb.APPROVE in verbs:
             elements += [_lengths(lengths, chosen), _approve(grant, button)]
@@ -39,13 +40,13 @@ def actions(grant: Grant, lengths: Iterable[Length], page: str | None) -> list[A
     return [ActionsBlock(elements=elements, block_id=DECISION)] if elements else []
 
 
-def _lengths(lengths: Iterable[Length], chosen: Length) -> Choice:
+def _lengths(lengths: Iterable[Length], chosen: Length | None) -> Choice:
     options = {length: Option(value=length.value, text=plain_text(length.words)) for length in lengths}
     return Choice(
         action_id=LENGTH,
         placeholder=plain_text("How long"),
         options=list(options.values()),
-        initial_option=options[chosen],
+        initial_option=options[chosen] if chosen else None,
     )
 
 

@@ -19,7 +19,17 @@ from bedrock_remediator.aws.ledger_items import Due
 from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.aws.ledger_writes import ConflictError
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval import MOST_LISTED, Answer, NotAllowedError, Terms, Verb, decide, possible
+from bedrock_remediator.core.approval import (
+    GRANTING,
+    MOST_LISTED,
+    Answer,
+    NotAllowedError,
+    Refusal,
+    Terms,
+    Verb,
+    decide,
+    possible,
+)
 from bedrock_remediator.core.approval_statement import signable, signed
 from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Grant, State
@@ -115,6 +125,7 @@ class Approval:
             open=ticket.version == row.version and row.state is State.PENDING,
             replaced=not _covers(row, ticket),
             verbs=_verbs(row, ticket),
+            old_link=_is_old(row, ticket) and _covers(row, ticket) and bool(possible(row)),
             denials=Denials(count=seen.count, first_at=seen.first_at, last_at=seen.last_at) if counted else None,  # type: ignore[arg-type]  # both were looked at
             plan=plan(row, lambda: rows, self._extra_actions),
             risks=risks(row, rows),
@@ -127,7 +138,8 @@ class Approval:
 
         Args:
             ticket: The request that the person came with. A waiting request is decided by its own ticket only; what
-                became of it (failed, active) by any ticket of the same row.
+                became of it (failed, active) by any ticket of the same row, but that a link alone grants or extends
+                nothing later than the version that it was made for.
             answer: The decision; its version is that of the row that was shown.
 
         Raises:
@@ -140,6 +152,9 @@ class Approval:
             return _overtaken(row, answer.version, AlreadyDecided)
         if not _covers(row, ticket) or (row.state is State.PENDING and ticket.version != row.version):
             return Stale(row)
+        if answer.verb in GRANTING and _is_old(row, ticket):
+            error = NotAllowedError(Refusal.OLD_LINK)
+            return NotAllowed(row, error.why, error.reason)
         return self._take(row, answer)
 
     def revoke_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:
@@ -232,7 +247,13 @@ def _covers(row: Grant, ticket: Ticket) -> bool:
 
 def _verbs(row: Grant, ticket: Ticket) -> frozenset[Verb]:
     foreign = not _covers(row, ticket) or (row.state is State.PENDING and ticket.version != row.version)
-    return frozenset() if foreign else possible(row)
+    verbs = frozenset() if foreign else possible(row)
+    return verbs - GRANTING if _is_old(row, ticket) else verbs
+
+
+def _is_old(row: Grant, ticket: Ticket) -> bool:
+    """Whether somebody came by nothing but a link that was made for an earlier version of the row."""
+    return ticket.bearer and ticket.version != row.version
 
 
 def _overtaken(

@@ -66,6 +66,14 @@ class ExpiredLinks:
         if visitor.approver is not None or form.get("decision") != NEW_LINK:
             return self._page(request, visitor, ticket)
         self._forms.version(request, visitor, form)
+        return self.ask(ticket)
+
+    def ask(self, ticket: Ticket) -> Response:
+        """Have the approvers sent a new link; whoever asked is told the same whether one is sent or not.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment.
+        """
         sent = self._approval.ask_for_link(ticket)
         logger.info("a new link was asked for", extra={"sent": sent, "pk": ticket.pk, "sk": ticket.sk})
         return message_page(messages.LINK_ASKED)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Verb
@@ -18,7 +19,7 @@ from bedrock_remediator.core.grant import State
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator.flows.approval.approval import Approval
 from bedrock_remediator.flows.approval.decision_log import log_decision
-from bedrock_remediator.flows.approval.expired import ExpiredLinks
+from bedrock_remediator.flows.approval.expired import NEW_LINK, ExpiredLinks
 from bedrock_remediator.flows.approval.forms import Form, Forms, Refused, address, sender, token
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
@@ -37,6 +38,11 @@ from bedrock_remediator.notices.web import messages
 from bedrock_remediator.notices.web.page import Shown, page
 from bedrock_remediator.notices.web.readable import moment
 
+SIGN_OUT: Final = "sign_out"
+OLD_LINK: Final = (
+    "This link was made for an earlier version of the request. By it you can see what became of that, and take a grant "
+    "back. For anything else, let the approvers be sent a new link: it goes to their mailbox, and nowhere else."
+)
 _LOOK_ONLY: Final = "This link only shows the request. Decide in Slack, or by the link in the e-mail."
 
 
@@ -88,7 +94,7 @@ class ApprovalPages:
             visitor = self._gate.greet(request)
             if isinstance(visitor, Response):
                 return visitor
-            return self._shown(request, visitor, self._view(ticket))
+            return self._shown(request, visitor, self._view(_held(ticket, visitor)))
         except LinkError as error:
             return self._expired.show(request) if error.expired else message_page(messages.UNKNOWN_LINK)
         except Refused as refused:
@@ -115,8 +121,19 @@ class ApprovalPages:
         visitor = sender(request, self._gate)
         if self._only_shows(ticket):
             return message_page(messages.ONLY_SHOWS, address(request), visitor.name)
+        ticket = _held(ticket, visitor)
         form = request.form()
         version = self._forms.version(request, visitor, form)
+        word = form.get("decision")
+        if word == SIGN_OUT:
+            return replace(message_page(messages.SIGNED_OUT_NOW), cookies=self._gate.sign_out_cookies)
+        if word == NEW_LINK and ticket.bearer:
+            return self._expired.ask(ticket)
+        return self._decide_by(request, ticket, visitor, form, version)
+
+    def _decide_by(
+        self, request: Request, ticket: Ticket, visitor: Visitor, form: Mapping[str, str], version: int
+    ) -> Response:
         try:
             approver = visitor.approver or Approver.by_link(form.get("name", ""))
             answer = _answer(form, version, approver)
@@ -203,7 +220,13 @@ class ApprovalPages:
             visitor=visitor.name,
             problem=problem,
             notice=_LOOK_ONLY if only_shows and view.verbs else None,
+            old_link=OLD_LINK if view.old_link and not only_shows else None,
         )
+
+
+def _held(ticket: Ticket, visitor: Visitor) -> Ticket:
+    """The ticket of a link that somebody came with; of who has signed in, not the link tells who decides."""
+    return replace(ticket, bearer=visitor.approver is None)
 
 
 def _answer(form: Mapping[str, str], version: int, approver: Approver) -> Answer | None:
@@ -218,7 +241,9 @@ def _answer(form: Mapping[str, str], version: int, approver: Approver) -> Answer
         verb = Verb(form.get("decision", ""))
     except ValueError as error:
         raise ValueError("choose what to do, by one of the buttons") from error
-    length = parse_length(form.get("length", "")) if verb in GRANTING else None
+    if verb in GRANTING and not form.get("length"):
+        raise ValueError("choose how long the grant shall last")
+    length = parse_length(form["length"]) if verb in GRANTING else None
     return Answer(verb=verb, version=version, approver=approver, reason=form.get("reason"), length=length)
 
 

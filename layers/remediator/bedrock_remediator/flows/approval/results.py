@@ -22,6 +22,7 @@ class View(Struct, frozen=True, kw_only=True):
         open: Whether the very version that the ticket names still waits to be decided.
         replaced: Whether the row was opened anew since, so that the ticket says nothing about it.
         verbs: What may be done now with this ticket, each for the version of `grant`.
+        old_link: Whether more could be done by a link that is made for this version.
         denials: How often, and since when; None where nothing was counted.
         plan: The policy before and after, and the snippets.
         risks: What is unusual.
@@ -34,6 +35,7 @@ class View(Struct, frozen=True, kw_only=True):
     open: bool
     replaced: bool
     verbs: frozenset[Verb]
+    old_link: bool
     denials: Denials | None
     plan: Plan
     risks: tuple[Risk, ...]

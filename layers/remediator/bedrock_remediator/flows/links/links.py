@@ -52,13 +52,15 @@ class LinkError(SealError):
 class Ticket(Struct, frozen=True):
     """One version of a row: what a link, a button or a request's id stands for.
 
-    `look_only` tells a link that only shows: by itself it lets nobody decide.
+    `look_only` tells a link that only shows: by itself it lets nobody decide. `bearer` says that nothing but the link
+    tells who decides: whoever holds it may have it from long ago.
     """
 
     pk: str
     sk: str
     version: int
     look_only: bool = False
+    bearer: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

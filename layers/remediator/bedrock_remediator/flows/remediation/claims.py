@@ -5,8 +5,7 @@ it is about the principal and the profile that its key names, that AWS still des
 that approved it still does, or that a person's approval is genuine.
 """
 
-from datetime import timedelta
-from typing import Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -16,6 +15,7 @@ from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.allowlist import Allowlist, Subject
+from bedrock_remediator.core.approval_use import LONGEST_WAIT, Use, stale, used
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
@@ -28,8 +28,8 @@ from bedrock_remediator.flows.remediation.claim_error import ClaimError, inconsi
 from bedrock_remediator.flows.remediation.facts import Facts, Identities, Profiles
 from bedrock_remediator.settings import PolicySettings
 
-LONGEST_WAIT: Final = timedelta(hours=24)
-"""How old an approval may be: what was true then may not be by now."""
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 
 class Allowlists(Protocol):
@@ -40,6 +40,18 @@ class Allowlists(Protocol):
         ...
 
 
+class Uses(Protocol):
+    """Which approvals were used."""
+
+    def last(self, grant: Grant, /) -> Use | None:
+        """The last approval of a row's key that was used; None if none was."""
+        ...
+
+    def put(self, grant: Grant, use: Use, before: Use | None, /) -> "TransactWriteItemTypeDef":
+        """The write of what is remembered of a row's key from now on, while it is as it was read."""
+        ...
+
+
 class Witnesses(Struct, frozen=True, kw_only=True):
     """Who is asked about a row's claims."""
 
@@ -47,6 +59,7 @@ class Witnesses(Struct, frozen=True, kw_only=True):
     profiles: Profiles
     allowlists: Allowlists
     approvals: Approvals
+    uses: Uses
 
 
 class Claims:
@@ -74,19 +87,25 @@ class Claims:
             ClaimError: It may not.
             RetryableError: Passing trouble.
         """
-        self._require_timely(grant)
-        owner = self._confirm(grant)
+        use = self._use(grant)
+        self._require_timely(grant, use)
+        owner = self._confirm(grant, use)
         self._require_calm(grant, background or Background(grant.pk, []))
         return owner
 
     def hold(self, grant: Grant) -> bool:
         """Whether a row that stands already would be applied now, however old it is.
 
+        A person's approval must have been taken up by remediate before, or be young enough to be taken up now.
+
         Raises:
             RetryableError: Passing trouble.
         """
+        use = self._use(grant)
+        if grant.decision is Outcome.ASK and stale(use, grant, self._clock.now()):
+            return False
         try:
-            self._confirm(grant)
+            self._confirm(grant, use)
         except ClaimError:
             return False
         return not self._settings.paused
@@ -104,25 +123,42 @@ class Claims:
         found = self._ask.identities.principal(principal)
         return Owner(*found) if found else Owner(principal, None)
 
-    def _require_timely(self, grant: Grant) -> None:
+    @property
+    def uses(self) -> Uses:
+        """Which approvals were used."""
+        return self._ask.uses
+
+    def approved(self, grant: Grant) -> bool:
+        """Whether a person has approved what a row says, genuinely, whatever became of it.
+
+        Raises:
+            RetryableError: Passing trouble.
+        """
+        return self._ask.approvals.verify(grant)
+
+    def _use(self, grant: Grant) -> Use | None:
+        return self._ask.uses.last(grant) if grant.decision is Outcome.ASK else None
+
+    def _require_timely(self, grant: Grant, use: Use | None) -> None:
+        """What was decided lately counts: by the time that is signed, or, of a rule, which decides anew, the row's."""
         now = self._clock.now()
-        if now - grant.updated_at > LONGEST_WAIT:
+        late = stale(use, grant, now) if grant.decision is Outcome.ASK else now - grant.updated_at > LONGEST_WAIT
+        if late:
             raise ClaimError(
                 State.LAPSED, "stale_approval", "The approval is older than 24 hours, so it counts no more."
             )
         if self._settings.paused:
             raise ClaimError(State.PENDING, "paused", "Grants are paused.")
 
-    def _confirm(self, grant: Grant) -> Owner:
+    def _confirm(self, grant: Grant, use: Use | None) -> Owner:
         try:
             principal = self._principal(grant)
             if not self._grantable.covers(principal.arn):
                 reason = f"{principal.arn} is not among the principals that this service may change."
                 raise ClaimError(State.FAILED, "principal_not_grantable", reason)
             self._require_consistent(grant)
-            if grant.decision is Outcome.ASK and not self._ask.approvals.verify(grant):
-                reason = "No person's approval of exactly this grant can be verified."
-                raise ClaimError(State.FAILED, "approval_unverified", reason)
+            if grant.decision is Outcome.ASK:
+                self._require_approval(grant, use)
             allowlist = self._ask.allowlists.read()
             entity = self._facts.existing(grant, principal)
             self._require_decided(grant, self._decide(grant, self._facts.subject(grant, entity.tags), allowlist))
@@ -137,6 +173,14 @@ class Claims:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error
         return Owner(entity.principal, entity.id, entity.tags)
+
+    def _require_approval(self, grant: Grant, use: Use | None) -> None:
+        if not self._ask.approvals.verify(grant):
+            reason = "No person's approval of exactly this grant can be verified."
+            raise ClaimError(State.FAILED, "approval_unverified", reason)
+        if used(use, grant):
+            reason = "The approval was used before: what it had granted has ended. It needs a new one."
+            raise ClaimError(State.FAILED, "approval_used", reason)
 
     def _principal(self, grant: Grant) -> Principal:
         try:

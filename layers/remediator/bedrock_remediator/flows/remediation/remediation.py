@@ -17,7 +17,7 @@ import contextlib
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, Role
 from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.approval_use import after_revocation, after_step, stands
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
 from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.simulation import Helpfulness, Judgement
@@ -37,6 +38,9 @@ from bedrock_remediator.flows.remediation.claim_error import ClaimError
 from bedrock_remediator.flows.remediation.claims import Claims
 from bedrock_remediator.flows.remediation.withdrawal import Withdrawal, in_force
 from bedrock_remediator.flows.simulation import GrantSimulation
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +72,11 @@ class Rows(Protocol):
         """The same, and what is known of the principal."""
         ...
 
-    def move(self, before: Grant, after: Grant) -> None:
-        """Take a row to its next state."""
+    def move(self, before: Grant, after: Grant, *also: "TransactWriteItemTypeDef") -> None:
+        """Take a row to its next state, and write something else with it."""
         ...
 
-    def keep(self, before: Grant, after: Grant) -> None:
+    def keep(self, before: Grant, after: Grant, *also: "TransactWriteItemTypeDef") -> None:
         """Take a row to its next state, and keep what stood as a row of its own."""
         ...
 
@@ -207,7 +211,7 @@ class Remediation:
             return self._move(row, State.PENDING, error.reason, reason_code=error.code, **changes)
         nothing_stands = dict.fromkeys(("written", "verification", "applied_at"))
         after = self._step(row, State.PENDING, error.reason, reason_code=error.code, **nothing_stands, **changes)
-        self._ledger.keep(row, after)
+        self._ledger.keep(row, after, *self._use(row, after))
         return after
 
     def _verify(self, row: Grant, owner: Owner, written: Written, judgement: Judgement) -> Grant:
@@ -265,8 +269,25 @@ class Remediation:
 
     def _move(self, row: Grant, to: State, because: str, **changes: Any) -> Grant:
         after = self._step(row, to, because, **changes)
-        self._ledger.move(row, after)
+        self._ledger.move(row, after, *self._use(row, after))
         return after
+
+    def _use(self, row: Grant, after: Grant) -> "list[TransactWriteItemTypeDef]":
+        """What is remembered of a person's approval, written with the step by which it is taken up or has ended."""
+        if after.state is State.REVOKED:
+            known = self._claims.uses.last(row)
+            becomes = after_revocation(known, row, self._clock.now())
+        elif after.state is State.REVOKING or row.decision is not Outcome.ASK:
+            return []
+        elif after.state not in STANDING and not self._claims.approved(row):
+            # Remembered, a forged approval of tomorrow would keep genuine ones out. What stands was verified.
+            return []
+        else:
+            known = self._claims.uses.last(row)
+            # Of what is kept in force while something else is asked for, the approval still stands.
+            kept = after.state is State.PENDING and in_force(row) and stands(known, row)
+            becomes = known if kept else after_step(known, row, after)
+        return [] if becomes is None or becomes == known else [self._claims.uses.put(row, becomes, known)]
 
     def _step(self, row: Grant, to: State, because: str, **changes: Any) -> Grant:
         if "reason_code" in changes:

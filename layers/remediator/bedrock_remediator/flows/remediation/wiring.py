@@ -6,6 +6,7 @@ from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.keys import ApprovalKey, MacKey
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
+from bedrock_remediator.aws.used_approvals import UsedApprovals
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import WRITE_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
@@ -28,6 +29,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
         profiles=ProfileReader(clients.bedrock, clock),
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
         approvals=SignedApprovals(ApprovalKey(lambda: clients.kms, settings.approval_key_id)),
+        uses=UsedApprovals(clients.dynamodb, settings.used_approvals_table),
     )
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),

@@ -73,6 +73,10 @@ class Slack(Protocol):
         """The users of a user group."""
         ...
 
+    def address(self, user: str) -> str | None:
+        """The verified e-mail address of a user."""
+        ...
+
 
 class Tokens(Protocol):
     """Where the bot's token comes from."""
@@ -137,6 +141,13 @@ class SlackApi:
         """The users of a user group, those of a disabled one not included."""
         answer = self._call(lambda client: client.usergroups_users_list(usergroup=group))
         return frozenset(map(str, answer["users"] or ()))
+
+    def address(self, user: str) -> str | None:
+        """The e-mail address of a user that Slack has verified; None where there is none, or the app may not see it."""
+        answer = self._call(lambda client: client.users_info(user=user))
+        said = answer["user"]
+        address = (said.get("profile") or {}).get("email")
+        return address if said.get("is_email_confirmed") is True and isinstance(address, str) else None
 
     def _call(self, call: Callable[[WebClient], Any]) -> Any:
         try:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from bedrock_remediator.approval_settings import SlackApprovalSettings
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.core.approval import Answer, Verb
+from bedrock_remediator.core.approval import GRANTING, Answer, Verb
 from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.button import Button
 from bedrock_remediator.core.lengths import parse_length
@@ -34,6 +34,7 @@ from bedrock_remediator.notices.slack_steps import who_did
 logger = logging.getLogger(__name__)
 
 _VERBS: Final = frozenset({Verb.APPROVE, Verb.REJECT})
+_CHOOSE: Final = "Nothing changed: choose in the message how long the grant shall last, and press the button again."
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -95,7 +96,8 @@ class _Interaction(Struct, frozen=True):
         if self.type != "block_actions" or action is None:
             return None
         button = Button.read(action.value or "")
-        return _Press(Verb(action.action_id), button, parse_length(self._chosen or button.length))
+        length = self._chosen or button.length
+        return _Press(Verb(action.action_id), button, parse_length(length) if length else None, bool(length))
 
     @property
     def _chosen(self) -> str | None:
@@ -107,9 +109,12 @@ class _Interaction(Struct, frozen=True):
 
 
 class _Press(Struct, frozen=True):
+    """`length_chosen` tells no end (`length` is None) from no choice."""
+
     verb: Verb
     button: Button
     length: timedelta | None
+    length_chosen: bool
 
 
 class SlackDecision:
@@ -179,8 +184,10 @@ class SlackDecision:
 
     def _decide(self, press: _Press, user: str) -> str:
         """Decide; what to tell the person, empty where the message will tell everybody."""
+        if press.verb in GRANTING and not press.length_chosen:
+            return _CHOOSE
         button = press.button
-        approver = Approver.by_slack(user)
+        approver = Approver.by_slack(user, self._approvers.address(user) if press.verb in GRANTING else None)
         answer = Answer(verb=press.verb, version=button.version, approver=approver, length=press.length)
         result = self._approval.decide(Ticket(button.pk, button.sk, button.version), answer)
         log_decision(press.verb, approver, result)

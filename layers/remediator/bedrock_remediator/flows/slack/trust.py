@@ -36,6 +36,10 @@ class Groups(Protocol):
         """The users of a user group."""
         ...
 
+    def address(self, user: str) -> str | None:
+        """The verified e-mail address of a user."""
+        ...
+
 
 class _Time(SlackClock):
     """Slack's verifier goes by the clock that everything else goes by."""
@@ -108,6 +112,14 @@ class SlackApprovers:
                 logger.exception("a user group of Slack cannot be read", extra={"group": group})
                 refusal = UNREADABLE
         return refusal
+
+    def address(self, user: str) -> str | None:
+        """The verified address of somebody, to compare with whoever was denied; None where Slack does not tell it."""
+        try:
+            return self._groups.address(user)
+        except (RetryableError, SlackRefusedError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("Slack does not tell an approver's address", extra={"user": user, "reason": str(error)})
+            return None
 
     def _of(self, group: str) -> frozenset[str]:
         known = self._members.get(group)

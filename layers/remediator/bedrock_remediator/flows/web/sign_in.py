@@ -71,7 +71,7 @@ class _Session(Struct, frozen=True, array_like=True):
     """What the session's cookie holds: the name that is recorded, who that is elsewhere, and a name for the session."""
 
     name: str
-    person: str | None
+    names: tuple[str, ...]
     id: str
 
 
@@ -123,11 +123,15 @@ class SignInGate:
         try:
             said = self._sessions.open(request.cookies.get(SESSION_COOKIE, ""))
             session = msgspec.convert(said, _Session)
-            approver = Approver.by_oidc(session.name)
+            approver = Approver.by_oidc(session.name, session.names)
         except (SealError, msgspec.ValidationError, ValueError):
             return None
-        approver = msgspec.structs.replace(approver, person=session.person)
         return Visitor(session=session.id, approver=approver, name=session.name)
+
+    @property
+    def sign_out_cookies(self) -> tuple[str, ...]:
+        """Both, without content and without time left."""
+        return tuple(_cookie(name, "", timedelta()) for name in (SESSION_COOKIE, SIGN_IN_COOKIE))
 
     def finish(self, request: Request) -> Response:
         """Answer the browser's return from the provider.
@@ -187,15 +191,17 @@ class SignInGate:
 def _session(claims: Mapping[str, Any]) -> _Session:
     """Who signed in.
 
-    Beside a name that the provider has not verified stands the subject, which is never anybody else's. `person` may be
-    compared with the name of the session that was denied.
+    Beside a name that the provider has not verified stands the subject, which is never anybody else's. `names` are
+    compared with those that the denied call bears.
     """
     subject = str(claims["sub"])
     email, preferred = (claims.get(name) for name in ("email", "preferred_username"))
-    person = next((each for each in (email, preferred) if isinstance(each, str) and each), None)
+    names = tuple(each for each in (email, preferred) if isinstance(each, str) and each)
+    person = next(iter(names), None)
     verified = person == email and claims.get("email_verified") is True
     subject_too = f"{person} (subject {subject})" if person else f"subject {subject}"
-    return _Session(name=person if person and verified else subject_too, person=person, id=secrets.token_urlsafe(12))
+    name = person if person and verified else subject_too
+    return _Session(name=name, names=(*names, subject), id=secrets.token_urlsafe(12))
 
 
 def _cookie(name: str, value: str, lasting: timedelta) -> str:

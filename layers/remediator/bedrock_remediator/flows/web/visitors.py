@@ -33,6 +33,11 @@ class Gate(Protocol):
         """Whoever sends a form; None if that is nobody, or nobody any more."""
         ...
 
+    @property
+    def sign_out_cookies(self) -> tuple[str, ...]:
+        """The cookies by which the browser forgets who was at the page."""
+        ...
+
 
 class LinkGate:
     """Whoever holds the link may decide; the name is typed, and recorded as unverified."""
@@ -44,3 +49,8 @@ class LinkGate:
     def recognise(self, _request: Request, /) -> Visitor | None:
         """Anybody."""
         return Visitor(session=BY_LINK)
+
+    @property
+    def sign_out_cookies(self) -> tuple[str, ...]:
+        """None: nobody is signed in."""
+        return ()

@@ -98,6 +98,16 @@ SIGNED_OUT: Final = Message(
     link="Sign in again",
 )
 
+SIGNED_OUT_NOW: Final = Message(
+    status=HTTPStatus.OK,
+    title="You are signed out",
+    pill="Signed out",
+    paragraphs=(
+        "This browser has forgotten your session here. Open a link from a message to sign in again.",
+        "You may still be signed in at the identity provider, which then lets you in without asking: sign out there.",
+    ),
+)
+
 SIGN_IN_LOST: Final = Message(
     status=HTTPStatus.BAD_REQUEST,
     title="This sign-in was not begun here",
