@@ -65,7 +65,11 @@ class Setup:
     def claims(self) -> Claims:
         """With everything as it is now."""
         witnesses = Witnesses(
-            identities=self.identities, profiles=self.profiles, allowlists=self.allowlist, approvals=self.approvals
+            home=ACCOUNT,
+            identities=self.identities,
+            profiles=self.profiles,
+            allowlists=self.allowlist,
+            approvals=self.approvals,
         )
         return Claims(witnesses, self.settings, self.clock)
 

@@ -63,6 +63,7 @@ class Record(Struct):
     recipient: str | None = msgspec.field(default=None, name="recipientAccountId")
     shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
     vpc_endpoint: str | None = msgspec.field(default=None, name="vpcEndpointId")
+    vpc_endpoint_account: str | None = msgspec.field(default=None, name="vpcEndpointAccountId")
 
 
 class Envelope(Struct, kw_only=True):
@@ -115,6 +116,8 @@ def _salvage(body: bytes | str, error: str) -> Envelope:
             user_agent=record.get("userAgent"),
             error_message=record.get("errorMessage"),
             recipient=record.get("recipientAccountId"),
+            vpc_endpoint=record.get("vpcEndpointId"),
+            vpc_endpoint_account=record.get("vpcEndpointAccountId"),
             identity=Identity(
                 type=identity.get("type"),
                 arn=identity.get("arn"),
