@@ -69,10 +69,10 @@ class AllowlistReader:
             logger.error("the allowlist has a problem: %s", alert)
         return allowlist, good_for
 
-    def _documents(self) -> dict[str, tuple[str, int]]:
+    def _documents(self) -> dict[str, tuple[str, int | None]]:
         """Each document's text and version, by name."""
         # Not by botocore's paginator, which would read a file first.
-        documents: dict[str, tuple[str, int]] = {}
+        documents: dict[str, tuple[str, int | None]] = {}
         token: dict[str, Any] = {}
         while True:
             page = self._ssm().get_parameters_by_path(
@@ -80,7 +80,7 @@ class AllowlistReader:
             )
             for parameter in page["Parameters"]:
                 name = parameter["Name"].removeprefix(f"{self._path}/")
-                documents[name] = parameter["Value"], parameter["Version"]
+                documents[name] = parameter["Value"], parameter.get("Version")
             if not page.get("NextToken"):
                 return documents
             token = {"NextToken": page["NextToken"]}

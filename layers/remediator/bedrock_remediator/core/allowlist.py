@@ -95,7 +95,7 @@ class Allowlist(Struct, frozen=True, kw_only=True):
 def parse(
     documents: Mapping[str, str],
     unreadable: Mapping[str, str] | None = None,
-    versions: Mapping[str, int] | None = None,
+    versions: Mapping[str, int | None] | None = None,
 ) -> Allowlist:
     """Read the allowlist. Mistakes become problems; nothing is raised.
 
@@ -145,7 +145,7 @@ def _stray(name: str) -> str:
 
 
 def _parse(
-    documents: Mapping[str, str], versions: Mapping[str, int]
+    documents: Mapping[str, str], versions: Mapping[str, int | None]
 ) -> tuple[tuple[Rule, ...], Mapping[str, Scope], tuple[AllowlistError, ...]]:
     if not documents:
         return (), {}, ()

@@ -112,7 +112,6 @@ def _salvage(body: bytes | str, error: str) -> Envelope:
             shared_event_id=record.get("sharedEventID"),
             region=record.get("awsRegion"),
             source_ip=record.get("sourceIPAddress"),
-            vpc_endpoint=record.get("vpcEndpointId"),
             user_agent=record.get("userAgent"),
             error_message=record.get("errorMessage"),
             recipient=record.get("recipientAccountId"),
