@@ -203,3 +203,10 @@ def test_a_call_through_a_rules_own_endpoint_is_expected() -> None:
     assert (through.outcome, through.address_expected) == (Outcome.AUTO, True)
     assert decided(inside, subject=call).code == "outside_source_ips"
     assert decided(rule("auto", "private", source_ips=("10.0.0.0/8",)), subject=call).code == "outside_source_ips"
+
+
+def test_a_decision_names_the_document_and_its_version() -> None:
+    """As Parameter Store counts them, so that one can look up what stood there."""
+    for effect, verb in (("auto", "allows this grant"), ("ask", "wants a person to decide"), ("never", "forbids this")):
+        found = decided(replace(rule(effect, "mine"), document="team-a", version=3))
+        assert found.reason.startswith(f"The rule 'team-a/mine' (team-a, version 3) {verb}")

@@ -57,7 +57,7 @@ def decide(  # noqa: PLR0913  each is a different reason to say no
         return reported(diagnosis)
     rule = allowlist.strongest(subject)
     if rule and rule.effect is RuleEffect.NEVER:
-        return _because(Outcome.REPORT, "rule_never", f"The rule {rule.label!r} forbids this grant.", rule)
+        return _because(Outcome.REPORT, "rule_never", f"{_title(rule)} forbids this grant.", rule)
     by_rules = _by_rules(diagnosis, allowlist, rule, subject, backfill=backfill)
     if mode == "observe":
         would = "would apply it" if by_rules.outcome is Outcome.AUTO else "would ask a person"
@@ -94,18 +94,24 @@ def _by_rules(
     if rule is None:
         return _without_rule(allowlist.elsewhere(subject))
     if rule.effect is RuleEffect.AUTO:
-        return _because(Outcome.AUTO, "rule_auto", f"The rule {rule.label!r} allows this grant.", rule)
-    return _because(Outcome.ASK, "rule_asks", f"The rule {rule.label!r} wants a person to decide.", rule)
+        return _because(Outcome.AUTO, "rule_auto", f"{_title(rule)} allows this grant.", rule)
+    return _because(Outcome.ASK, "rule_asks", f"{_title(rule)} wants a person to decide.", rule)
 
 
 def _without_rule(elsewhere: Rule | None) -> Decision:
     if elsewhere:
         reason = (
-            f"The rule {elsewhere.label!r} allows this grant only to calls from its own networks "
+            f"{_title(elsewhere)} allows this grant only to calls from its own networks "
             "(source_ips, source_vpces), and nothing shows that this call came from one of them."
         )
         return _because(Outcome.ASK, "outside_source_ips", reason, None)
     return _because(Outcome.ASK, "no_rule", "No rule of the allowlist is about this grant.", None)
+
+
+def _title(rule: Rule) -> str:
+    """The rule, and which version of which document says so."""
+    where = f" ({rule.document}, version {rule.version})" if rule.version is not None else ""
+    return f"The rule {rule.label!r}{where}"
 
 
 def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Decision:
