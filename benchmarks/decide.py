@@ -22,7 +22,7 @@ from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, Poli
 from bedrock_remediator.core.policy import Entitlement, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
-from bedrock_remediator.core.rule import Subject
+from bedrock_remediator.core.subject import Subject
 from benchmarks.parse import EVENTS
 
 BUDGET: Final = 1
@@ -63,8 +63,7 @@ def _work(statements: int, rules: int, grants: int) -> Callable[[], None]:
         tags={},
         profile_arn=profile.arn,
         profile_id=profile.id,
-        model_arn=None,
-        model_id=None,
+        models=profile.models,
         account=denial.account,
         region=denial.region,
         source_ip="10.0.0.1",

@@ -144,7 +144,14 @@ class _Aws:
             identifier, f"global.{model}", "SYSTEM_DEFINED", [f"arn:aws:bedrock:us-east-1::foundation-model/{model}"]
         )
 
-    def profiles(self, _account: str, _region: str, *, only: ProfileType | None = None) -> tuple[Profile, ...]:
+    def profiles(
+        self,
+        _account: str,
+        _region: str,
+        *,
+        only: ProfileType | None = None,
+        fresh: bool = False,  # noqa: ARG002
+    ) -> tuple[Profile, ...]:
         assert only
         return ()
 

@@ -121,7 +121,9 @@ class FakeProfiles:
         self.asked.append("profile")
         return next((item for item in self.all if identifier in (item.id, item.arn)), None)
 
-    def profiles(self, account: str, region: str, *, only: ProfileType | None = None) -> tuple[Profile, ...]:
+    def profiles(
+        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
         """All, or those of a type."""
         self.asked.append("profiles")
         return tuple(profile for profile in self.all if only in (None, profile.type))

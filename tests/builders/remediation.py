@@ -39,7 +39,7 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 RULE = """
 version: 1
 rules:
-  - {name: nova, effect: auto, principals: ["arn:aws:iam::*:**"], profiles: ["*", "arn:*"], models: ["*"]}
+  - {name: nova, effect: auto, principals: ["arn:aws:iam::*:**"], models: ["*"]}
 """
 
 SETTINGS = PolicySettings(
@@ -83,6 +83,13 @@ class FakeProfiles:
         """By its ARN."""
         self.fresh.append(fresh)
         return self.known.get(identifier)
+
+    def profiles(
+        self, _account: str, _region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
+        """All, or those of a type."""
+        self.fresh.append(fresh)
+        return tuple(each for each in self.known.values() if only in (None, each.type))
 
     def model(self, _account: str, _region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
         """By its id."""
@@ -265,6 +272,7 @@ class World:
     def remediation(self) -> Remediation:
         """The use case, made anew: as another function's environment has it."""
         witnesses = Witnesses(
+            home=ACCOUNT,
             identities=self.reader,
             profiles=self.profiles,
             allowlists=self.allowlist,

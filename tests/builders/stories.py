@@ -37,7 +37,6 @@ rules:
   - name: everything
     effect: auto
     principals: ["arn:aws:iam::*:role/**", "arn:aws:iam::*:user/**"]
-    profiles: ["*", "arn:*"]
     models: ["*"]
     max_grants_per_day: 20
 """

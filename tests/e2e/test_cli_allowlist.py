@@ -172,3 +172,64 @@ def test_rules_are_held_against_an_audit_and_a_backfill(sandbox: Sandbox, rules:
         assert all(each["principal"] for each in found)
     (tmp_path / "none.json").write_text("{}", encoding="utf-8")
     assert run("test", rules / "main.yaml", "--against", tmp_path / "none.json").exit_code == 2
+
+
+def test_test_says_why_each_rule_does_not_decide(sandbox: Sandbox, rules: Path) -> None:
+    """The model, the destination, the tag or the field that failed it; and what beats what."""
+    profile = "arn:aws:bedrock:*:123456789012:application-inference-profile/*"
+    role = "arn:aws:iam::*:role/**"
+    listed: list[dict[str, Any]] = [
+        {"name": "sonnet", "effect": "auto", "principals": [role], "models": ["anthropic.claude-sonnet-*"]},
+        {"name": "nova", "effect": "auto", "principals": [role], "models": ["amazon.*"]},
+        {"name": "here", "effect": "auto", "principals": [role], "models": ["*"], "destinations": ["us-*"]},
+        {"name": "not-here", "effect": "never", "destinations": ["eu-*"]},
+        {"name": "own", "effect": "auto", "principals": [role], "profiles": [profile], "models": ["*"]},
+        {"name": "system", "effect": "auto", "principals": [role], "profiles": ["us.*"]},
+        {"name": "no-us", "effect": "never", "profiles": ["us.*"]},
+        {"name": "tagged", "effect": "ask", "principal_tags": {"stage": ["production"]}},
+        {"name": "office", "effect": "auto", "principals": [role], "models": ["*"], "source_ips": ["10.0.0.0/8"]},
+        {"name": "public", "effect": "ask", "source_ips": ["198.51.100.0/24"]},
+        {"name": "endpoint", "effect": "ask", "source_vpces": ["vpce-0a1b2c3d"]},
+        {"name": "elsewhere", "effect": "ask", "regions": ["eu-west-1"]},
+        {"name": "users", "effect": "ask", "principals": ["arn:aws:iam::*:user/**"]},
+    ]
+    (rules / "main.yaml").write_text(json.dumps({"version": 1, "rules": listed}), encoding="utf-8")
+    (rules / "_scopes.yaml").write_text(
+        json.dumps({"version": 1, "scopes": {"team": {"principals": [role], "models": ["meta.*"]}}}), encoding="utf-8"
+    )
+    (rules / "team.yaml").write_text(
+        json.dumps({"version": 1, "rules": [{"name": "ours", "effect": "ask"}]}), encoding="utf-8"
+    )
+    event = ("--event", EVENTS / "wrapped-model.json")
+    (found,) = answer("test", rules, *event)["outcomes"]
+    assert (found["decision"], found["rule"]) == ("auto", "sonnet")
+    assert found["destinations"] == ["global", "us-east-1"]
+    assert found["equivalents"] == ["global.anthropic.claude-sonnet-4-5-20250929-v1:0"]
+    why = {each["rule"]: each["why"] for each in found["rules"]}
+    for label, part in {
+        "sonnet": "It decides.",
+        "nova": "models: it reaches anthropic.claude-sonnet-4-5-20250929-v1:0, which the rule does not name",
+        "here": "destinations: it routes to global, which the rule does not name",
+        "not-here": "destinations: it routes to global, us-east-1, none of which it names",
+        "own": "the rule sonnet comes before it",
+        "system": "an application profile is named by its ARN",
+        "no-us": "nor global.anthropic.claude-sonnet-4-5-20250929-v1:0, for which it stands",
+        "tagged": "the tag stage is not there",
+        "office": "source_ips: the call came from 10.20.30.40, which proves nothing",
+        "endpoint": "no VPC endpoint that its record names",
+        "elsewhere": "regions: us-east-1 is none of them",
+        "users": "principals: arn:aws:iam::123456789012:role/profile-maker is none of them",
+        "team/ours": "the scope of team: models: it reaches anthropic.claude",
+    }.items():
+        assert part in why[label], label
+    assert "models: it reaches anthropic.claude-sonnet-4-5-20250929-v1:0" in run("test", rules, *event).stdout
+
+
+def test_check_warns_of_rules_that_can_be_slipped_by(rules: Path) -> None:
+    """With the line; a warning is no mistake."""
+    tagged = MAIN + "  - name: production\n    effect: ask\n    principal_tags: {stage: production}\n"
+    (rules / "main.yaml").write_text(tagged, encoding="utf-8")
+    done = run("check", rules)
+    assert done.exit_code == 0
+    line = tagged.splitlines().index("    principal_tags: {stage: production}") + 1
+    assert f"main.yaml:{line}: rule 'production': whoever may change the tags" in done.stderr.replace("\n", "")

@@ -22,7 +22,6 @@ rules:
   - name: everything
     effect: auto
     principals: ["arn:aws:iam::*:role/**", "arn:aws:iam::*:user/**"]
-    profiles: ["*", "arn:*"]
     models: ["*"]
 """
 
@@ -65,9 +64,11 @@ EXPECTED: Final = {
     "model-without-region": GRANTED,
     "network-perimeter-by-scp": GRANTED,
     "other-action-denied-by-scp": GRANTED,
+    "own-vpc-endpoint": GRANTED,
     "payment-instrument": ("reported", "not_fixable", "marketplace"),
     "permissions-boundary": ("reported", "not_fixable", "boundary"),
     "principal-deleted": ("reported", "unknown", "principal_missing"),
+    "private-address": GRANTED,
     "profile-not-in-this-region": ("reported", "wrong_identifier", "profile_not_found"),
     "profile-of-another-account": ("reported", "wrong_identifier", "profile_elsewhere"),
     "profile-of-another-region": ("reported", "wrong_identifier", "profile_elsewhere"),
@@ -89,6 +90,7 @@ EXPECTED: Final = {
     "use-case-not-submitted": ("reported", "not_fixable", "model_access"),
     "vpc-endpoint-policy": ("reported", "not_fixable", "vpc_endpoint"),
     "wildcard-in-the-resource": ("reported", "unknown", "resource_unreadable"),
+    "wrapped-model": GRANTED,
     "wrong-prefix": ("pending", "wrong_identifier", "other_scope_granted"),
 }
 """Each file's rows: state, diagnosis, reason."""

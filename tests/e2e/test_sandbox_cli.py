@@ -137,9 +137,9 @@ def test_the_time_can_be_given() -> None:
 
 
 def test_the_allowlist_may_be_a_folder(tmp_path: Path) -> None:
-    """In a folder each file is a document; one that cannot be parsed turns every auto into ask."""
+    """In a folder each file is a document; one of the administrators' that is broken turns every auto into ask."""
     (tmp_path / "main.yaml").write_text(RULES, encoding="utf-8")
-    (tmp_path / "broken.yaml").write_text("rules: [", encoding="utf-8")
+    (tmp_path / "_scopes.yaml").write_text("scopes: [", encoding="utf-8")
     content = report("--mode", "auto", "--allowlist", tmp_path, EVENTS / "geographic-profile.json")
     assert [(grant["state"], grant["reason_code"]) for grant in content["grants"]] == [
         ("pending", "allowlist_incomplete")

@@ -59,16 +59,20 @@ def test_every_document_under_the_path(ssm: "SSMClient", reader: AllowlistReader
     put(ssm, "teams/b", document("b"), "SecureString")
     put(ssm, "main", document("first", "second"))
     ssm.put_parameter(Name=f"{PATH}-of-another/main", Value=document("other"), Type="String")
+    scope = "{principals: ['arn:aws:iam::*:role/**'], models: ['*']}"
+    put(ssm, "_scopes", f"version: 1\nscopes: {{team-a: {scope}, teams/b: {scope}}}")
+    put(ssm, "team-a", document("a"))
     found = reader.read()
     assert labels(found) == ["first", "second", "team-a/a", "teams/b/b"]
-    assert not found.problems
+    assert [rule.version for rule in found.rules] == [1, 1, 2, 1]
+    assert not found.alerts
 
 
 def test_every_page(ssm: "SSMClient", reader: AllowlistReader) -> None:
     """More documents than one answer holds are all read."""
     for number in range(25):
         put(ssm, f"team-{number:02}", document("x"))
-    assert labels(reader.read()) == [f"team-{number:02}/x" for number in range(25)]
+    assert [stray.partition(":")[0] for stray in reader.read().strays] == [f"team-{number:02}" for number in range(25)]
 
 
 def test_an_answer_is_kept_for_a_minute(ssm: "SSMClient", reader: AllowlistReader, clock: StoppedClock) -> None:
@@ -93,7 +97,7 @@ def test_a_broken_document_is_logged(
     with caplog.at_level(logging.ERROR):
         found = reader.read()
     assert found.problems[0].startswith("main, line 2: unknown key 'rule'")
-    assert "nothing is granted without asking: main, line 2: unknown key 'rule'" in caplog.text
+    assert "the allowlist has a problem: main, line 2: unknown key 'rule'" in caplog.text
 
 
 def test_a_refused_read_is_a_problem(clock: StoppedClock) -> None:

@@ -15,14 +15,16 @@ from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Cause, Event, Grant, Outcome, State
 from bedrock_remediator.flows.configuration import basis
+from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.flows.upkeep.chores.contract import Tally
 from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsideration
 from bedrock_remediator.settings import Mode
 from tests.builders.clocks import StoppedClock
-from tests.builders.grants import NOON, PROFILE, ROLE, pending_grant
-from tests.builders.remediation import SETTINGS, FakeAllowlist
+from tests.builders.grants import ACCOUNT, NOON, PROFILE, ROLE, pending_grant
+from tests.builders.remediation import SETTINGS, FakeAllowlist, FakeProfiles
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,6 +68,7 @@ class Waiting:
         self.allowlist = FakeAllowlist(NOBODY)
         self.settings = SETTINGS
         self.tags = FakeTags()
+        self.profiles = FakeProfiles()
         self._dynamodb = dynamodb
 
     @property
@@ -88,7 +91,8 @@ class Waiting:
     def run(self, most: int = 200, has_time: Callable[[], bool] = lambda: True) -> Tally:
         """Decide again, an hour after noon."""
         self.clock.time = NOON + HOUR
-        chore = Reconsideration(self.ledger, self.allowlist, self.tags, self.settings, self.clock, most)
+        subjects = Subjects(self.profiles, Enrolment(ACCOUNT))
+        chore = Reconsideration(self.ledger, self.allowlist, self.tags, subjects, self.settings, self.clock, most)
         return chore.run(has_time)
 
     def now(self, row: Grant) -> Grant:
@@ -200,7 +204,7 @@ def test_rules_may_ask_for_tags(waiting: Waiting) -> None:
 def test_an_allowlist_that_cannot_be_read_decides_nothing(waiting: Waiting) -> None:
     """What cannot be read may hold the rule that forbids it."""
     row = waiting.ask()
-    waiting.allowlist.allowlist = Allowlist(parse({"main": rule("never")}).rules, ("main: not fetched",))
+    waiting.allowlist.allowlist = Allowlist(rules=parse({"main": rule("never")}).rules, problems=("main: not fetched",))
     assert waiting.run() == {"allowlist_unreadable": 1}
     assert waiting.now(row) == row
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger_items import grant_item, read_grant
 from bedrock_remediator.core import allowlist, cloudtrail, opening
-from bedrock_remediator.core.decision import decide
+from bedrock_remediator.core.decision import decide, reported
 from bedrock_remediator.core.denial import Denial, Effect, Unreadable
 from bedrock_remediator.core.entitlement import entitlement
 from bedrock_remediator.core.envelope import RecordError
@@ -25,7 +25,6 @@ from bedrock_remediator.core.message import read as read_message
 from bedrock_remediator.core.policy import INVOKE_ACTIONS, compile_policies
 from bedrock_remediator.flows.triage.batch import grouped
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
-from bedrock_remediator.flows.triage.verdict import subject
 from bedrock_remediator_cli.explain.explanation import explain
 from bedrock_remediator_cli.explain.refusals import heard
 from bedrock_remediator_cli.explain.samples import gather
@@ -51,8 +50,7 @@ ANY_RULE: Final = allowlist.parse(
                         "name": "any",
                         "effect": "auto",
                         "principals": ["arn:aws:iam::*:**"],
-                        "profiles": ["*", "arn:*"],
-                        "models": ["*", "arn:*"],
+                        "models": ["*"],
                     }
                 ],
             }
@@ -78,15 +76,16 @@ def read(told: Told) -> Denial | Unreadable | None:
         return None
 
 
+def investigation(iam: FakeIam) -> Investigation:
+    """An investigation in an account where one role and one user exist, and three profiles."""
+    profiles = FakeProfiles(*PROFILES, models=MODELS)
+    return Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS_OF_HOME)
+
+
 def investigated(denial: Denial | Unreadable) -> Findings:
-    """What an investigation finds, in an account where one role and one user exist, and three profiles."""
+    """What an investigation finds there."""
     iam = FakeIam(policy(statement(make.model("eu-west-1"))))
-    found = Investigation(
-        home=make.ACCOUNT,
-        iam=iam,
-        profiles=FakeProfiles(*PROFILES, models=MODELS),
-        policy=SETTINGS_OF_HOME,
-    ).investigate(denial, NOW)
+    found = investigation(iam).investigate(denial, NOW)
     if isinstance(denial, Unreadable):
         assert not iam.asked
     return found
@@ -131,9 +130,11 @@ def holds(told: Told) -> None:
     assert all(len(text) <= 100 for text in (call.address or "", call.client or "", *call.targets))
     findings = investigated(denial)
     diagnosis = findings.diagnosis
-    decision = decide(
-        mode="auto", paused=False, diagnosis=diagnosis, allowlist=ANY_RULE, subject=subject(findings, denial)
-    )
+    if diagnosis.grantable and isinstance(denial, Denial):
+        subject = investigation(FakeIam()).subject(findings, denial)
+        decision = decide(mode="auto", paused=False, diagnosis=diagnosis, allowlist=ANY_RULE, subject=subject)
+    else:
+        decision = reported(diagnosis)
     row = opening.opened(
         denial,
         diagnosis,

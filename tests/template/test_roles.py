@@ -47,6 +47,7 @@ IDENTITY_READS: dict[str, Rights] = {
         },
         {},
     ),
+    "ListProfiles": ("Allow", {"bedrock:ListInferenceProfiles"}, {"*"}, {}),
     "ReadModels": ("Allow", {"bedrock:GetFoundationModel"}, {"arn:aws:bedrock:*::foundation-model/*"}, {}),
     "ReadRoles": (
         "Allow",
@@ -82,6 +83,7 @@ IDENTITY_READS: dict[str, Rights] = {
 }
 UPKEEP_READS: dict[str, Rights] = {
     "ReadAllowlist": IDENTITY_READS["ReadAllowlist"],
+    "ListProfiles": IDENTITY_READS["ListProfiles"],
     "ReadProfiles": IDENTITY_READS["ReadProfiles"],
     "ReadRoles": (
         "Allow",
@@ -219,7 +221,6 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
             "ReadLedger": ("Allow", {"dynamodb:BatchGetItem", "dynamodb:GetItem"}, {ledger}, {}),
             "WriteLedger": ("Allow", {"dynamodb:PutItem", "dynamodb:UpdateItem"}, {ledger}, keys(*PRINCIPALS, "cap#*")),
             **IDENTITY_READS,
-            "ListProfiles": ("Allow", {"bedrock:ListInferenceProfiles"}, {"*"}, {}),
             "ReadPolicies": ("Allow", {"iam:GetPolicy", "iam:GetPolicyVersion"}, POLICIES, {}),
         },
         "RemediateRole": {

@@ -5,8 +5,20 @@ from datetime import timedelta
 from textwrap import dedent, indent
 
 import pytest
+from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist import Allowlist, AllowlistError, Rule, RuleEffect, Scope, check, parse
+from bedrock_remediator.core.allowlist import (
+    Allowlist,
+    AllowlistError,
+    Gap,
+    Rule,
+    RuleEffect,
+    Scope,
+    Subject,
+    check,
+    parse,
+    warnings,
+)
 
 GUIDE = """\
 version: 1
@@ -16,25 +28,28 @@ rules:
     principals: ["arn:aws:iam::*:role/llm-*"]
     principal_tags: {bedrock-access: self-service, team: [ml, search]}
     profiles: ["us.amazon.nova-*", "global.amazon.nova-2-lite-v1:0"]
-    models: ["amazon.titan-*"]
+    models: ["amazon.nova-*"]
+    destinations: ["us-*", global]
     accounts: ["123456789012"]
     regions: ["us-east-1", us-gov-west-1]
     source_ips: ["10.0.0.0/8", "2001:db8::/32"]
+    source_vpces: [vpce-0a1b2c3d4e5f60718]
     expires_after: 30d
     max_grants_per_day: 20
 """
 GUIDE_RULE = Rule(
     name="nova-for-llm-apps",
     effect=RuleEffect.AUTO,
-    declared=RuleEffect.AUTO,
     document="main",
     principals=("arn:aws:iam::*:role/llm-*",),
     principal_tags={"bedrock-access": ("self-service",), "team": ("ml", "search")},
     profiles=("us.amazon.nova-*", "global.amazon.nova-2-lite-v1:0"),
-    models=("amazon.titan-*",),
+    models=("amazon.nova-*",),
+    destinations=("us-*", "global"),
     accounts=("123456789012",),
     regions=("us-east-1", "us-gov-west-1"),
     source_ips=("10.0.0.0/8", "2001:db8::/32"),
+    source_vpces=("vpce-0a1b2c3d4e5f60718",),
     expires_after=timedelta(days=30),
     max_grants_per_day=20,
 )
@@ -71,7 +86,7 @@ def mistakes(text: str, name: str = "main") -> list[str]:
 
 def test_every_field() -> None:
     """A rule with every field that there is comes out as it was written."""
-    assert parse({"main": GUIDE}) == Allowlist((GUIDE_RULE,))
+    assert parse({"main": GUIDE}) == Allowlist(rules=(GUIDE_RULE,))
 
 
 def test_json_and_yaml_say_the_same() -> None:
@@ -129,6 +144,16 @@ def test_no_rules(documents: dict[str, str]) -> None:
         ("source_ips: [10.0.0.0/255.0.0.0]", "is not a CIDR block"),
         ("source_ips: [10.0.0.1/8]", 'has bits set behind its prefix; did you mean "10.0.0.0/8"?'),
         ("source_ips: [bedrock.amazonaws.com]", "is not a CIDR block"),
+        ("models: ['anthropic.Claude-*']", 'no model\'s id has; did you mean "anthropic.claude-*"?'),
+        (
+            "destinations: [Europe]",
+            "'Europe' is not a region, such as eu-west-1, a pattern of regions, such as eu-*, or",
+        ),
+        ("destinations: ['']", "is not a region"),
+        ("destinations: []", "destinations must not be empty"),
+        ("source_vpces: [vpce-*]", "'vpce-*' is not the id of a VPC endpoint, such as vpce-0a1b2c3d4e5f60718"),
+        ("source_vpces: [vpc-0a1b2c3d]", "is not the id of a VPC endpoint"),
+        ("source_vpce: [vpce-0a1b2c3d]", "unknown key 'source_vpce'; did you mean \"source_vpces\"?"),
         ("expires_after: 30", "line 5: rule 'one': expires_after must be text, not 30; put it in quotes"),
         ("expires_after: 0d", "line 5: rule 'one': expires_after: '0d' must be a number above 0 and m, h or d"),
         ("expires_after: -1d", "'-1d' must be a number above 0"),
@@ -194,7 +219,7 @@ def test_mistakes_in_a_field(fields: str, message: str) -> None:
         ]),
         ("version: 1\nrules:\n- {name: a, effect: auto}", [
             "main, line 3: rule 'a': a rule with `effect: auto` needs `principals:` or `principal_tags:`",
-            "main, line 3: rule 'a': a rule with `effect: auto` needs `profiles:` or `models:`",
+            "main, line 3: rule 'a': a rule with `effect: auto` needs `profiles:`, `models:` or `destinations:`",
         ]),
         ("version: 1\nrules:\n- {name: a, effect: ask}\nrules: []", ["main, line 4: the key 'rules' is given twice"]),
     ],
@@ -233,8 +258,15 @@ def test_what_is_not_wrong_still_counts() -> None:
 
 def test_documents_that_could_not_be_fetched_are_problems() -> None:
     """A document that is there and cannot be fetched is a problem, named with its reason."""
-    found = parse({"main": GUIDE}, {"team-b": "AccessDenied", "team-a": "KMS"})
-    assert found == Allowlist((GUIDE_RULE,), ("team-a: KMS", "team-b: AccessDenied"))
+    found = parse({"main": GUIDE, "_scopes": SCOPES}, {"/allowlist": "throttled", "team-a": "KMS", "team-b": "denied"})
+    assert found == Allowlist(
+        rules=(GUIDE_RULE,),
+        problems=("/allowlist: throttled",),
+        gaps=(Gap(SCOPE, "team-a: KMS"),),
+        strays=("team-b: this document has no scope in _scopes, so its rules concern nobody",),
+        fetched=False,
+    )
+    assert found.alerts == (*found.problems, "team-a: KMS", *found.strays)
 
 
 def test_a_team_speaks_within_its_scope() -> None:
@@ -242,26 +274,107 @@ def test_a_team_speaks_within_its_scope() -> None:
     found = parse({"team-a": TEAM, "main": GUIDE, "_scopes": SCOPES})
     assert not found.problems
     assert found.rules[0] == GUIDE_RULE
-    assert [(rule.label, rule.effect, rule.declared, rule.scope) for rule in found.rules[1:]] == [
-        ("team-a/mine", RuleEffect.AUTO, RuleEffect.AUTO, SCOPE),
-        ("team-a/ours", RuleEffect.NEVER, RuleEffect.NEVER, SCOPE),
+    assert [(rule.label, rule.effect, rule.scope) for rule in found.rules[1:]] == [
+        ("team-a/mine", RuleEffect.AUTO, SCOPE),
+        ("team-a/ours", RuleEffect.NEVER, SCOPE),
     ]
 
 
-@pytest.mark.parametrize("scopes", [{}, {"_scopes": SCOPES}, {"_scopes": "not: scopes"}])
-def test_a_team_without_a_scope_can_only_ask(scopes: dict[str, str]) -> None:
-    """Whatever the rules of a document without a scope say, they ask."""
-    found = parse({"team-b": TEAM} | scopes)
-    assert [(rule.effect, rule.declared) for rule in found.rules] == [
-        (RuleEffect.ASK, RuleEffect.AUTO),
-        (RuleEffect.ASK, RuleEffect.NEVER),
-    ]
+@pytest.mark.parametrize("scopes", [{}, {"_scopes": SCOPES}])
+@pytest.mark.parametrize("text", [TEAM, "not: rules"])
+def test_a_document_without_a_scope_concerns_nobody(scopes: dict[str, str], text: str) -> None:
+    """It neither opens nor shuts a door, right or wrong, and somebody is told."""
+    found = parse({"team-b": text, "main": GUIDE} | scopes)
+    assert (found.rules, found.problems, found.gaps) == ((GUIDE_RULE,), (), ())
+    assert found.alerts == ("team-b: this document has no scope in _scopes, so its rules concern nobody",)
+
+
+OURS = Subject(
+    principal="arn:aws:iam::123456789012:role/a/app",
+    tags={},
+    account="123456789012",
+    region="us-east-1",
+    profile_arn="arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
+    profile_id="us.amazon.nova-2-lite-v1:0",
+    models=("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-2-lite-v1:0",),
+)
+THEIRS = replace(OURS, principal="arn:aws:iam::123456789012:role/b/app")
+
+
+def test_a_broken_team_document_makes_its_own_scope_ask() -> None:
+    """What was lost can have been about nobody else; and what could be read of it goes on to count."""
+    broken = TEAM.replace("effect: auto", "effect: autp")
+    found = parse({"main": GUIDE, "_scopes": SCOPES, "team-a": broken})
+    problem = "team-a, line 4: rule 'mine': effect: 'autp' must be auto, ask or never; did you mean \"auto\"?"
+    assert (found.problem_about(OURS), found.problem_about(THEIRS)) == (problem, None)
+    assert (found.problems, found.alerts) == ((), (problem,))
+    assert [rule.label for rule in found.rules] == ["nova-for-llm-apps", "team-a/ours"]
+
+
+@pytest.mark.parametrize("name", ["main", "_scopes", "_scope"])
+def test_a_broken_document_of_the_administrators_makes_everything_ask(name: str) -> None:
+    """It may have held a prohibition for anybody; so may one whose name is nearly that of theirs."""
+    found = parse({"_scopes": SCOPES, "team-a": TEAM, "main": GUIDE, name: "broken"})
+    assert found.problem_about(OURS)
+    assert found.problem_about(THEIRS)
+
+
+def test_a_rule_knows_the_version_of_its_document() -> None:
+    """As Parameter Store counts them."""
+    found = parse({"main": GUIDE, "_scopes": SCOPES, "team-a": TEAM}, versions={"main": 7, "team-a": 3})
+    assert [rule.version for rule in found.rules] == [7, 3, 3]
+
+
+OPAQUE = "arn:aws:bedrock:*:123456789012:application-inference-profile/*"
+
+
+@pytest.mark.parametrize(
+    ("profiles", "more", "wrong"),
+    [
+        ([OPAQUE], "", True),
+        (["us.*", OPAQUE], "", True),
+        (["arn:*"], "", True),
+        ([OPAQUE], "destinations: [us-east-1]", True),
+        ([OPAQUE], "models: ['*']", False),
+        (["*", "arn:*"], "", False),
+        (["arn:aws:bedrock:*:123456789012:inference-profile/us.*"], "", False),
+    ],
+)
+def test_what_opens_application_profiles_names_their_models(profiles: list[str], more: str, wrong: bool) -> None:  # noqa: FBT001
+    """Whoever may make one chooses what it calls; a rule that opens every profile opens nothing more by it."""
+    fields = f"principals: ['arn:aws:iam::*:role/**']\nprofiles: {json.dumps(profiles)}\n{more}\n"
+    text = rule(fields)
+    assert not mistakes(text)
+    scope = "version: 1\nscopes:\n  a:\n" + indent(fields, "    ")
+    for found in (mistakes(text.replace("effect: ask", "effect: auto")), mistakes(scope, "_scopes")):
+        assert bool(found) is wrong
+        assert all("needs `models:` beside the application profiles of 'arn:" in each for each in found)
+        assert all('did you mean to add models: ["amazon.*"]' in each for each in found)
+
+
+def test_warnings_are_about_rules_that_can_be_slipped_by() -> None:
+    """A tag that the principal can drop, and fields whose AND catches less than either; never on auto."""
+    text = rule("principal_tags: {stage: production}\nprofiles: ['us.*']\nmodels: ['*opus*']\n")
+    found = [str(each) for each in warnings({"main": text, "_scopes": SCOPES})]
+    assert [each.partition(": ")[0] for each in found] == ["main, line 5", "main, line 7"]
+    assert "can drop the tag and is then not caught by `effect: ask`" in found[0]
+    assert "joined by AND" in found[1]
+    assert not warnings({"main": text.replace("effect: ask", "effect: auto")})
+    assert not warnings({"main": rule("models: ['*opus*']")})
+    by_arn = "arn:aws:bedrock:*:*:inference-profile/"
+    (found_by_arn,) = warnings({"main": rule(f"profiles: ['us.*', '{by_arn}global.*']")})
+    assert (found_by_arn.line, "did you mean 'global.*'?" in found_by_arn.message) == (5, True)
+    assert not warnings({"main": rule(f"profiles: ['{by_arn}*']")})
+    assert not warnings({"main": rule("profiles: us.*")})
+    for broken in ("", "[]", "rules: 1", "rules: [1, {effect: [x]}, {name: a}]"):
+        assert not warnings({"main": broken})
 
 
 def test_rules_of_two_documents_may_have_one_name() -> None:
     """A team cannot disturb another, or pass for the administrators, by the name of a rule."""
-    found = parse({"main": GUIDE, "x/y": GUIDE})
-    assert not found.problems
+    scopes = SCOPES.replace("team-a", "x/y")
+    found = parse({"main": GUIDE, "x/y": GUIDE, "_scopes": scopes})
+    assert not found.alerts
     assert [rule.label for rule in found.rules] == ["nova-for-llm-apps", "x/y/nova-for-llm-apps"]
 
 
@@ -275,7 +388,7 @@ def test_rules_of_two_documents_may_have_one_name() -> None:
         ]),
         ("version: 1\nscopes:\n  a: {}", [
             "_scopes, line 3: scope 'a': a scope needs `principals:`",
-            "_scopes, line 3: scope 'a': a scope needs `profiles:` or `models:`",
+            "_scopes, line 3: scope 'a': a scope needs `profiles:`, `models:` or `destinations:`",
         ]),
         ("version: 1\nscopes:\n  a: [x]", ["_scopes, line 3: scope 'a' must be a mapping, not a list"]),
         ("version: 1\nscopes:\n  a:\n    principals: ['***']\n    profiles: ['*']\n    regions: [us-east-1]", [
@@ -295,7 +408,7 @@ def test_mistakes_in_scopes(text: str, expected: list[str]) -> None:
     assert mistakes(text, "_scopes") == expected
     found = parse({"_scopes": text, "a": TEAM})
     assert found.problems == tuple(expected)
-    assert all(rule.effect is RuleEffect.ASK for rule in found.rules)
+    assert (found.rules, found.strays) == ((), ())
 
 
 def test_names_that_begin_with_an_underscore_are_kept() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,38 +47,107 @@ def files() -> Allowlist:
             "main": (examples / "allowlist-main.yaml").read_text(),
             "_scopes": (examples / "allowlist-scopes.yaml").read_text(),
             "research/vision": '{"version": 1, "rules": [{"name": "ours", "effect": "auto", '
-            '"principals": ["arn:aws:iam::*:**"], "profiles": ["*"], "models": ["*"]}]}',
+            '"principals": ["arn:aws:iam::*:**"], "models": ["*"]}]}',
         }
     )
 
 
-@pytest.mark.parametrize(
-    ("principal", "profile", "expected"),
-    [
-        ("123456789012:role/llm-app", "us.amazon.nova-2-lite-v1:0", "nova-for-llm-apps"),
-        ("123456789012:role/service/llm-app", "us.amazon.nova-2-lite-v1:0", None),
-        ("123456789012:role/production/llm-app", "us.amazon.nova-2-lite-v1:0", "production"),
-        ("123456789012:user/llm-app", "us.amazon.nova-2-lite-v1:0", "no-users"),
-        ("123456789012:role/llm-app", "us.amazon.nova-preview-v1:0", "no-previews"),
-        ("111122223333:role/research-vision-x", "eu.amazon.nova-2-lite-v1:0", "research/vision/ours"),
-        ("111122223333:role/research-x", "eu.amazon.nova-2-lite-v1:0", None),
-    ],
-)
-def test_the_example_files(files: Allowlist, principal: str, profile: str, expected: str | None) -> None:
-    """The example files decide as their comments say."""
+HOME = "123456789012"
+ENDPOINT = "vpce-0a1b2c3d4e5f60718"
+
+
+def call(principal: str, target: str, *destinations: str, equivalents: tuple[str, ...] = (), **origin: Any) -> Subject:
+    """Somebody's call: of a system-defined profile, of an application profile (`q…:MODEL`), or of a model itself."""
     account = principal[:12]
-    subject = Subject(
+    scope, _, rest = target.partition(".")
+    kind, name = (
+        ("application-inference-profile", target.partition("/")[0]) if "/" in target else ("inference-profile", target)
+    )
+    model = target.partition("/")[2] or (rest if scope in ("us", "eu", "global") else target)
+    direct = model == target
+    regions = destinations or ("us-east-1",)
+    return Subject(
         principal=f"arn:aws:iam::{principal}",
-        tags={},
+        tags={"bedrock-access": "self-service"} if "self" in principal else {},
         account=account,
         region="us-east-1",
-        source_ip="10.1.2.3",
-        profile_arn=f"arn:aws:bedrock:us-east-1:{account}:inference-profile/{profile}",
-        profile_id=profile,
+        profile_arn=None if direct else f"arn:aws:bedrock:us-east-1:{account}:{kind}/{name}",
+        profile_id=None if direct else name,
+        models=tuple(
+            f"arn:aws:bedrock:{'' if each == 'global' else each}::foundation-model/{model}" for each in regions
+        ),
+        equivalents=equivalents,
+        **{"source_ip": "10.20.2.3", "vpc_endpoint": ENDPOINT} | origin,
     )
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (call(f"{HOME}:role/llm-app", "us.amazon.nova-2-lite-v1:0"), "nova-for-llm-apps"),
+        (call(f"{HOME}:role/llm-app", "us.amazon.nova-2-lite-v1:0", vpc_endpoint=None), None),
+        (call(f"{HOME}:role/service/llm-app", "us.amazon.nova-2-lite-v1:0"), None),
+        (call(f"{HOME}:role/production/llm-app", "us.amazon.nova-2-lite-v1:0"), "production"),
+        (call(f"{HOME}:user/llm-app", "us.amazon.nova-2-lite-v1:0"), "no-users"),
+        (call(f"{HOME}:role/llm-app", "us.amazon.nova-preview-v1:0"), "no-previews"),
+        (call(f"{HOME}:role/llm-app", "amazon.nova-preview-v1:0"), "no-previews"),
+        (call(f"{HOME}:role/self", "q7xk2m9p0abc/amazon.nova-2-lite-v1:0", "us-east-1", "us-west-2"), "self-service"),
+        (call(f"{HOME}:role/self", "q7xk2m9p0abc/anthropic.claude-opus-4-1-v1:0"), None),
+        (call(f"{HOME}:role/self", "q7xk2m9p0abc/amazon.nova-preview-v1:0"), "no-previews"),
+        (call(f"{HOME}:role/self", "q7xk2m9p0abc/amazon.nova-2-lite-v1:0", "us-east-1", "global"), None),
+        (call(f"{HOME}:role/search/x", "amazon.titan-embed-text-v2:0"), "embeddings"),
+        (
+            call("111122223333:role/research-vision-x", "eu.amazon.nova-2-lite-v1:0", "us-east-1", "eu-west-1"),
+            "research/vision/ours",
+        ),
+        (call("111122223333:role/research-vision-x", "global.amazon.nova-2-lite-v1:0", "us-east-1", "global"), None),
+        (call("111122223333:role/research-x", "eu.amazon.nova-2-lite-v1:0"), None),
+    ],
+)
+def test_the_example_files(files: Allowlist, subject: Subject, expected: str | None) -> None:
+    """The example files decide as their comments say."""
     found = files.strongest(subject)
-    assert not files.problems
+    assert not files.alerts
     assert (found and found.label) == expected
+
+
+APP = f"{HOME}:role/llm-app"
+CLAUDE = "anthropic.claude-haiku-4-5-v1:0"
+OPUS = "anthropic.claude-opus-4-1-v1:0"
+EUROPE = ("eu-central-1", "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("file", "subject", "expected"),
+    [
+        ("eu-only", call(APP, f"eu.{CLAUDE}", *EUROPE), "within-the-union"),
+        ("eu-only", call(APP, f"q1/{CLAUDE}", *EUROPE), "within-the-union"),
+        ("eu-only", call(APP, CLAUDE, "eu-west-1"), "within-the-union"),
+        ("eu-only", call(APP, f"global.{CLAUDE}", "eu-west-1", "global"), "not-elsewhere"),
+        ("eu-only", call(APP, f"q1/{CLAUDE}", "eu-west-1", "global"), "not-elsewhere"),
+        ("eu-only", call(APP, f"eu.{CLAUDE}", *EUROPE, "eu-west-2"), "not-elsewhere"),
+        ("eu-only", call(APP, f"us.{CLAUDE}"), "not-elsewhere"),
+        ("model-family", call(APP, f"us.{CLAUDE}"), "claude"),
+        ("model-family", call(APP, f"q1/{CLAUDE}"), "claude"),
+        ("model-family", call(APP, f"us.{OPUS}"), "no-opus"),
+        ("model-family", call(APP, f"q1/{OPUS}"), "no-opus"),
+        ("model-family", call(APP, "anthropic.claude-3-opus-20240229-v1:0"), "no-opus"),
+        ("cost-tagged", call(APP, f"q1/{CLAUDE}", equivalents=(f"us.{CLAUDE}",)), "application-profiles"),
+        ("cost-tagged", call(APP, f"q1/{OPUS}", equivalents=(f"us.{OPUS}",)), None),
+        ("cost-tagged", call(APP, f"q1/{CLAUDE}", "us-east-1", "global"), None),
+        ("cost-tagged", call(APP, f"us.{CLAUDE}"), "no-shared-profiles"),
+        ("cost-tagged", call(APP, CLAUDE), None),
+        ("vpc-endpoint", call(APP, "us.amazon.nova-2-lite-v1:0"), "from-our-vpc"),
+        ("vpc-endpoint", call(APP, "us.amazon.nova-2-lite-v1:0", vpc_endpoint=None), None),
+        ("vpc-endpoint", call(APP, "us.amazon.nova-2-lite-v1:0", vpc_endpoint="vpce-0fedcba987654321f"), None),
+    ],
+)
+def test_each_purpose_has_its_example(file: str, subject: Subject, expected: str | None) -> None:
+    """What each of the other files says in its first line holds for every way of calling."""
+    found = parse({"main": (DOCS / "examples" / f"allowlist-{file}.yaml").read_text()})
+    assert not found.alerts
+    rule = found.strongest(subject)
+    assert (rule and rule.label) == expected
 
 
 def test_the_example_files_show_every_field(files: Allowlist) -> None:

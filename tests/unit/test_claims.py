@@ -82,6 +82,7 @@ class Setup:
     def claims(self) -> Claims:
         """With everything as it is now."""
         witnesses = Witnesses(
+            home=ACCOUNT,
             identities=self.identities,
             profiles=self.profiles,
             allowlists=self.allowlist,

@@ -37,12 +37,13 @@ SUBJECT = Subject(
     region="us-east-1",
     profile_arn="arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
     profile_id="us.amazon.nova-2-lite-v1:0",
+    models=("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-2-lite-v1:0",),
 )
 
 
 def rule(effect: str, name: str | None = None, **fields: Any) -> Rule:
     """A rule about everything, called by its effect."""
-    return Rule(name=name or effect, effect=RuleEffect(effect), declared=RuleEffect(effect), document="main", **fields)
+    return Rule(name=name or effect, effect=RuleEffect(effect), document="main", **fields)
 
 
 AUTO = rule("auto", expires_after=timedelta(days=30), max_grants_per_day=20)
@@ -50,7 +51,7 @@ AUTO = rule("auto", expires_after=timedelta(days=30), max_grants_per_day=20)
 
 def decided(*rules: Rule, diagnosis: Diagnosis = MISSING, problems: tuple[str, ...] = (), **given: Any) -> Decision:
     """The decision under these rules, in mode auto unless something else is given."""
-    allowlist = Allowlist(rules, problems)
+    allowlist = Allowlist(rules=rules, problems=problems)
     arguments: dict[str, Any] = {"mode": "auto", "paused": False, "subject": SUBJECT, **given}
     return decide(diagnosis=diagnosis, allowlist=allowlist, **arguments)
 
@@ -109,7 +110,7 @@ def test_the_first_of_equals_is_named() -> None:
             {"problems": ("main: x", "y")},
             "ask",
             "allowlist_incomplete",
-            "The allowlist cannot be read completely, so no rule applies by itself (main: x).",
+            "The allowlist cannot be read completely, so no rule applies by itself to this grant (main: x).",
         ),
         (
             {"mode": "observe"},
@@ -175,15 +176,6 @@ def test_the_order_of_reasons() -> None:
     assert codes == ["paused", "condition_not_met", "mode_approve", "backfill", "allowlist_incomplete", "rule_asks"]
 
 
-def test_a_rule_without_a_scope_says_so() -> None:
-    """A rule that asks only because its document has no scope tells that in its reason."""
-    unscoped = replace(rule("ask", "mine"), declared=RuleEffect.AUTO, document="team-b")
-    assert decided(rule("ask")).reason == "The rule 'ask' wants a person to decide."
-    assert decided(unscoped).reason == (
-        "The rule 'team-b/mine' says auto, but its document has no scope, so it can only ask."
-    )
-
-
 def test_a_long_problem_is_cut() -> None:
     """A problem of any length leaves a reason that can be shown."""
     assert len(decided(AUTO, problems=("x" * 5000,)).reason) < 500
@@ -201,3 +193,20 @@ def test_a_call_from_outside_a_rules_networks_asks_and_says_so() -> None:
     assert decided(elsewhere).code == "no_rule"
     assert decided(rule("ask", "office", source_ips=("192.0.2.0/24",))).code == "no_rule"
     assert decided(office, AUTO).address_expected is False
+
+
+def test_a_call_through_a_rules_own_endpoint_is_expected() -> None:
+    """Its address then needs not be known; a private address without the endpoint asks."""
+    inside = rule("auto", "inside", source_vpces=("vpce-0a1b2c3d",))
+    call = replace(SUBJECT, source_ip="10.1.2.3")
+    through = decided(inside, subject=replace(call, vpc_endpoint="vpce-0a1b2c3d"))
+    assert (through.outcome, through.address_expected) == (Outcome.AUTO, True)
+    assert decided(inside, subject=call).code == "outside_source_ips"
+    assert decided(rule("auto", "private", source_ips=("10.0.0.0/8",)), subject=call).code == "outside_source_ips"
+
+
+def test_a_decision_names_the_document_and_its_version() -> None:
+    """As Parameter Store counts them, so that one can look up what stood there."""
+    for effect, verb in (("auto", "allows this grant"), ("ask", "wants a person to decide"), ("never", "forbids this")):
+        found = decided(replace(rule(effect, "mine"), document="team-a", version=3))
+        assert found.reason.startswith(f"The rule 'team-a/mine' (team-a, version 3) {verb}")

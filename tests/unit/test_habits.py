@@ -38,8 +38,8 @@ def test_a_call_is_remembered() -> None:
     assert habits == Habits(
         pk=ROLE,
         principal_id="AROAFIRST",
-        addresses=(Trait("192.0.2.1", NOON),),
-        clients=(Trait("boto3", NOON),),
+        addresses=(Trait("192.0.2.1", NOON, founder=True),),
+        clients=(Trait("boto3", NOON, founder=True),),
         targets=(Trait("a", NOON + HOUR),),
         revision=2,
     )
@@ -51,7 +51,8 @@ def test_a_principal_made_anew_is_a_stranger_for_a_day() -> None:
     anew = call(NOON + HOUR, address="elsewhere", target="b", caller="AROASECOND")
     habits = before.after(anew)
     assert (habits.principal_id, habits.remade_at) == ("AROASECOND", NOON + HOUR)
-    assert (habits.addresses, habits.clients) == ((Trait("elsewhere", anew.time),), (Trait("boto3", anew.time),))
+    assert habits.addresses == (Trait("elsewhere", anew.time, founder=True),)
+    assert habits.clients == (Trait("boto3", anew.time, founder=True),)
     assert [trait.value for trait in habits.targets] == ["a", "b"]
     assert habits.granted_on("2026-11-20") == 1
     assert before.of(anew).is_stranger(anew.time)
@@ -80,16 +81,68 @@ def test_the_lists_are_bounded_and_lose_what_was_used_least_lately() -> None:
     for number in range(200):
         habits = habits.after(call(NOON + number * HOUR, f"ip{number}", f"client{number}", f"model{number}"))
         habits = habits.after(call(NOON + number * HOUR, "home", "boto3", "mine"))
-    assert (len(habits.addresses), len(habits.clients), len(habits.targets)) == (20, 10, TARGETS)
+    assert (len(habits.addresses) <= 20, len(habits.clients) <= 10, len(habits.targets)) == (True, True, TARGETS)
     assert habits.addresses[-1] == Trait("home", NOON)
+    assert Trait("ip0", NOON, founder=True) in habits.addresses
     assert {"mine", "model199"} <= {trait.value for trait in habits.targets}
 
 
 def test_the_first_address_is_known_at_once() -> None:
     """There is nothing to compare it with; nor is a missing one ever new."""
+    first = Habits(pk=ROLE).after(call()).addresses
     assert not is_new((), "192.0.2.1", NOON)
-    assert not is_new((Trait("192.0.2.1", NOON),), "192.0.2.1", NOON)
-    assert not is_new((Trait("192.0.2.1", NOON),), None, NOON)
+    assert not is_new(first, "192.0.2.1", NOON)
+    assert not is_new(first, None, NOON)
+
+
+def test_no_other_address_comes_to_be_the_first() -> None:
+    """What an earlier release kept names none: there, each is known after its day."""
+    assert is_new((Trait("192.0.2.1", NOON),), "192.0.2.1", NOON)
+    assert not is_new((Trait("192.0.2.1", NOON),), "192.0.2.1", NOON + KNOWN_AFTER)
+
+
+def test_a_flood_of_addresses_pushes_out_nothing_that_is_known() -> None:
+    """28 junk denials from 28 addresses in four hours: the principal's own stay, and the flood is told of for a day."""
+    habits = Habits(pk=ROLE)
+    for day, place in enumerate(("home", "office", "train")):
+        habits = habits.after(call(NOON - (5 - day) * KNOWN_AFTER, place))
+    for number in range(28):
+        at = NOON + number * timedelta(minutes=8)
+        habits = habits.after(call(at, f"junk{number}", target=f"junk{number}"))
+        assert is_new(habits.addresses, f"junk{number}", at)
+    end = NOON + 4 * HOUR
+    assert not any(is_new(habits.addresses, place, end) for place in ("home", "office", "train"))
+    assert all(is_new(habits.addresses, f"junk{number}", end) for number in range(28))
+    assert habits.is_crowded(end)
+    assert not habits.is_crowded(end + KNOWN_AFTER)
+    assert len(habits.addresses) <= 20
+
+
+def test_many_kinds_of_client_crowd_too() -> None:
+    """The caller writes what it is called by."""
+    habits = Habits(pk=ROLE).after(call())
+    for number in range(6):
+        habits = habits.after(call(NOON + number * HOUR, client=f"junk{number}"))
+    assert habits.is_crowded(NOON + 6 * HOUR)
+    assert not is_new(habits.clients, "boto3", NOON + 6 * HOUR)
+
+
+def test_somebody_who_travels_crowds_nothing() -> None:
+    """A new address each morning and each night: each is known after its day, and the one used least lately is lost."""
+    habits = Habits(pk=ROLE)
+    for number in range(60):
+        habits = habits.after(call(NOON + number * 12 * HOUR, f"hotel{number}"))
+        assert not habits.is_crowded(NOON + number * 12 * HOUR)
+    assert habits.addresses[0] == Trait("hotel0", NOON, founder=True)
+    assert [trait.value for trait in habits.addresses[1:]] == [f"hotel{number}" for number in range(41, 60)]
+
+
+def test_a_call_through_an_endpoint_goes_by_the_endpoint() -> None:
+    """Behind it, anybody's addresses are anybody's: those of a thief's VPC are whatever the thief likes."""
+    assert address_name("10.1.2.3", "vpce-0a1b2c3d") == address_name("10.9.9.9", "vpce-0a1b2c3d") == "vpce-0a1b2c3d"
+    habits = Habits(pk=ROLE).after(call(address=address_name("10.1.2.3", "vpce-0a1b2c3d")))
+    assert is_new(habits.addresses, address_name("10.1.2.3", "vpce-0fedcba9"), NOON + 9 * KNOWN_AFTER)
+    assert is_new(habits.addresses, address_name("10.1.2.3"), NOON + 9 * KNOWN_AFTER)
 
 
 def test_a_later_address_is_new_for_a_day() -> None:

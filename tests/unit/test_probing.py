@@ -162,3 +162,14 @@ def test_other_rows_show_what_rules_granted_today() -> None:
     assert rows_code(row("a"), today[0], replace(today[1], decision=Outcome.ASK)) is None
     assert rows_code(row("a"), today[0], replace(today[1], applied_at=NOON - timedelta(hours=13))) is None
     assert rows_code(row("a"), today[0], row("d"), row("e", sighting=replace(row("e").sighting, time=before))) is None
+
+
+def test_an_overflow_of_new_addresses_asks_for_a_day() -> None:
+    """Even of the principal's own address: somebody may want to make what is known forgotten."""
+    habits = known("a", minutes=24 * 60)
+    for number in range(11):
+        habits = habits.after(call("a", at=NOON - 5 * MINUTE, address=f"203.0.113.{number}"))
+    assert code(habits, call("b")) == "many_callers"
+    assert code(habits, call("b"), expected=True) is None
+    assert code(habits, call("b"), limits=replace(LIMITS, unknown_caller_asks=False)) is None
+    assert code(habits, call("b", at=NOON + 24 * 60 * MINUTE)) is None

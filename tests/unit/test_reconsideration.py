@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.decision import Decision
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, Sighting
 from bedrock_remediator.core.habits import Habits, Trait
-from bedrock_remediator.core.reconsideration import asked_again, decide_again, subject, unless_unusual
+from bedrock_remediator.core.profile import Profile
+from bedrock_remediator.core.reconsideration import asked_again, decide_again, target, unless_unusual
+from bedrock_remediator.core.subject import Subject, subject
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 CAUSE = Cause(code="missing_grant", reason="The call needs 4 ARNs, and 4 of them are missing.")
@@ -34,10 +37,23 @@ def asked(**changes: Any) -> Grant:
     return pending_grant(**{"cause": CAUSE} | changes)
 
 
+def of(row: Grant, tags: dict[str, str]) -> Subject:
+    """What rules are held against."""
+    return subject(
+        principal=row.pk,
+        tags=tags,
+        account=row.account,
+        region=row.region,
+        origin=row.sighting,
+        enrolment=Enrolment(row.account),
+        target=target(row),
+    )
+
+
 def decided(row: Grant, allowlist: Allowlist, **terms: Any) -> tuple[Outcome, str]:
     """What is decided in mode auto, and by which code."""
-    given: dict[str, Any] = {"tags": {}, "mode": "auto", "paused": False, **terms}
-    found = decide_again(row, allowlist, **given)
+    given: dict[str, Any] = {"mode": "auto", "paused": False, **terms}
+    found = decide_again(row, allowlist, of(row, given.pop("tags", {})), **given)
     return found.outcome, found.code
 
 
@@ -74,17 +90,29 @@ def test_rules_are_held_against_all_that_they_may_name() -> None:
     near = rules("auto", ", source_ips: ['10.0.0.0/8']")
     assert decided(asked(), near) == (Outcome.ASK, "outside_source_ips")
     sighting = Sighting(event_id="e", time=NOON, source_ip="10.1.2.3")
-    assert decided(asked(sighting=sighting), near) == (Outcome.AUTO, "rule_auto")
+    assert decided(asked(sighting=sighting), near) == (Outcome.ASK, "outside_source_ips")
+    own = replace(sighting, vpc_endpoint="vpce-0a1b2c3d", vpc_endpoint_account=asked().account)
+    assert decided(asked(sighting=own), near) == (Outcome.AUTO, "rule_auto")
     direct = asked(sk=f"model#{MODELS[0]}", profile=None, resources=(MODELS[0],))
     assert decided(direct, rules("auto")) == (Outcome.ASK, "no_rule")
-    assert decided(direct, rules("auto", ", models: ['amazon.nova-*']")) == (Outcome.AUTO, "rule_auto")
-    assert (subject(direct, {}).model_id, subject(direct, {}).profile_id) == ("amazon.nova-2-lite-v1:0", None)
+    by_model = parse(
+        {"main": f"version: 1\nrules: [{{name: nova, effect: auto, principals: ['{ROLE}'], models: ['*']}}]"}
+    )
+    assert decided(direct, by_model) == (Outcome.AUTO, "rule_auto")
+    assert (target(direct), of(direct, {}).target) == (MODELS[0], "amazon.nova-2-lite-v1:0")
+
+
+def test_a_request_for_an_application_profile_names_one() -> None:
+    """By the kind that its ARN has: which system-defined profile it stands for is for AWS to say."""
+    arn = PROFILE.replace("inference-profile/us.amazon.nova-2-lite-v1:0", "application-inference-profile/q7xk2m9p0abc")
+    row = asked(sk=f"profile#{arn}", profile=arn, resources=(arn, *MODELS))
+    assert target(row) == Profile(arn=arn, id="q7xk2m9p0abc", type="APPLICATION", models=MODELS)
 
 
 def test_a_row_about_nothing_is_not_decided() -> None:
     """Nobody could say about what."""
     with pytest.raises(ArnError):
-        subject(asked(profile=None, resources=()), {})
+        target(asked(profile=None, resources=()))
 
 
 def test_what_is_unusual_stays_a_persons() -> None:
@@ -134,5 +162,5 @@ def test_a_lift_of_a_condition_is_never_automatic() -> None:
 
 def test_a_rules_length_is_kept() -> None:
     """For the grant that it makes."""
-    found = decide_again(asked(), rules("auto", ", expires_after: 30d"), {}, mode="auto", paused=False)
+    found = decide_again(asked(), rules("auto", ", expires_after: 30d"), of(asked(), {}), mode="auto", paused=False)
     assert found.expires_after == timedelta(days=30)

@@ -88,7 +88,7 @@ def test_profile_patterns_taken(text: str) -> None:
         ("us.amazon.nova-${x}", "a policy variable"),
         ("inference-profile/us.amazon.nova-lite-v1:0", "neither the id of inference profiles nor a whole ARN"),
         ("amazon.nova-lite-v1:0", "names a model"),
-        ("anthropic.claude-*", "direct model grants go under models:"),
+        ("anthropic.claude-*", "a rule about models goes under models:"),
         ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "does not name inference profiles"),
         ("arn:aws:bedrock:*:*:*/foundation-model/*", "does not name inference profiles"),
         ("arn:*foundation-model/*", "does not name inference profiles"),

@@ -52,7 +52,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 def _prohibitions(text: str) -> int:
-    return sum(rule.declared is RuleEffect.NEVER for rule in parse({"main": text}).rules) if text else 0
+    return sum(rule.effect is RuleEffect.NEVER for rule in parse({"main": text}).rules) if text else 0
 
 
 def standing(ssm: "SSMClient", path: str) -> dict[str, Standing]:

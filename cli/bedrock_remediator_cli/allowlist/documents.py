@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist import MAIN, SCOPES, check
+from bedrock_remediator.core.allowlist import check, parse, warnings
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
 
 STANDARD: Final = 4096
@@ -97,10 +97,13 @@ def problems(documents: Sequence[Document], beside: Mapping[str, str] | None = N
 
 def remarks(documents: Sequence[Document], beside: Mapping[str, str] | None = None) -> list[str]:
     """What is no mistake and worth knowing."""
-    names = {each.name for each in documents} | set(beside or {})
-    said = []
-    if names - {MAIN, SCOPES} and SCOPES not in names:
-        said.append("There is no document _scopes: the rules of teams' documents can only ask.")
+    every = {**(beside or {}), **{each.name: each.text for each in documents}}
+    said = [f"{stray}." for stray in parse(every).strays]
+    said += [
+        f"{Problem(str(each.file), warning.line, warning.message)}."
+        for each in documents
+        for warning in warnings({each.name: each.text})
+    ]
     said += [
         f"{each.file} has more than {STANDARD} bytes: it becomes an advanced parameter, which costs a little."
         for each in documents

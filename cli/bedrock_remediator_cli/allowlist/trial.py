@@ -6,18 +6,26 @@ Rules match what AWS confirmed. Where AWS was not asked, the form of the identif
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist import Allowlist, Subject
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.profile import Profile, ProfileType
+from bedrock_remediator.core.subject import Origin, Subject, subject
+from bedrock_remediator_cli.allowlist.mismatch import why
 from bedrock_remediator_cli.explain.explanation import Explanation
+from bedrock_remediator_cli.explain.target import MODEL
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
+
+SystemDefined = Callable[[str, str], tuple[Profile, ...]]
+"""(account, region) -> the system-defined profiles there; none where AWS is not asked."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -33,13 +41,17 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What the rules make of a case: `decision` is auto, ask, or report; `others` match too and did not decide."""
+    """What the rules make of a case: `decision` is auto, ask, or report; `others` match too and did not decide.
+
+    `rules` says of every rule why it decides or does not.
+    """
 
     case: Case
     decision: str
     rule: str | None
     reason: str
     others: tuple[str, ...]
+    rules: Mapping[str, str]
 
     def fields(self) -> dict[str, Any]:
         """It, for programs."""
@@ -50,12 +62,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
             "account": subject.account,
             "region": subject.region,
             "profile": subject.profile_arn,
-            "model_id": subject.profile_id or subject.model_id,
+            "model_id": subject.target,
+            "models": list(subject.reach.ids),
+            "destinations": list(subject.reach.destinations),
+            "equivalents": list(subject.equivalents),
             "source_ip": subject.source_ip,
+            "vpc_endpoint": subject.vpc_endpoint,
             "decision": self.decision,
             "rule": self.rule,
             "reason": self.reason,
             "other_rules": list(self.others),
+            "rules": [{"rule": label, "why": why} for label, why in self.rules.items()],
         }
 
 
@@ -69,42 +86,42 @@ def outcome(case: Case, allowlist: Allowlist) -> Outcome:
         ask_only=case.doubt is not None,
     )
     made = decide(mode="auto", paused=False, diagnosis=diagnosis, allowlist=allowlist, subject=case.subject)
-    matching = [rule.label for rule in allowlist.rules if rule.matches(case.subject)] if case.helps else []
+    rules = allowlist.rules if case.helps else ()
+    matching = [rule.label for rule in rules if rule.matches(case.subject)]
     return Outcome(
         case=case,
         decision=made.outcome.value,
         rule=made.rule,
         reason=made.reason,
         others=tuple(label for label in matching if label != made.rule),
+        rules={rule.label: why(rule, case.subject, allowlist) for rule in rules},
     )
 
 
-def of_explanation(explanation: Explanation, tags: Mapping[str, str]) -> Case | None:
+def of_explanation(explanation: Explanation, tags: Mapping[str, str], system_defined: SystemDefined) -> Case | None:
     """The case of an explained denial; None where nothing tells who called what."""
     refusal, target = explanation.refusal, explanation.target
     holder = refusal.holder
     if holder is None or target is None:
         return None
-    model = target.models[0] if target.profile is None and target.models else None
     return Case(
         where=refusal.where,
-        subject=Subject(
-            principal=holder.arn,
-            tags=tags,
-            account=holder.account,
-            region=refusal.region or "",
-            source_ip=refusal.denial.source_ip if refusal.denial else None,
-            profile_arn=target.profile,
-            profile_id=target.profile.rpartition("/")[2] if target.profile else None,
-            model_arn=model,
-            model_id=model.rpartition("/")[2] if model else None,
+        subject=_subject(
+            holder.arn,
+            tags,
+            holder.account,
+            refusal.region or "",
+            target.profile,
+            target.models,
+            system_defined,
+            refusal.denial or _NOWHERE,
         ),
         helps=explanation.verdict.fixable is not False and not holder.service_owned,
         doubt=explanation.verdict.steps[0] if explanation.verdict.fixable is None else None,
     )
 
 
-def of_results(file: str) -> list[Case]:
+def of_results(file: str, system_defined: SystemDefined) -> list[Case]:
     """The cases in what `backfill --json` or `audit --json` printed. Tags are not in there.
 
     Raises:
@@ -114,7 +131,7 @@ def of_results(file: str) -> list[Case]:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EnvironmentTrouble(f"{file} cannot be read as JSON: {error}") from error
-    found = list(_distinct(_cases(content, file)))
+    found = list(_distinct(_cases(content, file, system_defined)))
     if not found:
         raise EnvironmentTrouble(f"{file} holds no row of `backfill --json` and no finding of `audit --json`.")
     return found
@@ -130,44 +147,86 @@ def _distinct(cases: Iterable[Case]) -> Iterator[Case]:
     seen = set()
     for case in cases:
         subject = case.subject
-        key = (subject.principal, subject.profile_arn, subject.model_arn, subject.region, case.helps)
+        key = (subject.principal, subject.profile_arn, subject.models, subject.region, case.helps)
         if key not in seen:
             seen.add(key)
             yield case
 
 
-def _cases(value: Any, file: str) -> Iterator[Case]:
+def _cases(value: Any, file: str, system_defined: SystemDefined) -> Iterator[Case]:
     if isinstance(value, list):
         for each in value:
-            yield from _cases(each, file)
+            yield from _cases(each, file, system_defined)
     elif isinstance(value, dict):
         principal = value.get("principal")
         if isinstance(principal, str) and isinstance(value.get("profiles"), list):
-            yield from (_case(value, principal, each.get("arn"), None, file) for each in value["profiles"])
+            for each in value["profiles"]:
+                yield _case(value, principal, each.get("arn"), each.get("needed"), file, system_defined)
         elif isinstance(principal, str) and "model_id" in value:
-            resources = value.get("resources") or [None]
-            yield _case(value, principal, value.get("profile"), resources[0], file)
+            yield _case(value, principal, value.get("profile"), value.get("resources"), file, system_defined)
         else:
             for each in value.values():
-                yield from _cases(each, file)
+                yield from _cases(each, file, system_defined)
 
 
-def _case(value: Mapping[str, Any], principal: str, profile: str | None, resource: str | None, file: str) -> Case:
+def _case(  # noqa: PLR0913, PLR0917 - what a row and a finding have in common
+    value: Mapping[str, Any],
+    principal: str,
+    profile: str | None,
+    resources: Sequence[str] | None,
+    file: str,
+    system_defined: SystemDefined,
+) -> Case:
     holder = _principal(principal)
-    model = resource if profile is None else None
+    account = holder.account if holder else str(value.get("account") or "")
+    models = tuple(arn for arn in resources or () if arn != profile)
+    region = str(value.get("region") or "")
     return Case(
         where=file,
-        subject=Subject(
-            principal=principal,
-            tags={},
-            account=holder.account if holder else str(value.get("account") or ""),
-            region=str(value.get("region") or ""),
-            profile_arn=profile,
-            profile_id=profile.rpartition("/")[2] if profile else None,
-            model_arn=model,
-            model_id=model.rpartition("/")[2] if model else None,
-        ),
+        subject=_subject(principal, {}, account, region, profile, models, system_defined, _NOWHERE),
         helps=value.get("fixable", value.get("diagnosis", "missing_grant") in GRANTABLE) is True,
+    )
+
+
+class _Nowhere(Struct, frozen=True):
+    """Where a call came from of which no record tells."""
+
+    source_ip: str | None = None
+    vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
+
+
+_NOWHERE: Final = _Nowhere()
+
+
+def _subject(  # noqa: PLR0913, PLR0917 - its parts
+    principal: str,
+    tags: Mapping[str, str],
+    account: str,
+    region: str,
+    profile: str | None,
+    models: tuple[str, ...],
+    system_defined: SystemDefined,
+    origin: Origin,
+) -> Subject:
+    """What rules are held against, of what is known; what only AWS knows of the models is left out."""
+    known = tuple(model for model in models if not model.endswith(f"/{MODEL}"))
+    target: Profile | str | None = known[0] if known else None
+    listed: tuple[Profile, ...] = ()
+    if profile:
+        application = ":application-inference-profile/" in profile
+        kind: ProfileType = "APPLICATION" if application else "SYSTEM_DEFINED"
+        target = Profile(arn=profile, id=profile.rpartition("/")[2], type=kind, models=known)
+        listed = system_defined(account, region) if application and known else ()
+    return subject(
+        principal=principal,
+        tags=tags,
+        account=account,
+        region=region,
+        origin=origin,
+        enrolment=Enrolment(account),
+        target=target,
+        system_defined=listed,
     )
 
 

@@ -22,6 +22,7 @@ def content(audited: Audited) -> list[dict[str, Any]]:
                     "arn": each.profile,
                     "model_id": each.model_id,
                     "client_model_id": each.client_model_id,
+                    "needed": list(each.needed),
                     "missing": list(each.missing),
                     "alternatives": list(each.alternatives),
                 }

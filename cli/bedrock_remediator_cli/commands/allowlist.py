@@ -7,12 +7,14 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
+from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.allowlist import change, documents, trial
 from bedrock_remediator_cli.allowlist.trial import Case, Outcome
 from bedrock_remediator_cli.deployment import read_deployment, stack_option
@@ -138,6 +140,8 @@ def test_rules(  # noqa: PLR0913 - one an option
 ) -> None:
     """Say whom the rules would let in, and which rule decides, in mode auto. Without FILES, by the deployed rules.
 
+    Of every other rule it says what keeps it from deciding: the model, the destination, or the field that does not fit.
+
     Nothing is changed. Backfilled events never apply by themselves; here they are judged as if CloudTrail brought them.
     """
     if not (events or against):
@@ -145,16 +149,17 @@ def test_rules(  # noqa: PLR0913 - one an option
     allowlist = _allowlist(program, files, path, stack_name)
     if rule and rule not in {each.label for each in allowlist.rules}:
         raise click.BadParameter(f"there is no rule {rule}", param_hint="--rule")
-    cases = _of_events(program, events, allowlist, offline=offline)
-    cases += _of_results(program, against, allowlist, offline=offline)
+    listed = _SystemDefined(program, offline=offline)
+    cases = _of_events(program, events, allowlist, listed, offline=offline)
+    cases += _of_results(program, against, allowlist, listed, offline=offline)
     outcomes = [trial.outcome(case, allowlist) for case in cases]
     kept = [each for each in outcomes if rule is None or each.rule == rule]
     output = program.output
-    value = {"outcomes": [each.fields() for each in kept], "problems": list(allowlist.problems)}
+    value = {"outcomes": [each.fields() for each in kept], "problems": list(allowlist.alerts)}
     output.answer(value, lambda: _tell_outcomes(output, kept))
-    for problem in allowlist.problems:
-        output.note(f"The allowlist has a mistake, so nothing is automatic: {problem}")
-    finish(found=bool(allowlist.problems))
+    for problem in allowlist.alerts:
+        output.note(f"The allowlist has a mistake: {problem}")
+    finish(found=bool(allowlist.alerts))
 
 
 def _path(program: Program, path: str | None, stack_name: str) -> str:
@@ -169,7 +174,37 @@ def _allowlist(program: Program, files: Sequence[str], path: str | None, stack_n
     return AllowlistReader(lambda: program.aws.ssm, _path(program, path, stack_name), SystemClock()).read()
 
 
-def _of_events(program: Program, events: Sequence[str], allowlist: Allowlist, *, offline: bool) -> list[Case]:
+class _SystemDefined:
+    """The system-defined profiles of a region, asked for where an application profile is looked at."""
+
+    def __init__(self, program: Program, *, offline: bool) -> None:
+        self._program = program
+        self._offline = offline
+        self._found: dict[tuple[str, str], tuple[Profile, ...]] = {}
+
+    def __call__(self, account: str, region: str) -> tuple[Profile, ...]:
+        if (account, region) not in self._found:
+            self._found[account, region] = () if self._offline else self._asked(account, region)
+        return self._found[account, region]
+
+    def _asked(self, account: str, region: str) -> tuple[Profile, ...]:
+        aws = self._program.aws
+        try:
+            if aws.session.get_credentials() is not None and region and aws.account == account:
+                return ProfileReader(aws.clients.bedrock).profiles(account, region, only="SYSTEM_DEFINED")
+            why = "there are no credentials of its account"
+        except (ClientError, BotoCoreError, RetryableError) as error:
+            why = str(error)
+        self._program.output.note(
+            f"Which profiles the application profiles of {account} stand for is not known, so rules that ask or forbid "
+            f"by the ids of profiles may not show: {why}."
+        )
+        return ()
+
+
+def _of_events(
+    program: Program, events: Sequence[str], allowlist: Allowlist, listed: trial.SystemDefined, *, offline: bool
+) -> list[Case]:
     if not events:
         return []
     known = explained(program, heard(gather(read_sources(events)).samples), offline=offline)
@@ -177,7 +212,7 @@ def _of_events(program: Program, events: Sequence[str], allowlist: Allowlist, *,
     for each in known:
         holder = each.refusal.holder
         tags = _tags(program, holder, allowlist, offline=offline) if holder else {}
-        case = trial.of_explanation(each, tags)
+        case = trial.of_explanation(each, tags, listed)
         if case is None:
             program.output.note(
                 f"{each.refusal.where or 'A denial'} does not tell who called what, so no rule applies."
@@ -187,11 +222,13 @@ def _of_events(program: Program, events: Sequence[str], allowlist: Allowlist, *,
     return cases
 
 
-def _of_results(program: Program, files: Sequence[str], allowlist: Allowlist, *, offline: bool) -> list[Case]:
+def _of_results(
+    program: Program, files: Sequence[str], allowlist: Allowlist, listed: trial.SystemDefined, *, offline: bool
+) -> list[Case]:
     return [
         trial.with_tags(case, lambda holder: _tags(program, holder, allowlist, offline=offline))
         for file in files
-        for case in trial.of_results(file)
+        for case in trial.of_results(file, listed)
     ]
 
 
@@ -229,7 +266,7 @@ def _tell_outcomes(output: Output, outcomes: Sequence[Outcome]) -> None:
         output.say(f"rule {rule}" if rule else "no rule", style="bold")
         for each in decided:
             subject = each.case.subject
-            what = subject.profile_id or subject.model_id or "-"
+            what = subject.target or "-"
             place = f" in {subject.region}" if subject.region else ""
             output.say(
                 Text.assemble(
@@ -239,7 +276,7 @@ def _tell_outcomes(output: Output, outcomes: Sequence[Outcome]) -> None:
                 )
             )
             output.say(f"         {each.reason}", style="dim")
-            if each.others:
-                output.say(f"         Also about it: {', '.join(each.others)}.", style="dim")
+            for label, why in each.rules.items():
+                output.say(f"         {shown(label)}: {shown(why)}", style="dim")
     if not outcomes:
         output.say("Nobody.")

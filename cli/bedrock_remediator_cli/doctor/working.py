@@ -68,10 +68,10 @@ def allowlist(ward: Ward) -> Check:
         found = AllowlistReader(lambda: ward.aws.ssm, path, ward.clock).read()
     finally:
         logger.disabled = before
-    if found.problems:
+    if found.alerts:
         return broken(
             "allowlist",
-            f"The allowlist cannot be read completely, so nothing is automatic: {'; '.join(found.problems[:3])}",
+            f"The allowlist has mistakes, and what they concern is not automatic: {'; '.join(found.alerts[:3])}",
             "`bedrock-remediator allowlist check` says where the mistake is.",
         )
     if not found.rules:

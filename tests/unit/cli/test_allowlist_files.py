@@ -70,9 +70,9 @@ def test_a_document_too_large_for_a_parameter_is_a_problem() -> None:
 
 
 def test_teams_without_scopes_are_remarked_upon() -> None:
-    """Their rules can only ask."""
+    """Their rules concern nobody."""
     team = Document("team", Path("team.yaml"), AUTO)
-    assert "can only ask" in remarks([team])[0]
+    assert "its rules concern nobody" in remarks([team])[0]
     assert remarks([team], {"_scopes": SCOPES}) == []
 
 

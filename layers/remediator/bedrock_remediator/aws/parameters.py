@@ -59,23 +59,28 @@ class AllowlistReader:
 
     def _fetch(self) -> tuple[Allowlist, timedelta]:
         try:
-            allowlist, good_for = parse(self._documents()), CACHED_FOR
+            documents = self._documents()
+            texts = {name: text for name, (text, _) in documents.items()}
+            versions = {name: version for name, (_, version) in documents.items()}
+            allowlist, good_for = parse(texts, versions=versions), CACHED_FOR
         except (ClientError, BotoCoreError) as error:
             allowlist, good_for = parse({}, {self._path: f"{error}"}), FAILURE_CACHED_FOR
-        for problem in allowlist.problems[:_PROBLEMS_LOGGED]:
-            logger.error("the allowlist has a problem, so nothing is granted without asking: %s", problem)
+        for alert in allowlist.alerts[:_PROBLEMS_LOGGED]:
+            logger.error("the allowlist has a problem: %s", alert)
         return allowlist, good_for
 
-    def _documents(self) -> dict[str, str]:
+    def _documents(self) -> dict[str, tuple[str, int | None]]:
+        """Each document's text and version, by name."""
         # Not by botocore's paginator, which would read a file first.
-        documents: dict[str, str] = {}
+        documents: dict[str, tuple[str, int | None]] = {}
         token: dict[str, Any] = {}
         while True:
             page = self._ssm().get_parameters_by_path(
                 Path=self._path, Recursive=True, WithDecryption=True, MaxResults=_PAGE, **token
             )
             for parameter in page["Parameters"]:
-                documents[parameter["Name"].removeprefix(f"{self._path}/")] = parameter["Value"]
+                name = parameter["Name"].removeprefix(f"{self._path}/")
+                documents[name] = parameter["Value"], parameter.get("Version")
             if not page.get("NextToken"):
                 return documents
             token = {"NextToken": page["NextToken"]}

@@ -97,6 +97,7 @@ def _denial(envelope: Envelope, caller: Caller) -> Denial | Unreadable:
         record.user_agent,
         envelope.origin in SENT_AGAIN,
         record.vpc_endpoint,
+        record.vpc_endpoint_account,
         refusal.authorization_id,
     )
 
@@ -233,4 +234,6 @@ def _unreadable(envelope: Envelope, caller: Caller, code: str, reason: str) -> U
         record.error_message or "",
         record.source_ip,
         record.user_agent,
+        record.vpc_endpoint,
+        record.vpc_endpoint_account,
     )

@@ -8,7 +8,7 @@ from bedrock_remediator.core.allowlist import Allowlist, Rule, RuleEffect, Subje
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import Outcome
 
-__all__ = ["CAP_REACHED", "Decision", "Subject", "decide"]
+__all__ = ["CAP_REACHED", "Decision", "Subject", "decide", "reported"]
 
 CAP_REACHED = "The rule that allows it has made all the grants that it may make today."
 """Why a person is asked although a rule says auto."""
@@ -22,7 +22,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     `rule` is the label of the rule that matched, also where something else decided (the mode, say): the rule that
     would have. `expires_after` is how long it lets a grant last; None leaves that to the stack's default.
     `max_grants_per_day` is the rule's cap, given with an automatic decision only; the ledger holds to it.
-    `address_expected` is whether the rule names the networks that calls come from.
+    `address_expected` is whether the rule names the networks or VPC endpoints that calls come from, and this one did.
     """
 
     outcome: Outcome
@@ -49,15 +49,15 @@ def decide(  # noqa: PLR0913  each is a different reason to say no
         mode: `observe`, `approve` or `auto`; whatever is none of these asks.
         paused: Whether grants are stopped.
         diagnosis: What is the matter; where no grant could help there is nothing to decide.
-        allowlist: The rules; with problems among them nothing is automatic.
+        allowlist: The rules; what could not be read of them keeps what it may concern from being automatic.
         subject: Who would get what, as AWS confirmed it.
         backfill: Whether the event was put in by a person rather than delivered by CloudTrail.
     """
     if not diagnosis.grantable:
-        return Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
+        return reported(diagnosis)
     rule = allowlist.strongest(subject)
     if rule and rule.effect is RuleEffect.NEVER:
-        return _because(Outcome.REPORT, "rule_never", f"The rule {rule.label!r} forbids this grant.", rule)
+        return _because(Outcome.REPORT, "rule_never", f"{_title(rule)} forbids this grant.", rule)
     by_rules = _by_rules(diagnosis, allowlist, rule, subject, backfill=backfill)
     if mode == "observe":
         would = "would apply it" if by_rules.outcome is Outcome.AUTO else "would ask a person"
@@ -72,6 +72,11 @@ def decide(  # noqa: PLR0913  each is a different reason to say no
     return by_rules
 
 
+def reported(diagnosis: Diagnosis) -> Decision:
+    """What is done about what no grant can change."""
+    return Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
+
+
 def _by_rules(
     diagnosis: Diagnosis, allowlist: Allowlist, rule: Rule | None, subject: Subject, *, backfill: bool
 ) -> Decision:
@@ -80,25 +85,33 @@ def _by_rules(
         return _because(Outcome.ASK, diagnosis.code, diagnosis.reason, rule)
     if backfill:
         return _because(Outcome.ASK, "backfill", "A backfilled event never applies by itself.", rule)
-    if allowlist.problems:
-        problem = allowlist.problems[0][:_LONGEST_PROBLEM]
-        reason = f"The allowlist cannot be read completely, so no rule applies by itself ({problem})."
+    if problem := allowlist.problem_about(subject):
+        reason = (
+            "The allowlist cannot be read completely, so no rule applies by itself to this grant "
+            f"({problem[:_LONGEST_PROBLEM]})."
+        )
         return _because(Outcome.ASK, "allowlist_incomplete", reason, rule)
     if rule is None:
         return _without_rule(allowlist.elsewhere(subject))
     if rule.effect is RuleEffect.AUTO:
-        return _because(Outcome.AUTO, "rule_auto", f"The rule {rule.label!r} allows this grant.", rule)
-    reason = f"The rule {rule.label!r} wants a person to decide."
-    if rule.declared is not rule.effect:
-        reason = f"The rule {rule.label!r} says {rule.declared}, but its document has no scope, so it can only ask."
-    return _because(Outcome.ASK, "rule_asks", reason, rule)
+        return _because(Outcome.AUTO, "rule_auto", f"{_title(rule)} allows this grant.", rule)
+    return _because(Outcome.ASK, "rule_asks", f"{_title(rule)} wants a person to decide.", rule)
 
 
 def _without_rule(elsewhere: Rule | None) -> Decision:
     if elsewhere:
-        reason = f"The rule {elsewhere.label!r} allows this grant to calls from other networks (its source_ips) only."
+        reason = (
+            f"{_title(elsewhere)} allows this grant only to calls from its own networks "
+            "(source_ips, source_vpces), and nothing shows that this call came from one of them."
+        )
         return _because(Outcome.ASK, "outside_source_ips", reason, None)
     return _because(Outcome.ASK, "no_rule", "No rule of the allowlist is about this grant.", None)
+
+
+def _title(rule: Rule) -> str:
+    """The rule, and which version of which document says so."""
+    where = f" ({rule.document}, version {rule.version})" if rule.version is not None else ""
+    return f"The rule {rule.label!r}{where}"
 
 
 def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Decision:
@@ -109,5 +122,5 @@ def _because(outcome: Outcome, code: str, reason: str, rule: Rule | None) -> Dec
         rule=rule.label if rule else None,
         expires_after=rule.expires_after if rule else None,
         max_grants_per_day=rule.max_grants_per_day if rule and outcome is Outcome.AUTO else None,
-        address_expected=bool(rule and rule.source_ips),
+        address_expected=bool(rule and rule.names_origin),
     )

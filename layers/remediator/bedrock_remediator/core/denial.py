@@ -90,9 +90,9 @@ class Denial(Struct, frozen=True):
 
     `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
     names none; `model_id` is the request's `modelId`, unread and untrusted. `certain` is False where the message
-    does not name its layer or ends in words that are not known: a person must decide then. `vpc_endpoint` is the id of
-    the VPC endpoint that the call came through, None for a call from elsewhere. `authorization_id` is what
-    GetRequestAuthorizationDetails explains the refusal by, where the message gives one.
+    does not name its layer or ends in words that are not known: a person must decide then. `vpc_endpoint` is the
+    endpoint that the call came through, `vpc_endpoint_account` whose it is; AWS writes both (docs/aws-facts.md §1).
+    `authorization_id` is what GetRequestAuthorizationDetails explains the refusal by, where the message gives one.
     """
 
     event_id: str
@@ -113,6 +113,7 @@ class Denial(Struct, frozen=True):
     user_agent: str | None
     backfill: bool = False
     vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
     authorization_id: str | None = None
 
     @property
@@ -139,3 +140,5 @@ class Unreadable(Struct, frozen=True):
     message: str
     source_ip: str | None
     user_agent: str | None
+    vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None

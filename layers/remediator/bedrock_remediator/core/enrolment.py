@@ -35,6 +35,16 @@ class Enrolment(Struct, frozen=True):
         """Whether the service works in an account."""
         return account == self.home or account in self.accounts or EVERY_ACCOUNT in self.accounts
 
+    def owns(self, account: str | None, *, caller: str) -> bool:
+        """Whether a VPC endpoint of an account is one of ours.
+
+        `*` enrols whatever accounts send events, and an endpoint's account sends none: there, only an endpoint of the
+        caller's own account is known to be.
+        """
+        if account is None:
+            return False
+        return account == self.home or account in self.accounts or (account == caller and self.covers(caller))
+
 
 def member_role_arn(partition: str, account: str, name: str) -> str:
     """The ARN of one of the two roles in a member account."""

@@ -64,6 +64,7 @@ class Record(Struct):
     recipient: str | None = msgspec.field(default=None, name="recipientAccountId")
     shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
     vpc_endpoint: str | None = msgspec.field(default=None, name="vpcEndpointId")
+    vpc_endpoint_account: str | None = msgspec.field(default=None, name="vpcEndpointAccountId")
 
 
 class Envelope(Struct, kw_only=True):
@@ -131,10 +132,11 @@ def _salvage(body: bytes | str, error: str) -> Envelope:
             shared_event_id=record.get("sharedEventID"),
             region=record.get("awsRegion"),
             source_ip=record.get("sourceIPAddress"),
-            vpc_endpoint=record.get("vpcEndpointId"),
             user_agent=record.get("userAgent"),
             error_message=record.get("errorMessage"),
             recipient=record.get("recipientAccountId"),
+            vpc_endpoint=record.get("vpcEndpointId"),
+            vpc_endpoint_account=record.get("vpcEndpointAccountId"),
             identity=Identity(
                 type=identity.get("type"),
                 arn=identity.get("arn"),

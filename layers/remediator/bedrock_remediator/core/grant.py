@@ -131,6 +131,7 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resource: str | None = None
     source_ip: str | None = None
     vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
     user_agent: str | None = None
     session: str | None = None
     message: str | None = None

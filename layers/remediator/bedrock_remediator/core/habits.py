@@ -19,16 +19,23 @@ under a name that is known."""
 
 _ADDRESSES: Final = 20
 _CLIENTS: Final = 10
+"""How many are remembered. Half of the places are for those that are new, so that no number of them can push out what
+is known."""
 TARGETS: Final = 24
 """How many different targets are remembered: more than `ProbeProfiles` can be."""
 _LONGEST: Final = 100
 
 
-class Trait(Struct, frozen=True):
-    """One value and a time: when an address or client was seen first, or a target last."""
+class Trait(Struct, frozen=True, omit_defaults=True):
+    """One value and a time: when an address or client was seen first, or a target last.
+
+    `founder` is the first address or client that the principal was ever seen with: it is known at once, since there
+    was nothing to compare it with, and it is never forgotten, or another would come to be the first.
+    """
 
     value: str
     at: datetime
+    founder: bool = False
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -46,13 +53,14 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of a principal. Each list has what was used last at its end, and loses its beginning.
+    """What is known of a principal. Each list has what was used last at its end, and loses what was used longest ago.
 
     `principal_id` is the RoleId or UserId of whom that is known; None in one that was never written. If a principal
     of another id had the name before, `remade_at` is the time of the first call that told of it.
 
     `granted` is how many grants rules have made for it on `day` (`YYYY-MM-DD`, UTC). `revision` is 0 in one that was
-    never written, and one more with each write.
+    never written, and one more with each write. `crowded_at` is when there were last more new addresses, or more new
+    clients, within a day than are remembered.
     """
 
     pk: str
@@ -61,6 +69,7 @@ class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     addresses: tuple[Trait, ...] = ()
     clients: tuple[Trait, ...] = ()
     targets: tuple[Trait, ...] = ()
+    crowded_at: datetime | None = None
     day: str = ""
     granted: int = 0
     revision: int = 0
@@ -79,17 +88,24 @@ class Habits(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether it was made anew under a name that was known, and its first call was less than a day before."""
         return self.remade_at is not None and at - self.remade_at < KNOWN_AFTER
 
+    def is_crowded(self, at: datetime) -> bool:
+        """Whether more new addresses or clients than are remembered came within less than a day before."""
+        return self.crowded_at is not None and at - self.crowded_at < KNOWN_AFTER
+
     def after(self, call: Call) -> "Habits":
         """The same with one more call."""
         known = self.of(call)
         targets = known.targets
         for name, time in sorted(call.targets.items(), key=lambda item: (item[1], item[0])):
             targets = _latest(targets, name, time, TARGETS)
+        addresses, many_addresses = _used(known.addresses, call.address, call.time, _ADDRESSES)
+        clients, many_clients = _used(known.clients, call.client, call.time, _CLIENTS)
         return replace(
             known,
-            addresses=_used(known.addresses, call.address, call.time, _ADDRESSES),
-            clients=_used(known.clients, call.client, call.time, _CLIENTS),
+            addresses=addresses,
+            clients=clients,
             targets=targets,
+            crowded_at=call.time if many_addresses or many_clients else known.crowded_at,
             revision=self.revision + 1,
         )
 
@@ -108,11 +124,10 @@ def is_new(traits: Iterable[Trait], value: str | None, at: datetime) -> bool:
     The first that was ever seen is known at once, since there is nothing to compare it with; any other a day after it
     was seen first, so that a stolen key's first call does not vouch for its second.
     """
-    known = sorted(traits, key=lambda trait: trait.at)
-    if value is None or not known:
+    remembered = tuple(traits)
+    if value is None or not remembered:
         return False
-    first = known[0]
-    return value not in {first.value, *(trait.value for trait in known if at - trait.at >= KNOWN_AFTER)}
+    return all(trait.value != value or _is_recent(trait, at) for trait in remembered)
 
 
 def distinct(names: AbstractSet[str]) -> int:
@@ -126,9 +141,13 @@ def target_name(identifier: str) -> str:
     return name if len(name) <= _LONGEST and name.isascii() else _digest(name)
 
 
-def address_name(source_ip: str | None) -> str | None:
-    """The address that a call came from, or the AWS service that called; None where the record has none."""
-    return _short(source_ip.strip().casefold()) if source_ip else None
+def address_name(source_ip: str | None, vpc_endpoint: str | None = None) -> str | None:
+    """Where a call came from: its address, or the AWS service that called; None where the record does not say.
+
+    What came through a VPC endpoint goes by the endpoint: whoever owns a VPC chooses its addresses, so they say
+    nothing of whose it is.
+    """
+    return _short(vpc_endpoint or (source_ip or "").strip().casefold())
 
 
 def client_name(user_agent: str | None) -> str | None:
@@ -154,13 +173,23 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
-def _used(traits: tuple[Trait, ...], value: str | None, at: datetime, most: int) -> tuple[Trait, ...]:
-    """The list with the value at its end, with the time at which it was seen first."""
+def _is_recent(trait: Trait, at: datetime) -> bool:
+    return not trait.founder and at - trait.at < KNOWN_AFTER
+
+
+def _used(traits: tuple[Trait, ...], value: str | None, at: datetime, most: int) -> tuple[tuple[Trait, ...], bool]:
+    """The list with the value at its end, with the time at which it was seen first; and whether too many are new."""
     if value is None:
-        return traits
-    times = [trait.at for trait in traits if trait.value == value]
-    others = tuple(trait for trait in traits if trait.value != value)
-    return (*others, Trait(value, min([at, *times])))[-most:]
+        return traits, False
+    known = next((trait for trait in traits if trait.value == value), Trait(value, at, founder=not traits))
+    kept = [*(trait for trait in traits if trait.value != value), replace(known, at=min(at, known.at))]
+    recent = [trait for trait in kept if _is_recent(trait, at)]
+    crowded = len(recent) > most // 2
+    if crowded:
+        kept.remove(recent[0])
+    elif len(kept) > most:
+        kept.remove(next(trait for trait in kept if not trait.founder and trait not in recent))
+    return tuple(kept), crowded
 
 
 def _latest(traits: tuple[Trait, ...], value: str, at: datetime, most: int) -> tuple[Trait, ...]:

@@ -43,19 +43,26 @@ def of_call(habits: Habits, call: Call, limits: ProbeLimits, *, day: str, addres
         call: The call, with what else the principal was denied at the same time.
         limits: What rules may do.
         day: The day (`YYYY-MM-DD`, UTC) that a grant would count for.
-        address_expected: Whether the rule itself names the networks that calls come from, this one's among them.
+        address_expected: Whether the rule itself names where calls come from, this one's place among them.
     """
     times = {trait.value: trait.at for trait in habits.targets} | dict(call.targets)
     near = {name for name, time in times.items() if abs(time - call.time) <= limits.window}
     if suspicion := _by_numbers(near, habits.granted_on(day), limits):
         return suspicion
-    if not limits.unknown_caller_asks:
-        return None
-    known = habits.of(call)
+    return _by_caller(habits.of(call), call, address_expected=address_expected) if limits.unknown_caller_asks else None
+
+
+def _by_caller(known: Habits, call: Call, *, address_expected: bool) -> Suspicion | None:
     if known.is_stranger(call.time):
         return Suspicion(
             "new_principal",
             "The principal was deleted and made again, and less than a day is known of the one that has its name now.",
+        )
+    if not address_expected and known.is_crowded(call.time):
+        return Suspicion(
+            "many_callers",
+            "Within a day this principal's denied calls came from more new addresses, or by more new kinds of client, "
+            "than are remembered, as if somebody wanted to push out those that are known.",
         )
     if not address_expected and is_new(known.addresses, call.address, call.time):
         return Suspicion("new_address", "The call came from an address that is new for this principal.")

@@ -1,10 +1,10 @@
 """Deciding again about a request that waits, when mode, parameters or rules are no longer those it was asked under.
 
-Only what triage found then is decided upon: nothing here looks at AWS. So an automatic decision is a promise that
-remediation holds against AWS, the rules and the clock once more before it writes anything.
+What is decided upon is what triage found then. So an automatic decision is a promise that remediation holds against
+AWS, the rules and the clock once more before it writes anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -16,47 +16,42 @@ from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import Cause, Grant, Outcome
 from bedrock_remediator.core.habits import Habits
 from bedrock_remediator.core.opening import told
+from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.core.risk import RiskKind, risks
 
-_FOUND_SINCE: Final = frozenset({"inputs_changed", "new_address", "new_client", "new_principal", "probing"})
+_FOUND_SINCE: Final = frozenset(
+    {"inputs_changed", "many_callers", "new_address", "new_client", "new_principal", "probing"}
+)
 """Reasons that tell what a person must know to decide, and that no change of the configuration makes untrue."""
 
 _USUAL: Final = frozenset({RiskKind.FIRST_REQUEST, RiskKind.MANY_GRANTS, RiskKind.OUTSIDE_SOURCE_IPS})
 """What is no reason to go on asking once a rule allows it: another day, or another rule, makes it untrue."""
 
 
-def subject(grant: Grant, tags: Mapping[str, str]) -> Subject:
-    """Who asks for what, as AWS confirmed it when the request was opened.
+def target(grant: Grant) -> Profile | str:
+    """What a request asks for, as AWS described it when the request was opened: a profile, or a model's ARN.
 
     Raises:
         ArnError: The row names no profile and no model.
     """
-    target = BedrockResource.parse(grant.profile or next(iter(grant.resources), ""))
-    named = {"profile_arn": str(target), "profile_id": target.id} if grant.profile else {}
-    direct = {} if grant.profile else {"model_arn": str(target), "model_id": target.id}
-    return Subject(
-        principal=grant.pk,
-        tags=tags,
-        account=grant.account,
-        region=grant.region,
-        source_ip=grant.sighting.source_ip,
-        **named,
-        **direct,
+    named = BedrockResource.parse(grant.profile or next(iter(grant.resources), ""))
+    if not grant.profile:
+        return str(named)
+    application = named.kind == "application-inference-profile"
+    return Profile(
+        arn=str(named), id=named.id, type="APPLICATION" if application else "SYSTEM_DEFINED", models=grant.models
     )
 
 
-def decide_again(grant: Grant, allowlist: Allowlist, tags: Mapping[str, str], *, mode: str, paused: bool) -> Decision:
+def decide_again(grant: Grant, allowlist: Allowlist, subject: Subject, *, mode: str, paused: bool) -> Decision:
     """What the configuration says now about a request; whatever was a person's to judge stays so.
 
     Args:
         grant: The request.
         allowlist: The rules, read completely.
-        tags: The principal's own tags; needed only where a rule asks for tags.
+        subject: Who asks for what.
         mode: `observe`, `approve` or `auto`.
         paused: Whether grants are stopped.
-
-    Raises:
-        ArnError: The row names no profile and no model.
     """
     cause = cause_of(grant)
     diagnosis = Diagnosis(
@@ -66,7 +61,7 @@ def decide_again(grant: Grant, allowlist: Allowlist, tags: Mapping[str, str], *,
         grantable=True,
         ask_only=cause.ask_only,
     )
-    return decide(mode=mode, paused=paused, diagnosis=diagnosis, allowlist=allowlist, subject=subject(grant, tags))
+    return decide(mode=mode, paused=paused, diagnosis=diagnosis, allowlist=allowlist, subject=subject)
 
 
 def unless_unusual(decision: Decision, grant: Grant, rows: Iterable[Grant], habits: Habits) -> Decision:

@@ -19,6 +19,7 @@ class RiskKind(enum.StrEnum):
 
     CONDITIONAL_ALLOW = "conditional_allow"
     FIRST_REQUEST = "first_request"
+    MANY_CALLERS = "many_callers"
     MANY_GRANTS = "many_grants"
     NEW_ADDRESS = "new_address"
     NEW_CLIENT = "new_client"
@@ -40,10 +41,14 @@ _TEXTS: Final[Mapping[RiskKind, str]] = {
         "purpose, and the grant would lift it."
     ),
     RiskKind.FIRST_REQUEST: "This is the first time that this principal was denied such a call.",
+    RiskKind.MANY_CALLERS: (
+        "Within a day this principal's denied calls came from more new addresses, or by more new kinds of client, than "
+        "are remembered, as if somebody wanted to push out those that are known."
+    ),
     RiskKind.MANY_GRANTS: "Rules have made as many grants today as they may, and this is one more.",
     RiskKind.OUTSIDE_SOURCE_IPS: (
-        "A rule would have granted it, had the call come from the rule's networks. Where it came from is all that is "
-        "not as the rule says."
+        "A rule would have granted it, had the call come from the rule's networks. Where it came from, or that nothing "
+        "shows it, is all that is not as the rule says."
     ),
     RiskKind.NEW_ADDRESS: "The call came from an address that no other denied call of this principal came from.",
     RiskKind.NEW_CLIENT: "The call was made by another kind of client than this principal's other denied calls.",
@@ -60,6 +65,7 @@ _TEXTS: Final[Mapping[RiskKind, str]] = {
 
 _BY_CODE: Final[Mapping[str, RiskKind]] = {
     "cap_reached": RiskKind.MANY_GRANTS,
+    "many_callers": RiskKind.MANY_CALLERS,
     "new_address": RiskKind.NEW_ADDRESS,
     "new_client": RiskKind.NEW_CLIENT,
     "new_principal": RiskKind.NEW_PRINCIPAL,
@@ -84,6 +90,7 @@ def risks(grant: Grant, rows: Iterable[Grant], habits: Habits | None = None) -> 
         RiskKind.CONDITIONAL_ALLOW: grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
         RiskKind.SEVERAL_MODELS: _several(grant, others) or _denied_lately(grant, habits),
         RiskKind.OUTSIDE_SOURCE_IPS: False,
+        RiskKind.MANY_CALLERS: known.is_crowded(grant.sighting.time),
         RiskKind.MANY_GRANTS: False,
         RiskKind.NEW_PRINCIPAL: False,
         RiskKind.NEW_ADDRESS: _new(_address(grant), [*map(_address, others), *_before(grant, known.addresses)]),
@@ -115,7 +122,7 @@ def _client(grant: Grant) -> str | None:
 
 
 def _address(grant: Grant) -> str | None:
-    return address_name(grant.sighting.source_ip)
+    return address_name(grant.sighting.source_ip, grant.sighting.vpc_endpoint)
 
 
 def _before(grant: Grant, traits: Iterable[Trait]) -> list[str]:

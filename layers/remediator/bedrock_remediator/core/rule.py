@@ -1,29 +1,28 @@
 """A rule of the allowlist, and whether it is about a given grant.
 
-Fields are joined by AND, the values of one field by OR. Rules are held against what AWS confirmed: the principal's
-ARN and tags as IAM has them, the profile as GetInferenceProfile described it. Never against text of the event alone.
+Fields are joined by AND, the values of one field by OR. What a grant would reach is often more than one thing: the
+models of a profile, the regions that it routes to. A rule that opens a door must fit all of it, a rule that asks or
+forbids fits if any of it does.
 """
 
 import enum
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
 from bedrock_remediator.core.globs import identifier_glob, principal_glob
+from bedrock_remediator.core.subject import Subject
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+__all__ = ["MAIN", "SCOPES", "Rule", "RuleEffect", "Scope", "Subject"]
 
 MAIN: Final = "main"
 """The administrators' document."""
 SCOPES: Final = "_scopes"
 """The administrators' document that says what each team's may speak about."""
 
-_APPLICATION_PROFILE: Final = ":application-inference-profile/"
+_ORIGIN_FIELDS: Final = frozenset({"source_vpces", "source_ips"})
 
 
 class RuleEffect(enum.StrEnum):
@@ -34,85 +33,52 @@ class RuleEffect(enum.StrEnum):
     NEVER = "never"
 
 
-class Subject(Struct, frozen=True, kw_only=True):
-    """What a rule is held against: who would get access to what, and where the call came from.
-
-    `principal` is an IAM ARN with its path, `tags` the principal's own tags. Either the profile is given or, for a
-    model called directly, the model. `source_ip` is CloudTrail's, which may name an AWS service instead.
-    """
-
-    principal: str
-    tags: Mapping[str, str]
-    account: str
-    region: str
-    source_ip: str | None = None
-    profile_arn: str | None = None
-    profile_id: str | None = None
-    model_arn: str | None = None
-    model_id: str | None = None
-
-    def is_target(self, profiles: tuple[str, ...], models: tuple[str, ...]) -> bool:
-        """Whether the profile is one of these profiles or, for a direct model grant, the model one of these models.
-
-        The id of an application profile is an opaque word, so only its ARN can name it.
-        """
-        if self.profile_arn is not None:
-            opaque = _APPLICATION_PROFILE in self.profile_arn
-            return _is_named(profiles, self.profile_arn, None if opaque else self.profile_id)
-        return _is_named(models, self.model_arn, self.model_id)
-
-    def is_principal(self, principals: tuple[str, ...]) -> bool:
-        """Whether the principal is of one of these patterns."""
-        for pattern in principals:  # noqa: SIM110  every rule of every decision comes through here: no generator
-            if principal_glob(pattern).matches(self.principal):
-                return True
-        return False
-
-    def is_within(self, networks: tuple[str, ...]) -> bool:
-        """Whether the call came from one of these networks; False where no address is known."""
-        address = _address(self.source_ip) if self.source_ip else None
-        return address is not None and any(address in _network(block) for block in networks)
-
-
 class Scope(Struct, frozen=True, kw_only=True):
     """What a team's document may speak about: its rules hold within this and nowhere else.
 
-    No `accounts` stands for any account. No `profiles`, or no `models`, stands for none.
+    An empty field does not restrict it.
     """
 
     principals: tuple[str, ...]
     accounts: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
 
-    def covers(self, subject: Subject) -> bool:
-        """Whether the team may speak about this."""
-        return (
-            (not self.accounts or subject.account in self.accounts)
-            and subject.is_target(self.profiles, self.models)
-            and subject.is_principal(self.principals)
-        )
+    def failed_by(self, subject: Subject, *, every: bool) -> str | None:
+        """The first field that does not fit, as `Rule.failed_by` tells it."""
+        if self.accounts and subject.account not in self.accounts:
+            return "accounts"
+        if field := _failed_by_target(self, subject, every=every):
+            return field
+        return None if _is_principal(self.principals, subject.principal) else "principals"
+
+    def covers(self, subject: Subject, *, every: bool) -> bool:
+        """Whether the team may speak about this, all of it (`every`) or any of it."""
+        return self.failed_by(subject, every=every) is None
 
 
 class Rule(Struct, frozen=True, kw_only=True):
     """One rule. An empty field does not restrict it.
 
-    `effect` is what counts, `declared` what its document says: all rules of a team's document without a scope count
-    as `ask`. A rule with a `scope` holds only within that. `expires_after` is how long the grant lasts; None leaves
-    that to the stack's default. `max_grants_per_day` bounds what it may apply by itself.
+    A rule with a `scope` holds only within that. `expires_after` is how long the grant lasts; None leaves that to the
+    stack's default. `max_grants_per_day` bounds what it may apply by itself. `document` is where it stands, `version`
+    the version of that in Parameter Store, None where it was read from elsewhere.
     """
 
     name: str
     effect: RuleEffect
-    declared: RuleEffect
     document: str
+    version: int | None = None
     principals: tuple[str, ...] = ()
     principal_tags: Mapping[str, tuple[str, ...]] = {}
     profiles: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     source_ips: tuple[str, ...] = ()
+    source_vpces: tuple[str, ...] = ()
     expires_after: timedelta | None = None
     max_grants_per_day: int | None = None
     scope: Scope | None = None
@@ -122,43 +88,112 @@ class Rule(Struct, frozen=True, kw_only=True):
         """The name that is unique in the whole allowlist: a team's rule is prefixed with its document's name."""
         return self.name if self.document == MAIN else f"{self.document}/{self.name}"
 
-    def matches(self, subject: Subject) -> bool:
-        """Whether every field of the rule, and its document's scope, fits. The cheap fields come first."""
-        return self.matches_from_anywhere(subject) and (not self.source_ips or subject.is_within(self.source_ips))
+    @property
+    def names_origin(self) -> bool:
+        """Whether it says where calls come from."""
+        return bool(self.source_ips or self.source_vpces)
 
-    def matches_from_anywhere(self, subject: Subject) -> bool:
-        """Whether it would match if the call came from one of its `source_ips`."""
-        return (
-            (not self.accounts or subject.account in self.accounts)
-            and (not self.regions or subject.region in self.regions)
-            and (not self.principal_tags or self._has_tags(subject.tags))
-            and (not (self.profiles or self.models) or subject.is_target(self.profiles, self.models))
-            and (not self.principals or subject.is_principal(self.principals))
-            and (self.scope is None or self.scope.covers(subject))
-        )
+    def matches(self, subject: Subject) -> bool:
+        """Whether every field of the rule, and its document's scope, fits."""
+        return self.failed_by(subject) is None
+
+    def matches_from_elsewhere(self, subject: Subject) -> bool:
+        """Whether nothing but where the call came from keeps it from matching."""
+        return self.failed_by(subject) in _ORIGIN_FIELDS
+
+    def failed_by(self, subject: Subject) -> str | None:
+        """The first field that does not fit, `scope.FIELD` for one of its document's scope; None where all do.
+
+        The cheap fields come first, and last those that say where the call came from.
+        """
+        every = self.effect is RuleEffect.AUTO
+        field = self._failed_by_place(subject) or _failed_by_target(self, subject, every=every)
+        if field:
+            return field
+        if self.principals and not _is_principal(self.principals, subject.principal):
+            return "principals"
+        if self.scope and (field := self.scope.failed_by(subject, every=every)):
+            return f"scope.{field}"
+        return self._failed_by_origin(subject)
+
+    def _failed_by_place(self, subject: Subject) -> str | None:
+        if self.accounts and subject.account not in self.accounts:
+            return "accounts"
+        if self.regions and subject.region not in self.regions:
+            return "regions"
+        return "principal_tags" if self.principal_tags and not self._has_tags(subject.tags) else None
+
+    def _failed_by_origin(self, subject: Subject) -> str | None:
+        if self.source_vpces and subject.vpc_endpoint not in self.source_vpces:
+            return "source_vpces"
+        within = not self.source_ips or subject.is_within(self.source_ips, self.source_vpces)
+        return None if within else "source_ips"
 
     def _has_tags(self, tags: Mapping[str, str]) -> bool:
         return all(tags.get(key) in values for key, values in self.principal_tags.items())
 
 
-def _is_named(patterns: tuple[str, ...], arn: str | None, identifier: str | None) -> bool:
+def unmatched(patterns: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names (ids, ARNs, regions) that none of the patterns is about."""
+    return tuple(name for name in names if not _is_named(patterns, name))
+
+
+def _failed_by_target(limits: Rule | Scope, subject: Subject, *, every: bool) -> str | None:
+    if limits.profiles and not _is_profile(limits.profiles, subject, every=every):
+        return "profiles"
+    if limits.models and not _reaches_models(limits.models, subject, every=every):
+        return "models"
+    if limits.destinations and not _fits(limits.destinations, subject.reach.destinations, every=every):
+        return "destinations"
+    return None
+
+
+def _is_profile(patterns: tuple[str, ...], subject: Subject, *, every: bool) -> bool:
+    """Whether the profile that was called is one of these.
+
+    The id of an application profile is an opaque word, so only its ARN can name it; but whoever asks for a person or
+    forbids `global.*` also means an application profile that stands for one of those.
+    """
+    if subject.profile_arn is None:
+        return False
+    if not subject.through_application_profile:
+        names: tuple[str, ...] = (subject.profile_arn, subject.profile_id or "")
+    else:
+        names = (subject.profile_arn,) if every else (subject.profile_arn, *subject.equivalents)
+    return _fits(patterns, names, every=False, fold=not every)
+
+
+def _reaches_models(patterns: tuple[str, ...], subject: Subject, *, every: bool) -> bool:
+    ids = tuple(pattern for pattern in patterns if not pattern.startswith("arn:"))
+    if len(ids) == len(patterns):
+        return _fits(patterns, subject.reach.ids, every=every, fold=not every)
+    found = (
+        _is_named(patterns, model, fold=not every) or _is_named(ids, model.rpartition("/")[2], fold=not every)
+        for model in subject.models
+    )
+    return bool(subject.models) and (all(found) if every else any(found))
+
+
+def _fits(patterns: tuple[str, ...], names: tuple[str, ...], *, every: bool, fold: bool = False) -> bool:
+    """Whether one of the names is of one of the patterns or, with `every`, each of them is; None of them never are."""
+    if every:
+        return bool(names) and all(_is_named(patterns, name, fold=fold) for name in names)
+    return any(_is_named(patterns, name, fold=fold) for name in names)
+
+
+def _is_named(patterns: tuple[str, ...], name: str, *, fold: bool = False) -> bool:
+    """Whether a pattern is about an id or a region or, where both are one, an ARN; `fold` overlooks capitals."""
+    whole = name.startswith("arn:")
     for pattern in patterns:
-        text = arn if pattern.startswith("arn:") else identifier
-        if text is not None and identifier_glob(pattern).matches(text):
+        if pattern.startswith("arn:") is not whole:
+            continue
+        if identifier_glob(pattern.lower() if fold else pattern).matches(name.lower() if fold else name):
             return True
     return False
 
 
-@lru_cache(maxsize=1024)
-def _network(block: str) -> Network:
-    return ipaddress.ip_network(block)
-
-
-@lru_cache(maxsize=1024)
-def _address(text: str) -> Address | None:
-    """The address, an IPv4 one written as IPv6 as what it is; None where the text is no address."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+def _is_principal(patterns: tuple[str, ...], principal: str) -> bool:
+    for pattern in patterns:  # noqa: SIM110  every rule of every decision comes through here: no generator
+        if principal_glob(pattern).matches(principal):
+            return True
+    return False

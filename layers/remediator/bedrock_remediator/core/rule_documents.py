@@ -10,12 +10,15 @@ from typing import Any, Final, TypeVar
 from bedrock_remediator.core.markup import DocumentError, Node, read_json
 from bedrock_remediator.core.rule import MAIN, SCOPES, RuleEffect, Scope
 from bedrock_remediator.core.rule_fields import RULE_FIELDS, SCOPE_FIELDS, Reader, did_you_mean, entries, items
-from bedrock_remediator.core.rule_patterns import shown
+from bedrock_remediator.core.rule_patterns import may_name_application_profile, shown
 
 _DOCUMENT_NAME: Final = re.compile(r"[A-Za-z0-9.-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)*")
 """What a document of rules may be called. Names that begin with an underscore are kept for this service."""
 
 _VERSION: Final = 1
+_EVERY_PROFILE: Final = "*"
+"""Opens every system-defined profile: an application profile reaches nothing that these do not."""
+_TARGETS: Final = ("profiles", "models", "destinations")
 
 Errors = list[DocumentError]
 Lacks = Callable[[Mapping[str, Node], Mapping[str, Any]], list[str]]
@@ -33,6 +36,55 @@ def read_scopes(text: str) -> tuple[Mapping[str, Scope], Errors]:
     """The scopes that the administrators gave, by the name of the team's document, and the mistakes in them."""
     scopes, errors = _read(text, _scopes)
     return dict(scopes), errors
+
+
+def read_warnings(text: str) -> Errors:
+    """What is no mistake in a document of rules and may still let through what its author means to stop."""
+    from bedrock_remediator.core.yaml_document import read_yaml  # noqa: PLC0415  for those who write documents only
+
+    try:
+        listed = items(entries(read_yaml(text), "the document")["rules"], "rules")
+    except (DocumentError, KeyError):
+        return []
+    return [warning for number, item in enumerate(listed, 1) for warning in _warnings(item, _title(item, number))]
+
+
+def _warnings(item: Node, title: str) -> Errors:
+    found = item.value if isinstance(item.value, dict) else {}
+    effect = found["effect"].value if "effect" in found else None
+    if effect not in (RuleEffect.ASK, RuleEffect.NEVER):
+        return []
+    warnings = []
+    if "principal_tags" in found:
+        text = (
+            "whoever may change the tags of a role or user can drop the tag and is then not caught by"
+            f" `effect: {effect}`; name `principals:` instead, or let nobody but administrators tag them"
+        )
+        warnings.append(DocumentError(f"{title}: {text}", found["principal_tags"].line))
+    if "profiles" in found and "models" in found:
+        text = (
+            "fields are joined by AND, so this catches only calls through these profiles that also reach these models,"
+            " and no direct call; did you mean two rules, or `models:` alone?"
+        )
+        warnings.append(DocumentError(f"{title}: {text}", found["models"].line))
+    named = next((each for each in _texts(found.get("profiles")) if _is_one_system_profile(each)), None)
+    if named:
+        text = (
+            f"{shown(named)} is an ARN, so this does not catch an application profile that stands for the profile;"
+            f" did you mean {shown(named.rpartition('/')[2])}?"
+        )
+        warnings.append(DocumentError(f"{title}: {text}", found["profiles"].line))
+    return warnings
+
+
+def _texts(node: Node | None) -> list[str]:
+    listed = node.value if node and isinstance(node.value, tuple) else ()
+    return [each.value for each in listed if isinstance(each.value, str)]
+
+
+def _is_one_system_profile(pattern: str) -> bool:
+    """Whether it is the ARN of some system-defined profiles, rather than of all of them."""
+    return ":inference-profile/" in pattern and not pattern.endswith(":inference-profile/*")
 
 
 def _read(text: str, interpret: Callable[[Node, Errors], tuple[Found, ...]]) -> tuple[tuple[Found, ...], Errors]:
@@ -148,20 +200,28 @@ def _fields(
 def _rule_lacks(found: Mapping[str, Node], values: Mapping[str, Any]) -> list[str]:
     lacks = [f"`{key}:` is missing" for key in ("name", "effect") if key not in found]
     if values.get("effect") is RuleEffect.AUTO:
-        lacks += (
-            f"a rule with `effect: auto` needs {need}" for need in _open_ends(found, "principals", "principal_tags")
-        )
+        needs = _open_ends(found, values, "principals", "principal_tags")
+        lacks += (f"a rule with `effect: auto` needs {need}" for need in needs)
     return lacks
 
 
-def _scope_lacks(found: Mapping[str, Node], _: Mapping[str, Any]) -> list[str]:
-    return [f"a scope needs {need}" for need in _open_ends(found, "principals")]
+def _scope_lacks(found: Mapping[str, Node], values: Mapping[str, Any]) -> list[str]:
+    return [f"a scope needs {need}" for need in _open_ends(found, values, "principals")]
 
 
-def _open_ends(found: Mapping[str, Node], *whom: str) -> list[str]:
-    """Whatever opens doors has to say for whom, and to what."""
-    return [
-        " or ".join(f"`{key}:`" for key in fields)
-        for fields in (whom, ("profiles", "models"))
-        if found.keys().isdisjoint(fields)
-    ]
+def _open_ends(found: Mapping[str, Node], values: Mapping[str, Any], *whom: str) -> list[str]:
+    """Whatever opens doors has to say for whom, and to what; of application profiles, to which models."""
+    needs = [_alternatives(fields) for fields in (whom, _TARGETS) if found.keys().isdisjoint(fields)]
+    profiles = values.get("profiles", ())
+    opaque = next((each for each in profiles if may_name_application_profile(each)), None)
+    if opaque and "models" not in found and _EVERY_PROFILE not in profiles:
+        needs.append(
+            f"`models:` beside the application profiles of {shown(opaque)}: whoever may make one chooses what it calls;"
+            ' did you mean to add models: ["amazon.*"], or whichever they may call?'
+        )
+    return needs
+
+
+def _alternatives(fields: tuple[str, ...]) -> str:
+    *first, last = (f"`{key}:`" for key in fields)
+    return f"{', '.join(first)} or {last}" if first else last

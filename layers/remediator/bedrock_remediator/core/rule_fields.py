@@ -8,7 +8,13 @@ from typing import Any, Final, TypeVar
 
 from bedrock_remediator.core.markup import DocumentError, Node
 from bedrock_remediator.core.rule import RuleEffect
-from bedrock_remediator.core.rule_patterns import model_pattern, principal_pattern, profile_pattern, shown
+from bedrock_remediator.core.rule_patterns import (
+    destination_pattern,
+    model_pattern,
+    principal_pattern,
+    profile_pattern,
+    shown,
+)
 
 Value = TypeVar("Value")
 Reader = Callable[[Node], Any]
@@ -22,6 +28,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}")
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
 _BLOCK = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}")
+_VPC_ENDPOINT = re.compile(r"vpce-[0-9a-f]{8,17}")
 _TAG_KEY = re.compile(r"[\w \-.:/=+@]{1,128}")
 _TAG_VALUE = re.compile(r"[\w \-.:/=+@]{0,256}")
 
@@ -133,6 +140,12 @@ def _network(text: str) -> str:
     return str(network)
 
 
+def _vpc_endpoint(text: str) -> str:
+    if not _VPC_ENDPOINT.fullmatch(text):
+        raise ValueError(f"{shown(text)} is not the id of a VPC endpoint, such as vpce-0a1b2c3d4e5f60718")
+    return text
+
+
 def _duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if not found or not int(found[1]):
@@ -178,15 +191,17 @@ RULE_FIELDS: Final[Mapping[str, Reader]] = {
     "principal_tags": _tags,
     "profiles": _several("profiles", profile_pattern),
     "models": _several("models", model_pattern),
+    "destinations": _several("destinations", destination_pattern),
     "accounts": _several("accounts", _account),
     "regions": _several("regions", _region),
     "source_ips": _several("source_ips", _network),
+    "source_vpces": _several("source_vpces", _vpc_endpoint),
     "expires_after": _one("expires_after", _duration),
     "max_grants_per_day": _grants,
 }
 """The fields of a rule, in the order in which they are documented."""
 
 SCOPE_FIELDS: Final[Mapping[str, Reader]] = {
-    field: RULE_FIELDS[field] for field in ("principals", "accounts", "profiles", "models")
+    field: RULE_FIELDS[field] for field in ("principals", "accounts", "profiles", "models", "destinations")
 }
 """The fields of a team's scope: what they hold is what they hold in a rule."""

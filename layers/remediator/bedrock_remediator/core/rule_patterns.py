@@ -16,6 +16,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 _ACCOUNT_PATTERN = re.compile(r"(?=.*[*?])[0-9*?]{1,12}")
 _PROFILES: Final = ("inference-profile", "application-inference-profile")
 _MODELS: Final = ("foundation-model",)
+_DESTINATION = re.compile(r"global|[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}|(?=.*[*?])[a-z0-9*?-]{1,32}")
 _PARTITION = re.compile(r"[a-z*?-]{1,32}")
 
 VENDORS: Final = frozenset(
@@ -85,7 +86,7 @@ def profile_pattern(text: str) -> str:
     if text.partition(".")[0] in VENDORS:
         raise ValueError(
             f"{shown(text)} names a model, and the id of a profile begins with a scope such as us. or global.;"
-            " direct model grants go under models:"
+            " a rule about models goes under models:"
         )
     return text
 
@@ -99,7 +100,27 @@ def model_pattern(text: str) -> str:
     _check_target(text, _MODELS, _PROFILES, "foundation models")
     if text.partition(".")[0] in SCOPES_SEEN:
         raise ValueError(f"{shown(text)} names an inference profile, which goes under profiles:")
+    if text != text.lower():
+        raise ValueError(f'{shown(text)} has capitals, and no model\'s id has; did you mean "{text.lower()}"?')
     return text
+
+
+def destination_pattern(text: str) -> str:
+    """A pattern of regions that a profile routes to, or `global`, checked.
+
+    Raises:
+        ValueError: It is malformed, or no region can be of this pattern.
+    """
+    if not _DESTINATION.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is not a region, such as eu-west-1, a pattern of regions, such as eu-*, or global"
+        )
+    return text
+
+
+def may_name_application_profile(pattern: str) -> bool:
+    """Whether a pattern of profiles is about application profiles, which only their ARNs name."""
+    return pattern.startswith("arn:") and ":inference-profile/" not in pattern
 
 
 def _check_characters(text: str) -> None:

@@ -25,6 +25,13 @@ BY_CODE: Final[Mapping[str, Steps]] = {
             "source_ips."
         ),
     ),
+    "many_callers": (
+        (
+            "A rule would have granted it, but within a day this principal's denied calls came from very many new "
+            "addresses or kinds of client. See whose they are: the key may be stolen. Where addresses change by "
+            "themselves, name their networks in the rule's source_ips, or their endpoint in source_vpces."
+        ),
+    ),
     "new_principal": (
         (
             "The principal was deleted and made again under the same name. Ask whoever manages it whether that was "

@@ -19,6 +19,7 @@ from bedrock_remediator.core.approval_use import LONGEST_WAIT, Use, stale, used
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.grantable import STACK_PATH, GrantablePrincipals
 from bedrock_remediator.core.policy import INVOKE_ACTIONS
@@ -53,8 +54,9 @@ class Uses(Protocol):
 
 
 class Witnesses(Struct, frozen=True, kw_only=True):
-    """Who is asked about a row's claims."""
+    """Who is asked about a row's claims. `home` is the account that the service runs in."""
 
+    home: str
     identities: Identities
     profiles: Profiles
     allowlists: Allowlists
@@ -67,7 +69,9 @@ class Claims:
 
     def __init__(self, witnesses: Witnesses, settings: PolicySettings, clock: Clock) -> None:
         self._ask = witnesses
-        self._facts = Facts(witnesses.identities, witnesses.profiles)
+        self._facts = Facts(
+            witnesses.identities, witnesses.profiles, Enrolment(witnesses.home, settings.enrolled_accounts)
+        )
         self._settings = settings
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock

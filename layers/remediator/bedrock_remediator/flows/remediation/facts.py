@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bedrock_remediator.aws.iam import Entity
-from bedrock_remediator.core.allowlist import Subject
 from bedrock_remediator.core.arn import BedrockResource, Principal
+from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.profile import FoundationModel, Profile
+from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.subject import Subject
 from bedrock_remediator.flows.remediation.claim_error import ClaimError, inconsistent
+from bedrock_remediator.flows.subjects import Subjects
 
 
 class Identities(Protocol):
@@ -30,6 +32,12 @@ class Profiles(Protocol):
         """The profile, None if it does not exist there."""
         ...
 
+    def profiles(
+        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
+        """Every profile of the region, or only those of a type."""
+        ...
+
     def model(self, account: str, region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
         """The foundation model, None if it does not exist there."""
         ...
@@ -38,9 +46,10 @@ class Profiles(Protocol):
 class Facts:
     """Asks AWS about rows."""
 
-    def __init__(self, identities: Identities, profiles: Profiles) -> None:
+    def __init__(self, identities: Identities, profiles: Profiles, enrolment: Enrolment) -> None:
         self._identities = identities
         self._profiles = profiles
+        self._subjects = Subjects(profiles, enrolment)
 
     def existing(self, grant: Grant, principal: Principal) -> Entity:
         """The principal, which must be the one the row was made for.
@@ -65,18 +74,15 @@ class Facts:
             ArnError: The row names neither.
             RetryableError: Passing trouble.
         """
-        profile = self._profile(grant, grant.profile) if grant.profile else None
-        model = None if profile else self._model(grant, grant.resources[0])
-        return Subject(
+        target = self._profile(grant, grant.profile) if grant.profile else self._model(grant, grant.resources[0]).arn
+        return self._subjects.of(
             principal=grant.pk,
             tags=tags,
             account=grant.account,
             region=grant.region,
-            source_ip=grant.sighting.source_ip,
-            profile_arn=profile.arn if profile else None,
-            profile_id=profile.id if profile else None,
-            model_arn=model.arn if model else None,
-            model_id=model.id if model else None,
+            origin=grant.sighting,
+            target=target,
+            fresh=True,
         )
 
     def _profile(self, grant: Grant, arn: str) -> Profile:

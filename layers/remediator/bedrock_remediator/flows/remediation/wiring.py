@@ -25,6 +25,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     iam = IamReader(clients.iam, clock)
     seals = Seals(MacKey(lambda: clients.kms, settings.edit_key_id) if settings.edit_key_id else None)
     witnesses = Witnesses(
+        home=home,
         identities=iam,
         profiles=ProfileReader(clients.bedrock, clock),
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),

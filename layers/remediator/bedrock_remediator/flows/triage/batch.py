@@ -79,7 +79,7 @@ class Group(Struct):
         return Call(
             time=min(self.denial.time, now),
             caller=self.denial.caller.id,
-            address=address_name(self.denial.source_ip),
+            address=address_name(self.denial.source_ip, self.denial.vpc_endpoint),
             client=client_name(self.denial.user_agent),
             targets={name: min(time, now) for name, time in self.targets.items()},
         )

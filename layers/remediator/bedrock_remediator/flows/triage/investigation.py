@@ -27,7 +27,9 @@ from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
+from bedrock_remediator.core.subject import Subject
 from bedrock_remediator.flows.simulation import Identities, forecast
+from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,9 @@ class Profiles(Protocol):
         """The profile, None if it does not exist there."""
         ...
 
-    def profiles(self, account: str, region: str, *, only: ProfileType | None = None) -> tuple[Profile, ...]:
+    def profiles(
+        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
         """Every profile of the region, or only those of a type."""
         ...
 
@@ -66,6 +70,7 @@ class Investigation:
         self._enrolment = Enrolment(home, policy.enrolled_accounts)
         self._iam = iam
         self._profiles = profiles
+        self._subjects = Subjects(profiles, self._enrolment)
         self._extra_actions = policy.extra_actions
         self._grantable = GrantablePrincipals(policy.grantable_principals)
 
@@ -87,6 +92,23 @@ class Investigation:
             return self._of_principal(denial, now)
         except RoleMissingError as error:
             return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
+
+    def subject(self, findings: Findings, denial: Denial) -> Subject:
+        """Who asks for what, as AWS confirmed it: this is what rules are held against.
+
+        Raises:
+            botocore.exceptions.ClientError: AWS refused a call.
+            RetryableError: AWS does not answer at the moment.
+        """
+        identity, diagnosis = findings.identity, findings.diagnosis
+        return self._subjects.of(
+            principal=identity.principal.arn if identity else "",
+            tags=identity.tags if identity else {},
+            account=denial.account,
+            region=denial.region,
+            origin=denial,
+            target=diagnosis.profile or diagnosis.model_arn,
+        )
 
     def expected_row(self, denial: Denial | Unreadable) -> str | None:
         """The sk of the row that the denial will most likely belong to, guessed without a call; None for no guess.

@@ -12,13 +12,13 @@ from bedrock_remediator.aws.errors import error_code
 from bedrock_remediator.core import opening
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import ArnError
-from bedrock_remediator.core.decision import Decision, decide
+from bedrock_remediator.core.decision import Decision, decide, reported
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis.caller import from_refused_lookup
 from bedrock_remediator.core.grant import FINISHED, Grant, Outcome
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
-from bedrock_remediator.flows.triage.verdict import Verdict, subject
+from bedrock_remediator.flows.triage.verdict import Verdict
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
@@ -105,14 +105,17 @@ class Judge:
             return basis(self._settings, None)
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.
-        return row.basis or "" if allowlist.problems else basis(self._settings, allowlist)
+        settled = allowlist.fetched and not allowlist.problems
+        return basis(self._settings, allowlist) if settled else row.basis or ""
 
     def _decision(self, findings: Findings, denial: Denial | Unreadable, allowlist: Allowlist | None) -> Decision:
+        if allowlist is None or not (findings.diagnosis.grantable and isinstance(denial, Denial)):
+            return reported(findings.diagnosis)
         return decide(
             mode=self._settings.mode.value,
             paused=self._settings.paused,
             diagnosis=findings.diagnosis,
-            allowlist=allowlist or Allowlist(),
-            subject=subject(findings, denial),
-            backfill=isinstance(denial, Denial) and denial.backfill,
+            allowlist=allowlist,
+            subject=self._investigation.subject(findings, denial),
+            backfill=denial.backfill,
         )

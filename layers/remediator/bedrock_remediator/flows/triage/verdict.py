@@ -7,10 +7,8 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core import probing
 from bedrock_remediator.core.decision import Decision
-from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome
 from bedrock_remediator.core.habits import Call, Habits
-from bedrock_remediator.core.rule import Subject
 from bedrock_remediator.flows.rule_cap import today
 from bedrock_remediator.flows.triage.investigation import Findings
 
@@ -41,19 +39,3 @@ class Verdict(Struct, frozen=True, kw_only=True):
             return self
         found = probing.of_call(habits, call, limits, day=today(now), address_expected=self.decision.address_expected)
         return self.asking(found.code, found.reason) if found else self
-
-
-def subject(findings: Findings, denial: Denial | Unreadable) -> Subject:
-    """Who asks for what, as AWS confirmed it: this is what rules are matched against."""
-    identity, diagnosis = findings.identity, findings.diagnosis
-    return Subject(
-        principal=identity.principal.arn if identity else "",
-        tags=identity.tags if identity else {},
-        profile_arn=diagnosis.profile.arn if diagnosis.profile else None,
-        profile_id=diagnosis.profile.id if diagnosis.profile else None,
-        model_arn=diagnosis.model_arn,
-        model_id=diagnosis.model_id if diagnosis.model_arn else None,
-        account=denial.account,
-        region=denial.region,
-        source_ip=denial.source_ip,
-    )

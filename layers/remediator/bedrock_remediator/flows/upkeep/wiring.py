@@ -14,6 +14,7 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.seals import Seals
+from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.flows.upkeep.chores.account import Account
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
@@ -53,12 +54,13 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
     placements = Placements(clients.iam, iam.own_policies, policy, Seals(None))
-    comparison = Comparison(iam, ProfileReader(clients.bedrock, clock), placements, policy, clock)
+    profiles = ProfileReader(clients.bedrock, clock)
+    comparison = Comparison(iam, profiles, placements, policy, clock)
     return Upkeep(
         [
             Expiry(ledger, clock),
             Stuck(ledger, clock),
-            Reconsideration(ledger, allowlists, iam, policy, clock),
+            Reconsideration(ledger, allowlists, iam, Subjects(profiles, enrolment), policy, clock),
             Requests(ledger, clock, lasting),
             Failures(ledger, clock, granting=policy.mode is not Mode.OBSERVE and not policy.paused),
             Drift(ledger, comparison, clock, paused=policy.paused),

@@ -3,9 +3,9 @@
     pending --a rule allows it by now--> approved      pending --a rule forbids it by now-------------> rejected
     pending --it is still a person's---> pending       pending --nobody may be given it any more------> lapsed
 
-No look at AWS is needed, but for the tags that a rule may ask for: what a rule approves here, remediate decides by
-itself once more before it writes, and what a person is still asked is only told in the words of today. A
-request that somebody decides on meanwhile is theirs.
+AWS is asked for the tags that a rule may be about, and for the system-defined profiles that an application profile may
+stand for. What a rule approves here, remediate decides by itself once more before it writes, and what a person is still
+asked is only told in the words of today. A request that somebody decides on meanwhile is theirs.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,12 @@ from bedrock_remediator.core.decision import CAP_REACHED, Decision
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
 from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.opening import cool_down, told
-from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, unless_unusual
+from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, target, unless_unusual
+from bedrock_remediator.core.subject import Subject
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.current_rows import current
 from bedrock_remediator.flows.rule_cap import cap
+from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.flows.upkeep.chores.contract import FAILED, HasTime, Rows, Tally, step, tend
 from bedrock_remediator.settings import PolicySettings
 
@@ -75,6 +77,7 @@ class Reconsideration:
         ledger: The ledger.
         allowlists: The rules.
         principals: Asked for tags, where a rule asks for them.
+        subjects: Puts together what rules are held against.
         settings: Mode, pause and the other parameters.
         clock: Tells the time.
         most: How many requests one run decides about.
@@ -87,6 +90,7 @@ class Reconsideration:
         ledger: Ledger,
         allowlists: Allowlists,
         principals: Tags,
+        subjects: Subjects,
         settings: PolicySettings,
         clock: Clock,
         most: int = REQUESTS_A_RUN,
@@ -94,6 +98,7 @@ class Reconsideration:
         self._ledger = ledger
         self._allowlists = allowlists
         self._principals = principals
+        self._subjects = subjects
         self._settings = settings
         self._grantable = GrantablePrincipals(settings.grantable_principals)
         self._clock = clock
@@ -116,12 +121,15 @@ class Reconsideration:
             reason = f"{row.pk} is no longer among the principals that this service may change."
             return self._close(row, State.LAPSED, "principal_not_grantable", reason, today)
         try:
-            tags = self._tags(row, allowlist)
+            subject = self._subject(row, allowlist)
         except (NotEnrolledError, RoleMissingError):
             return "out_of_reach"
-        if tags is None:
-            return FAILED
-        decision = decide_again(row, allowlist, tags, mode=self._settings.mode.value, paused=self._settings.paused)
+        if subject is None or allowlist.problem_about(subject):
+            return FAILED if subject is None else "allowlist_unreadable"
+        return self._decide(row, subject, allowlist, today)
+
+    def _decide(self, row: Grant, subject: Subject, allowlist: Allowlist, today: str) -> str:
+        decision = decide_again(row, allowlist, subject, mode=self._settings.mode.value, paused=self._settings.paused)
         if decision.outcome is Outcome.REPORT:
             to = State.LAPSED if decision.code == "mode_observe" else State.REJECTED
             return self._close(row, to, decision.code, decision.reason, today)
@@ -136,14 +144,20 @@ class Reconsideration:
         self._ledger.update(row, asked_again(row, decision, today, _seconds(self._length(decision))))
         return "still_asked"
 
-    def _tags(self, row: Grant, allowlist: Allowlist) -> Mapping[str, str] | None:
-        """The principal's tags, where a rule asks for tags; None where its account does not answer in this run."""
-        if not any(rule.principal_tags for rule in allowlist.rules):
-            return {}
+    def _subject(self, row: Grant, allowlist: Allowlist) -> Subject | None:
+        """Who asks for what; None where the principal's account does not answer in this run."""
+        tagged = any(rule.principal_tags for rule in allowlist.rules)
         if row.account in self._silent:
             return None
         try:
-            return self._principals.tags(Principal.parse(row.pk))
+            return self._subjects.of(
+                principal=row.pk,
+                tags=self._principals.tags(Principal.parse(row.pk)) if tagged else {},
+                account=row.account,
+                region=row.region,
+                origin=row.sighting,
+                target=target(row),
+            )
         except RetryableError:
             # Other accounts' requests are decided about all the same.
             self._silent.add(row.account)
