@@ -150,10 +150,11 @@ class Operator(Struct, frozen=True):
 
         Args:
             expected: The policy's values, at least one.
-            actual: The request's values; () = the key is known to be absent.
+            actual: The request's values; () = the key is known to be absent. With a qualifier, empty texts are the
+                same as none.
             variables: The request's context; None where the policy's version knows no policy variables.
         """
-        if not actual:
+        if not any(actual) if self.qualifier else not actual:
             return self._absent()
         outcomes = [self._accepts(expected, value, variables) for value in actual]
         if self.qualifier == "ForAnyValue":
@@ -176,12 +177,7 @@ class Operator(Struct, frozen=True):
         return negation(met) if self.family.negated else met
 
     def _compare(self, text: str, value: str, variables: Context | None) -> Truth:
-        pattern = expand(
-            text,
-            variables if self.family.variables else None,
-            wildcards=self.family.wildcards,
-            negated=self.family.negated,
-        )
+        pattern = expand(text, variables if self.family.variables else None, wildcards=self.family.wildcards)
         return self.family.compare(pattern, value) if pattern else False
 
 
