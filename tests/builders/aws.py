@@ -7,7 +7,7 @@ from typing import Any
 from bedrock_remediator.aws.iam import Identity, Simulated
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
-from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.profile import FoundationModel, Profile
 from tests.builders import records as make
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -121,10 +121,10 @@ class FakeProfiles:
         self.asked.append("profile")
         return next((item for item in self.all if identifier in (item.id, item.arn)), None)
 
-    def profiles(self, account: str, region: str, *, only: ProfileType | None = None) -> tuple[Profile, ...]:
-        """All, or those of a type."""
+    def profiles(self, account: str, region: str) -> tuple[Profile, ...]:
+        """All of them."""
         self.asked.append("profiles")
-        return tuple(profile for profile in self.all if only in (None, profile.type))
+        return self.all
 
     def model(self, account: str, region: str, model_id: str) -> FoundationModel | None:
         """By id."""

@@ -44,8 +44,18 @@ def started(folder: Path, *statements: dict[str, Any], **resources: Any) -> Sand
     ("statement", "operation", "parameters", "may"),
     [
         (make.statement(action="iam:GetRole"), "get_role", {"RoleName": "app"}, True),
-        (make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"), "get_role", {"RoleName": "app"}, True),
-        (make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"), "get_role", {"RoleName": "other"}, False),
+        (
+            make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"),
+            "get_role",
+            {"RoleName": "app"},
+            True,
+        ),
+        (
+            make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"),
+            "get_role",
+            {"RoleName": "other"},
+            False,
+        ),
         (make.statement(action="iam:GetUser"), "get_role", {"RoleName": "app"}, False),
         (
             make.statement(

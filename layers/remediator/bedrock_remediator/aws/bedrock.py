@@ -59,16 +59,12 @@ class ProfileReader:
         self._remember(account, region, identifier, profile)
         return profile
 
-    def profiles(
-        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
-    ) -> tuple[Profile, ...]:
+    def profiles(self, account: str, region: str, *, fresh: bool = False) -> tuple[Profile, ...]:
         """Every profile of the account in the region: AWS's own, sorted by id, then the account's application ones.
 
-        `only` leaves the others out, and saves the call that lists them. One whose description cannot be read is left
-        out too: it is no candidate for anything.
+        One whose description cannot be read is left out: it is no candidate for anything.
         """
-        types = (only,) if only else _TYPES
-        return tuple(profile for each in types for profile in self._of_type(account, region, each, fresh=fresh))
+        return tuple(profile for each in _TYPES for profile in self._of_type(account, region, each, fresh=fresh))
 
     def _of_type(self, account: str, region: str, profile_type: ProfileType, *, fresh: bool) -> tuple[Profile, ...]:
         key = (account, region, profile_type)
@@ -130,4 +126,5 @@ def _profile(answer: "GetInferenceProfileResponseTypeDef | InferenceProfileSumma
         profile_id=answer["inferenceProfileId"],
         profile_type=answer["type"],
         models=[model["modelArn"] for model in answer["models"] if "modelArn" in model],
+        name=answer.get("inferenceProfileName", ""),
     )
