@@ -74,7 +74,7 @@ def holds(name: str, expected: str | list[str], *actual: str) -> Truth:
         ("DateLessThanEquals", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z", True),
         ("DateGreaterThan", "2026-11-01T00:00:00Z", "2026-11-02", True),
         ("DateGreaterThanEquals", "2026-11-03", "2026-11-02", False),
-        ("DateLessThan", "2026", "2025-01-01", None),
+        ("DateLessThan", "2026", "2025-01-01", True),
         ("DateLessThan", "2026-13-01", "2025-01-01", None),
         ("DateLessThan", "tomorrow", "2025-01-01", None),
         ("Bool", "True", "true", True),

@@ -23,10 +23,11 @@ Compare = Callable[[Pattern, str], Truth]
 _ARN_PARTS = 6
 _NAME = re.compile(r"(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
-# Seconds since 1970, never four digits: those may be a year.
+# Seconds since 1970, never four digits: those are a year, the shortest of W3C's forms.
 _EPOCH = re.compile(r"[0-9]{5,11}")
+_FIRST_DAY = "0000-01-01"
 _DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?)?"
+    r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?)?)?"
 )
 
 
@@ -76,7 +77,7 @@ def _moment(text: str) -> float:
         return int(text)
     if not _DATE.fullmatch(text):
         raise ValueError("not a date")
-    moment = datetime.fromisoformat(text if text.count("-") > 1 else f"{text}-01")
+    moment = datetime.fromisoformat(text if len(text) >= len(_FIRST_DAY) else text + _FIRST_DAY[len(text) :])
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
