@@ -176,10 +176,9 @@ class _Survey:
         )
 
     def _demanded(self, profile: Profile) -> bool:
-        """Whether something is demanded of the caller for a part of it (a guardrail): a grant would defeat that."""
-        return any(
-            self._reach.ask(self._action, arn, profile).verdict is Verdict.CONDITIONAL for arn in profile.resources
-        )
+        """Whether a condition stands in the way of a part of it: a grant would defeat that, or not help (a Deny)."""
+        asked = (self._reach.ask(self._action, arn, profile) for arn in profile.resources)
+        return any(answer.verdict is Verdict.CONDITIONAL or answer.may_deny for answer in asked)
 
     def _stopped(self, profile: Profile, granted: Answer) -> _Case | None:
         """What the organization's policies stop of it.
