@@ -164,3 +164,13 @@ def test_the_table_is_large_and_complete() -> None:
     ]
     assert [each for each in operators if f"'{each}'" not in text] == []
     assert [each for each in ("IfExists'", "'ForAllValues:", "'ForAnyValue:") if each not in text] == []
+
+
+def test_the_page_has_the_counts() -> None:
+    """docs/reliability.md says how many rows there are, how many are asked twice, and how many AWS leaves open."""
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    twice = sum("unknown" in row for row in ROWS)
+    left_open = sum(row["answer"] == "open" for row in ROWS)
+    assert f"{len(ROWS)} rows of policies" in text
+    assert f"{twice} rows are asked of" in text
+    assert f"Of {left_open} rows AWS's pages do not say" in text
