@@ -268,6 +268,7 @@ def test_a_document_without_statements() -> None:
         ("arn:aws:bedrock:*::foundation-model/${aws:userid}.*", ("amazon",), Verdict.CONDITIONAL),
         ("arn:aws:bedrock:*::custom-model/${aws:userid}.*", ("amazon",), Verdict.NOT_ALLOWED),
         ("arn:*:foundation-model/${aws:username}.*", ("amazon",), Verdict.CONDITIONAL),
+        ("arn:aws:bedrock:*:foundation-model/*", (), Verdict.CONDITIONAL),
         ("arn:${aws:username}:bedrock:*::foundation-model/*", ("aws",), Verdict.NOT_ALLOWED),
         ("arn:aws:bedrock:${aws:RequestedRegion}::foundation-model/*", (), Verdict.NOT_ALLOWED),
     ],
