@@ -83,7 +83,7 @@ def _work(statements: int, rules: int, grants: int) -> Callable[[], None]:
             for action in INVOKE_ACTIONS
             for resource in target.resources
         }
-        diagnosis = from_holdings(denial, target, findings, ())
+        diagnosis = from_holdings(denial, target, findings)
         decide(mode="auto", paused=False, diagnosis=diagnosis, allowlist=rulebook, subject=subject)
         compile_policies(granted, ("bedrock:GetFoundationModel",))
 

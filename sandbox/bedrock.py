@@ -62,7 +62,7 @@ class Bedrock:
 
     def _described(self, profile: InferenceProfile, region: str) -> dict[str, Any]:
         return {
-            "inferenceProfileName": profile.id,
+            "inferenceProfileName": profile.name or profile.id,
             "inferenceProfileArn": profile.arn(self._account, region),
             "inferenceProfileId": profile.id,
             "models": [{"modelArn": arn} for arn in profile.models],

@@ -1,7 +1,8 @@
 """Condition blocks: which operators there are, and what a key that the request lacks means to each.
 
 A key that is not there fails a positive operator and satisfies a negated one; `…IfExists` is satisfied by its absence,
-`ForAllValues:` too, `ForAnyValue:` never.
+`ForAllValues:` too, `ForAnyValue:` never. A policy variable without a value is equal to nothing: it fails a positive
+operator and satisfies a negated one as well (docs/aws-facts.md §4.6b).
 """
 
 import contextlib
@@ -54,11 +55,11 @@ def instant(text: str) -> datetime:
     Raises:
         ValueError: It is neither.
     """
-    try:
-        return datetime.fromtimestamp(float(text), UTC)
-    except ValueError:
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if text.isdigit() and len(text) > len("2026"):
+        return datetime.fromtimestamp(int(text), UTC)
+    # Four digits are a year: the shortest of W3C's forms.
+    moment = datetime.fromisoformat(text + "-01-01"[3 * text.count("-") :] if len(text) < len("2026-01-01") else text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _in_network(pattern: Text) -> Test:
@@ -110,8 +111,16 @@ class UnknownOperatorError(ValueError):
     """A Condition has an operator that IAM does not have."""
 
 
-def examine(block: Mapping[str, Mapping[str, Any]], context: Values, *, variables: bool = True) -> Condition:
+def examine(
+    block: Mapping[str, Mapping[str, Any]], context: Values, *, variables: bool = True, doubt: bool = False
+) -> Condition:
     """Whether every operator and every key of a Condition block is met.
+
+    Args:
+        block: The block.
+        context: The request's keys, in lower case, and their values.
+        variables: Whether the document's version knows policy variables.
+        doubt: What to take where AWS's pages do not say.
 
     Raises:
         UnknownOperatorError: An operator is none of IAM's.
@@ -123,11 +132,9 @@ def examine(block: Mapping[str, Mapping[str, Any]], context: Values, *, variable
             values = context.get(key.lower())
             if values is None and operator.lower() != "null":
                 missing.add(key.lower())
-            try:
-                met &= _meets(operator, key.lower(), _texts(expected), context, variables=variables)
-            except UnresolvedVariableError as unresolved:
-                missing.add(unresolved.key)
-                met = False
+            test = _Test(_read(operator), key.lower(), context, variables=variables)
+            met &= test.meets(_texts(expected), doubt=doubt)
+            missing |= test.missing
     return Condition(met, frozenset(missing))
 
 
@@ -136,19 +143,67 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(str(item).lower() if isinstance(item, bool) else str(item) for item in items)
 
 
-def _meets(operator: str, key: str, expected: Sequence[str], context: Values, *, variables: bool) -> bool:
+class _Operator(Struct, frozen=True):
+    """An operator: its name without qualifiers, in lower case."""
+
+    name: str
+    quantifier: str
+    if_exists: bool
+
+    @property
+    def negated(self) -> bool:
+        return self.name in _NEGATED
+
+    @property
+    def positive(self) -> str:
+        return _NEGATED.get(self.name, self.name)
+
+
+def _read(operator: str) -> _Operator:
     quantifier, _, name = operator.lower().rpartition(":")
-    name, exists_only, _ = name.partition("ifexists")
-    values = context.get(key, ())
-    if name == "null":
-        return (not values) == (expected[0].lower() == "true")
-    positive = _NEGATED.get(name, name)
-    if positive not in _POSITIVE or quantifier not in ("", "forallvalues", "foranyvalue"):
+    name, if_exists, rest = name.partition("ifexists")
+    alone = name == "null" and not quantifier and not if_exists
+    compares = _NEGATED.get(name, name) in _POSITIVE
+    if not (alone or compares) or rest or quantifier not in ("", "forallvalues", "foranyvalue"):
         raise UnknownOperatorError(operator)
-    if not values:
-        return bool(exists_only) or quantifier == "forallvalues" or (name in _NEGATED and quantifier == "")
-    tests = [_POSITIVE[positive](resolve(text, context, variables=variables)) for text in expected]
-    holds = [any(test(value) for test in tests) != (name in _NEGATED) for value in values]
-    # A negated operator without a quantifier must hold for every value, a positive one for any.
-    every = quantifier == "forallvalues" or (not quantifier and name in _NEGATED)
-    return all(holds) if every else any(holds)
+    return _Operator(name, quantifier, bool(if_exists))
+
+
+class _Test:
+    """One operator on one key; `missing` collects the variables that had no value."""
+
+    def __init__(self, operator: _Operator, key: str, context: Values, *, variables: bool) -> None:
+        self._operator = operator
+        self._context = context
+        # Variables count with the string and ARN operators only.
+        self._variables = variables and operator.positive.startswith(("string", "arn"))
+        self._values = context.get(key, ())
+        self.missing: set[str] = set()
+
+    def meets(self, expected: Sequence[str], *, doubt: bool) -> bool:
+        operator = self._operator
+        if operator.name == "null":
+            return any((not self._values) == (text.lower() == "true") for text in expected)
+        values = self._values
+        if not any(values) if operator.quantifier else not values:
+            return self._absent(doubt=doubt)
+        tests = [test for text in expected if (test := self._compared(text)) is not None]
+        holds = [any(test(value) for test in tests) != operator.negated for value in values]
+        if operator.quantifier:
+            return all(holds) if operator.quantifier == "forallvalues" else any(holds)
+        # Several values without a set operator: no page says how they are compared.
+        return holds[0] if len(set(holds)) == 1 else doubt
+
+    def _absent(self, *, doubt: bool) -> bool:
+        operator = self._operator
+        if operator.quantifier == "foranyvalue":
+            return doubt if operator.if_exists else False
+        return operator.if_exists or operator.quantifier == "forallvalues" or operator.negated
+
+    def _compared(self, text: str) -> Test | None:
+        """What a value is held against; None if it is like nothing."""
+        try:
+            return _POSITIVE[self._operator.positive](resolve(text, self._context, variables=self._variables))
+        except UnresolvedVariableError as unresolved:
+            self.missing.add(unresolved.key)
+            return None

@@ -1,7 +1,8 @@
 """What a set of policies says of a request, as IAM's documentation has it.
 
 This is the sandbox's own reading, on purpose: it shares nothing with the service's evaluator, so that one mistake
-cannot hide in both.
+cannot hide in both. Where AWS's pages can be read in two ways, it takes the stricter: an Allow does not apply, a Deny
+does (docs/aws-facts.md §4.6b).
 """
 
 import enum
@@ -12,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from sandbox.conditions import examine
-from sandbox.patterns import Text, UnresolvedVariableError, Values, arn_like, like, resolve
+from sandbox.patterns import Text, UnresolvedVariableError, Values, arn_like, like, resolve, resource_like
 
 
 class Decision(enum.StrEnum):
@@ -90,7 +91,8 @@ def evaluate(sources: Iterable[Source], ask: Ask) -> Answer:
         for index, statement in enumerate(statements(source.document)):
             if not _concerns(statement, ask, variables=variables):
                 continue
-            condition = examine(statement.get("Condition", {}), ask.context, variables=variables)
+            doubt = statement["Effect"] == "Deny"
+            condition = examine(statement.get("Condition", {}), ask.context, variables=variables, doubt=doubt)
             missing |= condition.missing
             if condition.met:
                 (denies if statement["Effect"] == "Deny" else allows).append(Matched(source, index))
@@ -119,19 +121,26 @@ def _names_action(statement: Mapping[str, Any], action: str) -> bool:
 
 
 def _names_resource(statement: Mapping[str, Any], ask: Ask, *, variables: bool) -> bool:
-    def any_of(patterns: Sequence[str]) -> bool:
-        return any(_matches_resource(pattern, ask, variables=variables) for pattern in patterns)
-
+    doubt = statement["Effect"] == "Deny"
     if "NotResource" in statement:
-        return not any_of(listed(statement["NotResource"]))
-    return any_of(listed(statement.get("Resource", "*")))
+        # To be listed here is to be left out: a doubt counts the other way round, and so does a text that AWS may
+        # take to make the whole statement void.
+        return not any(
+            _matches_resource(pattern, ask, variables=variables, doubt=not doubt, void=not doubt)
+            for pattern in listed(statement["NotResource"])
+        )
+    return any(
+        _matches_resource(pattern, ask, variables=variables, doubt=doubt, void=False)
+        for pattern in listed(statement.get("Resource", "*"))
+    )
 
 
-def _matches_resource(pattern: str, ask: Ask, *, variables: bool) -> bool:
+def _matches_resource(pattern: str, ask: Ask, *, variables: bool, doubt: bool, void: bool) -> bool:
+    """Whether a resource matches; `void` is the answer where a variable of the pattern stands for nothing."""
     try:
-        return like(resolve(pattern, ask.context, variables=variables))(ask.resource)
+        return resource_like(pattern, ask.context, variables=variables, doubt=doubt)(ask.resource)
     except UnresolvedVariableError:
-        return False
+        return void
 
 
 def _names_principal(statement: Mapping[str, Any], principal: Sequence[str]) -> bool:

@@ -2,11 +2,14 @@
 
 `*` is any number of characters, `?` exactly one. `${key}` stands for the request's value of a condition key, and
 `${*}`, `${?}`, `${$}` for the characters themselves; what a variable stands for is never a wildcard.
+
+Where AWS's pages leave open what a text matches, it is the `doubt` of whoever asks that decides: False for what lets
+something pass, True for what stops it (docs/aws-facts.md §4.6b).
 """
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -99,7 +102,44 @@ def like(pattern: Text) -> Callable[[str], bool]:
 
 def arn_like(pattern: Text) -> Callable[[str], bool]:
     """Whether an ARN matches part by part: here a wildcard does not cross the first five colons."""
-    parts = _arn_parts(pattern)
+    return _part_by_part(_arn_parts(pattern))
+
+
+def resource_like(pattern: str, context: Values, *, variables: bool, doubt: bool) -> Callable[[str], bool]:
+    """Whether an ARN matches a `Resource`: part by part, and across parts if there is doubt.
+
+    Raises:
+        UnresolvedVariableError: A variable without a default has no value, or stands before the fifth colon.
+    """
+    if pattern == "*":
+        return lambda _: True
+    written = _split(pattern) if variables else pattern.split(":", _ARN_PARTS - 1)
+    early = next((part for part in written[: _ARN_PARTS - 1] if "${" in part), None)
+    if variables and early is not None:
+        raise UnresolvedVariableError(early)
+    texts = [resolve(part, context, variables=variables).pieces for part in written]
+    exact = _part_by_part([*texts, *([_STAR] * (_ARN_PARTS - len(texts)))])
+    anywhere = like(resolve(pattern, context, variables=variables))
+    return lambda value: exact(value) or (doubt and anywhere(value))
+
+
+_STAR = (("*", True),)
+
+
+def _split(pattern: str) -> list[str]:
+    """An ARN's parts; a colon between the braces of a variable divides nothing."""
+    parts, depth = [""], 0
+    for place, character in enumerate(pattern):
+        depth += pattern.startswith("${", place)
+        depth -= character == "}" and depth > 0
+        if character == ":" and not depth and len(parts) < _ARN_PARTS:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _part_by_part(parts: Sequence[tuple[tuple[str, bool], ...]]) -> Callable[[str], bool]:
     expressions = [Text(part).expression() for part in parts]
 
     def matches(value: str) -> bool:

@@ -71,11 +71,15 @@ class User(Role, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class InferenceProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An inference profile in one region; `models` are the foundation-model ARNs as AWS lists them."""
+    """An inference profile in one region; `models` are the foundation-model ARNs as AWS lists them.
+
+    `name` is what its maker called it; without one, AWS's stand-in gives the id.
+    """
 
     id: str
     type: Literal["SYSTEM_DEFINED", "APPLICATION"]
     models: tuple[str, ...]
+    name: str | None = None
 
     def arn(self, account: str, region: str) -> str:
         """Its ARN, which has the caller's account even where AWS defined it."""

@@ -22,7 +22,8 @@ COUNTED: Final = {"dynamodb:UpdateItem": 1}
 OPENED: Final = together(NOTICE, {"dynamodb:BatchGetItem": 1, "dynamodb:TransactWriteItems": 1})
 LINKS: Final = {"secretsmanager:GetSecretValue": 1}
 RULES: Final = {"ssm:GetParametersByPath": 1}
-INVESTIGATION: Final = together(RULES, {"bedrock:GetInferenceProfile": 1, "bedrock:ListInferenceProfiles": 1})
+INVESTIGATION: Final = together(RULES, {"bedrock:GetInferenceProfile": 1, "bedrock:ListInferenceProfiles": 2})
+"""Both types of profile are listed, once in five minutes: the model may be held by an application profile."""
 REGIONS: Final = 3
 """Of the profile: the context of a question to the simulator is about one (docs/aws-facts.md §4.5)."""
 REQUEST: Final = together(

@@ -77,6 +77,11 @@ def layers(found: list[dict[str, Any]]) -> list[str]:
         ("scp-beneath-a-missing-grant", False, "us.meta.llama4-scout-17b-instruct-v1:0", "would not help"),
         ("profile-not-in-this-region", False, None, "There is no inference profile"),
         ("guardrail-required", None, f"us.{MODEL}", "under a condition"),
+        ("region-lock", None, f"global.{MODEL}", '"aws:RequestedRegion": ["us-east-1"'),
+        ("application-profiles-only", None, f"us.{MODEL}", "application-inference-profile/q7xk2m9p0abc"),
+        ("deny-that-may-apply", None, f"us.{MODEL}", '"NotIpAddress"'),
+        ("invoke-model-only", True, f"global.{MODEL}", "needs 3 ARNs in the policy, and 2 of them are missing"),
+        ("variable-in-the-account", True, f"us.{MODEL}", "needs 4 ARNs in the policy, and one of them is missing"),
         ("principal-deleted", None, f"us.{MODEL}", "does not exist any more"),
     ],
 )

@@ -38,9 +38,11 @@ EXPECTED: Final = {
     "another-source-region": GRANTED,
     "api-key": ("reported", "not_fixable", "api_key"),
     "application-profile": GRANTED,
+    "application-profiles-only": ("pending", "wrong_identifier", "other_scope_granted"),
     "bare-record": GRANTED,
     "burst": GRANTED,
     "console-wording": GRANTED,
+    "deny-that-may-apply": ("pending", "conditional_allow", "deny_may_apply"),
     "destination-blocked-by-scp": ("reported", "not_fixable", "certainly_no_help"),
     "federated-user": ("reported", "not_fixable", "federated_user"),
     "forged-principal": ("reported", "unknown", "identity_mismatch"),
@@ -51,6 +53,7 @@ EXPECTED: Final = {
     "guardrail-required-by-scp": GRANTED,
     "identity-center-user": ("reported", "not_fixable", "identity_center_user"),
     "identity-policy-denies": ("reported", "not_fixable", "explicit_deny"),
+    "invoke-model-only": GRANTED,
     "layer-not-named": ("pending", "missing_grant", "layer_unknown"),
     "leaked-key": ("reported", "leaked_key", "quarantined"),
     "legacy-model": ("reported", "not_fixable", "legacy_model"),
@@ -74,6 +77,7 @@ EXPECTED: Final = {
     "profile-of-another-region": ("reported", "wrong_identifier", "profile_elsewhere"),
     "prompt-router": ("reported", "not_fixable", "unsupported_resource"),
     "provisioned-throughput": ("reported", "not_fixable", "unsupported_resource"),
+    "region-lock": ("pending", "conditional_allow", "region_not_allowed"),
     "request-parameters-missing": GRANTED,
     "resource-control-policy": ("reported", "not_fixable", "rcp"),
     "role-under-a-false-path": ("reported", "unknown", "identity_mismatch"),
@@ -88,6 +92,7 @@ EXPECTED: Final = {
     "truncated-message": ("reported", "unknown", "message_truncated"),
     "unknown-wording": ("reported", "unknown", "message_unreadable"),
     "use-case-not-submitted": ("reported", "not_fixable", "model_access"),
+    "variable-in-the-account": GRANTED,
     "vpc-endpoint-policy": ("reported", "not_fixable", "vpc_endpoint"),
     "wildcard-in-the-resource": ("reported", "unknown", "resource_unreadable"),
     "wrapped-model": GRANTED,
@@ -186,3 +191,23 @@ def test_one_call_counts_once(handled: tuple[Sandbox, Outcome]) -> None:
 def test_the_demonstration_shows_samples() -> None:
     """What `make demo` shows is among the samples."""
     assert {*SHOWN, BURST} <= set(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("region-lock", ("aws:RequestedRegion", "us.amazon.nova-2-lite-v1:0")),
+        ("application-profiles-only", ("application-inference-profile/q7xk2m9p0abc", "ArnLike")),
+        ("deny-that-may-apply", ("aws:SourceIp", "NotIpAddress")),
+    ],
+)
+def test_what_a_person_must_look_at_is_shown(
+    handled: tuple[Sandbox, Outcome], name: str, shown: tuple[str, ...]
+) -> None:
+    """The notice has the statement and what to call, and neither a snippet nor a command that defeats a control."""
+    (case,) = cases(handled[1], name)
+    (notice,) = case.notices
+    email = notice.message["email"]
+    assert [text for text in shown if text not in email] == []
+    assert "terraform" not in email.lower()
+    assert "aws iam" not in email

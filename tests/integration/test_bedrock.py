@@ -159,13 +159,6 @@ def test_a_list_is_remembered_with_its_profiles(reader: ProfileReader, stubber: 
     assert reader.profile(ACCOUNT, REGION, APPLICATION) == listed[-1]
 
 
-def test_profiles_of_one_type_cost_one_type(reader: ProfileReader, stubber: Stubber) -> None:
-    """Who needs AWS's own alone does not list the account's; both lists are remembered apart."""
-    stubber.add_response("list_inference_profiles", {"inferenceProfileSummaries": [described()]}, OWN_KIND)
-    only = [reader.profiles(ACCOUNT, REGION, only="SYSTEM_DEFINED") for _ in range(2)]
-    assert [[profile.id for profile in listed] for listed in only] == [[ID], [ID]]
-
-
 def test_a_model_tells_how_it_can_be_called(reader: ProfileReader, stubber: Stubber) -> None:
     """The inference types are AWS's words, and the second question costs no call."""
     details = {"modelArn": MODELS[0], "modelId": MODEL_ID, "inferenceTypesSupported": ["ON_DEMAND", "PROVISIONED"]}

@@ -21,8 +21,8 @@ resources = st.sampled_from(
         MODEL,
         PROFILE,
         "arn:aws:bedrock:*::foundation-model/*",
-        "arn:*/${aws:username}.*",
-        "arn:*/${aws:userid, 'amazon'}*",
+        "arn:aws:bedrock:*::foundation-model/${aws:username}.*",
+        "arn:aws:bedrock:*:*:*/${aws:userid, 'amazon'}*",
     ]
 )
 values = {

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.patterns import expand, literal, matches, resembles
+from bedrock_remediator.core.patterns import expand, literal, matches, resource, resource_with_variables
 
 law = settings(max_examples=200, deadline=None)
 texts = st.text("ab:*?$\n", max_size=8)
@@ -38,6 +38,19 @@ def test_matching_is_what_the_wildcards_mean(pattern: str, text: str) -> None:
 
 
 @law
+@given(patterns, texts)
+def test_a_resource_matches_no_more_than_its_wildcards_mean(pattern: str, text: str) -> None:
+    """What may match does so by the definition, as it stands or with its missing parts; itself it surely matches."""
+    arn = f"arn:a:b:c:d:{text}"
+    for each in (pattern, f"arn:*:{pattern}", f"arn:a:b*:c:d:{pattern}"):
+        found = resource(each)(arn)
+        completed = each + ":*" * max(0, 5 - each.count(":"))
+        assert found is False or by_definition(each, arn) or by_definition(completed, arn)
+        assert found is not False or not by_definition(each, arn)
+    assert resource(arn)(arn) is True
+
+
+@law
 @given(patterns)
 def test_a_pattern_matches_itself(pattern: str) -> None:
     """Read as text, a pattern is one of those that it matches."""
@@ -56,7 +69,9 @@ def test_a_literal_matches_one_text(text: str, other: str) -> None:
 @given(texts, texts)
 def test_a_variables_value_is_no_pattern(value: str, text: str) -> None:
     """A caller who may choose a variable's value (a session's name, a tag) matches that text and no other."""
-    assert resembles("${aws:username}", text, {"aws:username": (value,)}, negated=False) is (value == text)
+    template, arn = "arn:aws:iam:::${aws:username}", f"arn:aws:iam:::{text}"
+    known = {"aws:username": (value,)}
+    assert resource_with_variables(template, arn, known, negated=False) is (value == text)
 
 
 @law
@@ -69,8 +84,8 @@ def test_learning_a_variable_takes_nothing_back(
     negated: bool,  # noqa: FBT001 -- drawn by hypothesis
 ) -> None:
     """What is matched, or surely not, whatever the unknown variables are stays so once they are known."""
-    sooner = resembles(template, text, before, negated=negated)
-    assert sooner in (None, resembles(template, text, learned | before, negated=negated))
+    sooner = resource_with_variables(template, text, before, negated=negated)
+    assert sooner in (None, resource_with_variables(template, text, learned | before, negated=negated))
 
 
 @law

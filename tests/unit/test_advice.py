@@ -2,8 +2,9 @@ import pytest
 
 from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, Verification
+from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, State, Verification
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set, principal_of
+from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.remedies import BY_CODE
 from tests.builders.grants import ACCOUNT, MODELS, PROFILE
 from tests.builders.notices import (
@@ -75,6 +76,36 @@ def test_a_conditional_allow_is_never_widened() -> None:
     for row in (conditional(), conditional(state=State.REPORTED), conditional(reason_code="mode_observe")):
         assert "put that condition there on purpose" in said(row)
         assert "snippet" not in said(row)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("condition_not_met", "send what the condition asks for"),
+        ("region_not_allowed", "in certain regions only"),
+        ("access_ended", "for a time only"),
+        ("deny_may_apply", "no grant wins over a Deny"),
+    ],
+)
+def test_a_condition_is_advised_on_by_what_it_is_on(code: str, says: str) -> None:
+    """Whatever word the decision has for the request (a pause, say), the diagnosis's own code chooses the text."""
+    paused = conditional(reason_code="paused", cause=Cause(code=code, reason="", ask_only=True))
+    for row in (conditional(reason_code=code), conditional(reason_code=code, state=State.REPORTED), paused):
+        assert says in said(row)
+        assert "no commands to make it are given here" in said(row)
+        assert "snippet" not in said(row)
+
+
+def test_application_profiles_alone_are_not_passed_by() -> None:
+    """A model held by application profiles only, or under a condition on them: change the client, and no commands."""
+    app = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/q7xk2m9p0abc"
+    for row in (wrong_prefix(candidates=(app,)), wrong_prefix(evidence="{}")):
+        assert "Change the client" in said(row)
+        assert "no commands to make it are given here" in said(row)
+        assert "snippet" not in said(row)
+        assert plan(row, list, ()).snippets is None
+    called = wrong_prefix(candidates=(app,), profile=app.replace("q7xk", "a1b2"))
+    assert "snippet" in said(called)
 
 
 def test_a_profile_that_does_not_exist_has_candidates_or_a_command() -> None:

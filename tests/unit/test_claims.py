@@ -261,9 +261,10 @@ def test_a_prohibition_beats_a_persons_approval(setup: Setup) -> None:
     assert setup.refusal(row).code == "rule_never"
 
 
-def test_a_conditional_allow_is_never_automatic(setup: Setup) -> None:
+@pytest.mark.parametrize("kind", [DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER])
+def test_what_only_a_person_decides_is_never_automatic(setup: Setup, kind: DiagnosisKind) -> None:
     """A row that says a rule approved it is not one that triage wrote."""
-    refusal = setup.refusal(replace(APPROVED, diagnosis=DiagnosisKind.CONDITIONAL_ALLOW))
+    refusal = setup.refusal(replace(APPROVED, diagnosis=kind))
     assert (refusal.to, refusal.code) == (State.PENDING, "rule_no_longer_allows")
 
 

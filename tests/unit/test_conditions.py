@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.core.conditions import Fit, fit
+from bedrock_remediator.core.conditions import Fit, fit, keys_in_the_way
 
 PROFILE = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-2-lite-v1:0"
 CONTEXT = {
@@ -39,13 +39,54 @@ OTHERS = {"StringEquals": {"bedrock:InferenceProfileArn": PROFILE + "1"}}
         (OTHERS, Fit.ELSEWHERE),
         ({**OTHERS, "StringLike": {"aws:PrincipalTag/team": "ml"}}, Fit.ELSEWHERE),
         ({**OTHERS, "DateLessThan": {"aws:EpochTime": "1793491200"}}, Fit.ELSEWHERE),
-        ({"StringNotEquals": {"aws:RequestedRegion": ["us-east-1", "us-west-2"]}}, Fit.ELSEWHERE),
-        ({**OURS, "DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}}, Fit.ELSEWHERE),
+        ({**OTHERS, "StringEqualsIfExists": {"aws:RequestedRegion": "eu-west-1"}}, Fit.ELSEWHERE),
+        ({"ArnLike": {"bedrock:InferenceProfileArn": PROFILE.replace("us-east-1", "*") + "1"}}, Fit.ELSEWHERE),
+        ({"StringNotEquals": {"aws:RequestedRegion": ["us-east-1", "us-west-2"]}}, Fit.UNMET),
+        ({"StringEquals": {"aws:RequestedRegion": ["eu-west-1", "eu-west-3"]}}, Fit.UNMET),
+        ({"StringLike": {"AWS:requestedregion": "eu-*"}}, Fit.UNMET),
+        ({"ForAnyValue:StringLike": {"aws:RequestedRegion": ["eu-*", "ap-*"]}}, Fit.UNMET),
+        ({**OURS, "StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, Fit.UNMET),
+        ({**OURS, "DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}}, Fit.UNMET),
+        ({"DateGreaterThan": {"aws:CurrentTime": "2026-12-01"}}, Fit.UNMET),
+        (
+            {"ArnLike": {"bedrock:InferenceProfileArn": "arn:aws:bedrock:*:*:application-inference-profile/*"}},
+            Fit.UNMET,
+        ),
+        ({"StringLike": {"bedrock:InferenceProfileArn": ["*/eu.*", PROFILE + "1"]}}, Fit.UNMET),
+        ({"StringNotEquals": {"bedrock:InferenceProfileArn": PROFILE}}, Fit.UNMET),
+        ({"Null": {"bedrock:InferenceProfileArn": "true"}}, Fit.UNMET),
     ],
 )
 def test_fit(block: Any, expected: Fit) -> None:
-    """A condition that fails on profile, region or time alone is about something else; any other is a demand."""
+    """One that names another profile is about something else; a region, a time, a kind of profile is a rule."""
     assert fit(block, CONTEXT, CONTEXT) is expected
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({"DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}}, Fit.ELSEWHERE),
+        ({**OURS, "DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}}, Fit.ELSEWHERE),
+        ({**OURS, "DateLessThan": {"aws:CurrentTime": "2026-11-21T12:00:00Z"}}, Fit.MET),
+    ],
+)
+def test_fit_of_our_own(block: Any, expected: Fit) -> None:
+    """The end of a grant of this service is no decision against the next one."""
+    assert fit(block, CONTEXT, CONTEXT, ours=True) is expected
+
+
+@pytest.mark.parametrize(
+    ("block", "keys"),
+    [
+        ({"StringEquals": {"aws:RequestedRegion": "eu-west-1", "aws:SourceVpce": "vpce-1"}}, ("aws:RequestedRegion",)),
+        ({"StringEquals": {"aws:RequestedRegion": "us-east-1", "aws:SourceVpce": "vpce-1"}}, ("aws:SourceVpce",)),
+        ({"StringEquals": {"aws:RequestedRegion": "us-east-1"}}, ()),
+        (None, ()),
+    ],
+)
+def test_keys_in_the_way(block: Any, keys: tuple[str, ...]) -> None:
+    """The keys that are not met are named; where none surely is not, those that are not known."""
+    assert keys_in_the_way(block, CONTEXT, CONTEXT) == keys
 
 
 @pytest.mark.parametrize(
@@ -76,4 +117,4 @@ def test_variables_need_their_version() -> None:
     """In an older policy a variable is text, and the condition fails."""
     block = {"StringEquals": {"aws:RequestedRegion": "${aws:RequestedRegion}"}}
     assert fit(block, CONTEXT, CONTEXT) is Fit.MET
-    assert fit(block, CONTEXT, None) is Fit.ELSEWHERE
+    assert fit(block, CONTEXT, None) is Fit.UNMET

@@ -17,6 +17,7 @@ CONTEXT = {
 ALLOW = {"Effect": "Allow", "Action": "bedrock:*", "Resource": "*"}
 DENY = {"Effect": "Deny", "Action": "bedrock:*", "Resource": "*"}
 GUARDRAIL = {"Condition": {"StringEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}}
+WEST = {"Condition": {"StringEquals": {"aws:RequestedRegion": "us-west-2"}}}
 BOUND = {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": PROFILE}}}
 
 
@@ -24,6 +25,11 @@ def policy(*statements: Any, name: str = "p", version: str | None = "2012-10-17"
     """A policy of these statements."""
     document = {"Version": version, "Statement": list(statements)}
     return Policy(name=name, kind=PolicyKind.INLINE, document=document)
+
+
+def stated(finding: Finding) -> tuple[Verdict, Policy | None, Any]:
+    """The verdict, and the statement that decided it."""
+    return finding.verdict, finding.policy, finding.statement
 
 
 def decide(*statements: Any, boundary: Policy | None = None, knowing: Context | None = None) -> Finding:
@@ -103,7 +109,7 @@ def test_an_explicit_deny_wins() -> None:
 def test_allowed_only_under_a_condition(condition: Any) -> None:
     """An Allow under a condition that is not known to be met is the conditional one, and is named."""
     statement = {**ALLOW, "Condition": condition}
-    assert decide(statement) == Finding(Verdict.CONDITIONAL, policy(statement), statement)
+    assert stated(decide(statement)) == (Verdict.CONDITIONAL, policy(statement), statement)
 
 
 def test_a_demand_known_to_be_unmet_is_conditional_too() -> None:
@@ -118,15 +124,54 @@ def test_a_demand_known_to_be_unmet_is_conditional_too() -> None:
     "condition",
     [
         {"StringEquals": {"bedrock:InferenceProfileArn": OTHER_PROFILE}},
-        {"ArnLike": {"bedrock:InferenceProfileArn": "arn:aws:bedrock:us-east-1:*:application-inference-profile/*"}},
-        {"StringEquals": {"aws:RequestedRegion": "us-west-2"}},
-        {"DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}},
-        {"StringEquals": {"bedrock:InferenceProfileArn": PROFILE}, "DateLessThan": {"aws:CurrentTime": "2026-11-01"}},
+        {"ArnEquals": {"bedrock:InferenceProfileArn": OTHER_PROFILE}, "StringEquals": {"aws:RequestedRegion": "x"}},
     ],
 )
-def test_an_allow_for_another_profile_region_or_time_is_no_conditional_one(condition: Any) -> None:
-    """A statement about something else, an expired grant of ours for one, allows nothing and stands in no way."""
+def test_an_allow_for_another_profile_is_no_conditional_one(condition: Any) -> None:
+    """A statement about another profile allows nothing and stands in no way."""
     assert decide({**ALLOW, "Condition": condition}) == Finding(Verdict.NOT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("condition", "keys"),
+    [
+        (
+            {"ArnLike": {"bedrock:InferenceProfileArn": "arn:aws:bedrock:*:*:application-inference-profile/*"}},
+            ("bedrock:InferenceProfileArn",),
+        ),
+        ({"StringEquals": {"aws:RequestedRegion": ["us-west-2", "us-east-2"]}}, ("aws:RequestedRegion",)),
+        ({"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}, ("aws:RequestedRegion",)),
+        ({"DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:00Z"}}, ("aws:CurrentTime",)),
+        (
+            {
+                "StringEquals": {"bedrock:InferenceProfileArn": PROFILE},
+                "DateLessThan": {"aws:CurrentTime": "2026-11-01"},
+            },
+            ("aws:CurrentTime",),
+        ),
+    ],
+)
+def test_an_allow_for_other_regions_kinds_of_profile_or_times(condition: Any, keys: tuple[str, ...]) -> None:
+    """It is a decision of whoever wrote it (§3.8, §3.9): conditional, surely unmet, and the key is named."""
+    statement = {**ALLOW, "Condition": condition}
+    assert decide(statement) == Finding(Verdict.CONDITIONAL, policy(statement), statement, unmet=True, keys=keys)
+
+
+def test_a_grant_of_ours_that_has_ended_is_none() -> None:
+    """The end of a grant by this service, which its Sid repeats, is no decision against the next one."""
+    ended = {
+        "Sid": "RemediatorModelsUntil20261101T000000Z",
+        "Effect": "Allow",
+        "Action": ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+        "Resource": [MODEL],
+        "Condition": {
+            "StringEquals": {"bedrock:InferenceProfileArn": [PROFILE]},
+            "DateLessThan": {"aws:CurrentTime": "2026-11-01T00:00:00Z"},
+        },
+    }
+    assert decide(ended) == Finding(Verdict.NOT_ALLOWED)
+    assert decide({**ended, "Sid": "Until"}).verdict is Verdict.CONDITIONAL
+    assert decide({**ended, "Resource": ["*"]}).verdict is Verdict.CONDITIONAL
 
 
 def test_an_unconditional_allow_settles_it() -> None:
@@ -137,10 +182,13 @@ def test_an_unconditional_allow_settles_it() -> None:
 
 
 def test_a_deny_that_may_apply() -> None:
-    """Over an allowed request it is conditional, with the Deny as the evidence; over others it changes nothing."""
+    """Over an allowed request it is conditional, with the Deny as the evidence; over another it is told of as well."""
     deny = {**DENY, "Condition": {"StringNotEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}}
-    assert decide(ALLOW, deny) == Finding(Verdict.CONDITIONAL, policy(ALLOW, deny), deny)
-    assert decide(deny) == Finding(Verdict.NOT_ALLOWED)
+    keys = ("bedrock:GuardrailIdentifier",)
+    assert decide(ALLOW, deny) == Finding(Verdict.CONDITIONAL, policy(ALLOW, deny), deny, keys=keys)
+    doubt = Finding(Verdict.CONDITIONAL, policy(deny), deny, keys=keys)
+    assert decide(deny) == Finding(Verdict.NOT_ALLOWED, may_deny=doubt)
+    assert decide(deny, knowing={"bedrock:guardrailidentifier": ("gr-1",)}) == Finding(Verdict.NOT_ALLOWED)
     assert decide(ALLOW, deny, knowing={"bedrock:guardrailidentifier": ()}).verdict is Verdict.DENIED
     assert decide(ALLOW, deny, knowing={"bedrock:guardrailidentifier": ("gr-1",)}).verdict is Verdict.ALLOWED
 
@@ -166,7 +214,7 @@ def test_a_deny_that_may_apply() -> None:
 )
 def test_a_malformed_statement_is_never_an_unconditional_allow(statement: dict[str, Any]) -> None:
     """What IAM would not have taken may allow, so a person must look at it."""
-    assert decide(statement) == Finding(Verdict.CONDITIONAL, policy(statement), statement)
+    assert stated(decide(statement)) == (Verdict.CONDITIONAL, policy(statement), statement)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +232,7 @@ def test_a_malformed_statement_is_never_an_unconditional_allow(statement: dict[s
 def test_a_malformed_statement_may_deny(statement: Any) -> None:
     """What cannot be read may be a Deny, so nothing beside it is surely allowed."""
     evidence = statement if isinstance(statement, dict) else None
-    assert decide(ALLOW, statement) == Finding(Verdict.CONDITIONAL, policy(ALLOW, statement), evidence)
+    assert stated(decide(ALLOW, statement)) == (Verdict.CONDITIONAL, policy(ALLOW, statement), evidence)
 
 
 def test_a_malformed_statement_about_something_else() -> None:
@@ -213,16 +261,20 @@ def test_a_document_without_statements() -> None:
 @pytest.mark.parametrize(
     ("resource", "username", "verdict"),
     [
-        ("arn:*:foundation-model/${aws:username}.*", ("amazon",), Verdict.ALLOWED),
-        ("arn:*:foundation-model/${aws:username}.*", ("*",), Verdict.NOT_ALLOWED),
-        ("arn:*:foundation-model/${aws:username}.*", (), Verdict.NOT_ALLOWED),
-        ("arn:*:foundation-model/${aws:username, 'amazon'}.*", (), Verdict.ALLOWED),
-        ("arn:*:foundation-model/${aws:userid}.*", ("amazon",), Verdict.CONDITIONAL),
-        ("arn:*:custom-model/${aws:userid}.*", ("amazon",), Verdict.NOT_ALLOWED),
+        ("arn:aws:bedrock:*::foundation-model/${aws:username}.*", ("amazon",), Verdict.ALLOWED),
+        ("arn:aws:bedrock:*::foundation-model/${aws:username}.*", ("*",), Verdict.NOT_ALLOWED),
+        ("arn:aws:bedrock:*::foundation-model/${aws:username}.*", (), Verdict.NOT_ALLOWED),
+        ("arn:aws:bedrock:*::foundation-model/${aws:username, 'amazon'}.*", (), Verdict.ALLOWED),
+        ("arn:aws:bedrock:*::foundation-model/${aws:userid}.*", ("amazon",), Verdict.CONDITIONAL),
+        ("arn:aws:bedrock:*::custom-model/${aws:userid}.*", ("amazon",), Verdict.NOT_ALLOWED),
+        ("arn:*:foundation-model/${aws:username}.*", ("amazon",), Verdict.CONDITIONAL),
+        ("arn:aws:bedrock:*:foundation-model/*", (), Verdict.CONDITIONAL),
+        ("arn:${aws:username}:bedrock:*::foundation-model/*", ("aws",), Verdict.NOT_ALLOWED),
+        ("arn:aws:bedrock:${aws:RequestedRegion}::foundation-model/*", (), Verdict.NOT_ALLOWED),
     ],
 )
 def test_policy_variables_in_a_resource(resource: str, username: tuple[str, ...], verdict: Verdict) -> None:
-    """A variable is its value, no wildcard; one that is not known makes the statement uncertain."""
+    """A variable is its value after the fifth colon, no wildcard; one not known makes it uncertain (§4.6b)."""
     assert decide({**ALLOW, "Resource": resource}, knowing={"aws:username": username}).verdict is verdict
 
 
@@ -265,6 +317,8 @@ def test_the_region_of_a_global_profiles_model() -> None:
         (ALLOW, {**ALLOW, **GUARDRAIL}, Verdict.CONDITIONAL, True),
         ({**ALLOW, **GUARDRAIL}, {**ALLOW, **GUARDRAIL}, Verdict.CONDITIONAL, False),
         (None, {**ALLOW, **GUARDRAIL}, Verdict.NOT_ALLOWED, False),
+        (ALLOW, {**ALLOW, **WEST}, Verdict.NOT_ALLOWED, True),
+        (None, {**ALLOW, **WEST}, Verdict.NOT_ALLOWED, True),
     ],
 )
 def test_boundary(own: dict[str, Any] | None, limit: dict[str, Any] | None, verdict: Verdict, *, stopped: bool) -> None:
@@ -279,4 +333,20 @@ def test_a_deny_that_may_apply_in_the_boundary() -> None:
     """It makes an allowed request conditional, with the boundary's statement as the evidence."""
     deny = {**DENY, **GUARDRAIL}
     boundary = policy(ALLOW, deny, name="boundary")
-    assert decide(ALLOW, boundary=boundary) == Finding(Verdict.CONDITIONAL, boundary, deny, boundary=True)
+    doubt = Finding(Verdict.CONDITIONAL, boundary, deny, boundary=True, keys=("bedrock:GuardrailIdentifier",))
+    assert decide(ALLOW, boundary=boundary) == doubt
+    assert decide(boundary=boundary) == Finding(Verdict.NOT_ALLOWED, may_deny=doubt)
+
+
+def test_a_boundary_for_other_regions_is_shown() -> None:
+    """A boundary that surely does not allow the request stops it; the statement that nearly does is the evidence."""
+    limit = {**ALLOW, **WEST}
+    boundary = policy(limit, name="boundary")
+    assert decide(ALLOW, boundary=boundary) == Finding(Verdict.NOT_ALLOWED, boundary, limit, boundary=True)
+
+
+def test_an_allow_that_may_apply_comes_before_one_that_does_not() -> None:
+    """Of two conditional Allows, the one whose condition may be met is the evidence."""
+    unmet, unknown = {**ALLOW, **WEST}, {**ALLOW, **GUARDRAIL}
+    found = decide(unmet, unknown)
+    assert (found.statement, found.unmet) == (unknown, False)

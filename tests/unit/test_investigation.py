@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import SimulationRefusedError
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.denial import Denial, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.evaluation import PolicyKind
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
@@ -513,6 +515,283 @@ def test_another_scope_granted_shows_both_ways_out() -> None:
     assert found.profile == GLOBAL
     assert US.id in found.reason
     assert GLOBAL.id in found.reason
+
+
+INVOKE = "bedrock:InvokeModel"
+GUARDED = {"StringEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}
+BOUND_US = {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": US.arn}}}
+
+
+APP = application_profile()
+ANY_APP = f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:application-inference-profile/*"
+MODELS = "arn:aws:bedrock:*::foundation-model/*"
+NOVA = make.model("*")
+BY_APP = {"ArnLike": {"bedrock:InferenceProfileArn": ANY_APP}}
+
+
+def summary(found: Diagnosis) -> tuple[DiagnosisKind, str, bool, bool]:
+    """What is the matter, and what follows from it."""
+    return found.kind, found.code, found.grantable, found.ask_only
+
+
+MISSING = (DiagnosisKind.MISSING_GRANT, "missing_grant", True, False)
+OTHER = (DiagnosisKind.WRONG_IDENTIFIER, "other_scope_granted", True, True)
+CONDITION = (DiagnosisKind.CONDITIONAL_ALLOW, "condition_not_met", True, True)
+REGION = (DiagnosisKind.CONDITIONAL_ALLOW, "region_not_allowed", True, True)
+ENDED = (DiagnosisKind.CONDITIONAL_ALLOW, "access_ended", True, True)
+MAY_DENY = (DiagnosisKind.CONDITIONAL_ALLOW, "deny_may_apply", True, True)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [statement([ANY_APP, MODELS])],
+        [statement(ANY_APP), statement(MODELS, Condition=BY_APP)],
+        [
+            statement(APP.arn),
+            statement(MODEL_HERE, Condition={"StringEquals": {"bedrock:InferenceProfileArn": APP.arn}}),
+        ],
+        [statement("*", NotResource="arn:aws:bedrock:*:*:inference-profile/*") | {"Resource": None}],
+    ],
+)
+def test_a_model_held_by_an_application_profile_alone(statements: list[dict[str, Any]]) -> None:
+    """The client that falls back to `us.` is the fault (facts 3.8): what it should call is named."""
+    held = [{key: value for key, value in each.items() if value is not None} for each in statements]
+    app = replace(APP, name="team-ml")
+    found = diagnose(FakeIam(policy(*held)), FakeProfiles(US, GLOBAL, app))
+    assert summary(found) == OTHER
+    assert (found.candidates, found.profile) == ((app.arn,), US)
+    assert f"{app.arn} (team-ml)" in found.reason
+
+
+def test_an_application_profile_held_by_a_tag() -> None:
+    """Whether the tag fits cannot be seen: the profile is named as one that may be granted."""
+    tagged = statement(ANY_APP, Condition={"StringEquals": {"aws:ResourceTag/team": "ml"}})
+    found = diagnose(FakeIam(policy(tagged, statement(MODELS, Condition=BY_APP))), FakeProfiles(US, APP))
+    assert summary(found) == OTHER
+    assert found.candidates == (APP.arn,)
+    assert f"may be granted {APP.arn}, under a condition" in found.reason
+    assert "application-inference-profile" in (found.evidence or "")
+
+
+def test_a_condition_on_the_kind_of_profile_asks_even_where_none_is_held() -> None:
+    """Nobody has made the application profile yet: the rule that it takes one stands all the same."""
+    found = diagnose(FakeIam(policy(statement("*", Condition=BY_APP))), FakeProfiles(US))
+    assert summary(found) == CONDITION
+    assert "bedrock:InferenceProfileArn" in found.reason
+
+
+def test_one_statement_for_profile_and_models() -> None:
+    """Whether the profile itself has the key is not told: the application profile is one that may be granted."""
+    found = diagnose(FakeIam(policy(statement("*", Condition=BY_APP))), FakeProfiles(US, APP))
+    assert summary(found) == OTHER
+    assert found.candidates == (APP.arn,)
+
+
+def test_an_application_profile_called_and_the_system_defined_held() -> None:
+    """The other way round, the held id is named too."""
+    found = diagnose(
+        FakeIam(policy(statement(list(US.resources)))),
+        FakeProfiles(US, APP),
+        errorMessage=make.message(resource=APP.arn),
+        requestParameters={"modelId": APP.arn},
+    )
+    assert summary(found) == OTHER
+    assert (found.candidates, found.model_id) == ((US.id,), APP.arn)
+
+
+def test_a_model_called_directly_and_held_by_a_profile() -> None:
+    """A client that names the model itself passes the profile by as well."""
+    found = diagnose(
+        FakeIam(policy(statement([ANY_APP, MODELS], Condition=BY_APP), statement(ANY_APP))),
+        FakeProfiles(US, APP, models={make.MODEL_ID: ["ON_DEMAND"]}),
+        errorMessage=make.message(resource=MODEL_HERE),
+        requestParameters={"modelId": make.MODEL_ID},
+    )
+    assert (summary(found), found.candidates) == (OTHER, (APP.arn,))
+
+
+def test_many_application_profiles_are_not_all_listed() -> None:
+    """An account can have a thousand of one model: a few are named, and the rest is counted."""
+    apps = [application_profile(f"app{number:03}") for number in range(30)]
+    found = diagnose(FakeIam(policy(statement([ANY_APP, MODELS]))), FakeProfiles(US, *apps))
+    assert len(found.candidates) == 20
+    assert "and 24 more" in found.reason
+
+
+@pytest.mark.parametrize("held", [[US.arn, MODEL_HERE], [US.arn], [US.arn, MODEL_HERE, MODEL_WEST]])
+def test_a_profile_held_in_part_is_not_held(held: list[str]) -> None:
+    """`us.` with the model in one region fails whenever routing goes elsewhere: nobody is told to use it."""
+    found = diagnose(FakeIam(policy(statement(held))), errorMessage=make.message(resource=GLOBAL.arn))
+    assert summary(found) == MISSING
+    assert US.id not in found.reason
+
+
+@pytest.mark.parametrize("granted", [list(US.resources), "arn:aws:bedrock:*:*:inference-profile/us.*"])
+def test_only_the_denied_action_tells_whether_a_profile_is_held(granted: Any) -> None:
+    """Most public policies have one of the two alone."""
+    alone = statement(granted, Action=make.ACTION), statement(NOVA, Action=make.ACTION, **BOUND_US)
+    iam = FakeIam(policy(*alone))
+    assert summary(diagnose(iam, errorMessage=make.message(resource=GLOBAL.arn))) == OTHER
+    other = make.message(resource=GLOBAL.arn).replace(make.ACTION, INVOKE)
+    assert summary(diagnose(iam, eventName="Converse", errorMessage=other)) == MISSING
+
+
+def test_a_call_that_its_action_allows_is_allowed() -> None:
+    """That the other action is not allowed says nothing about the denied one."""
+    found = diagnose(FakeIam(policy(statement(list(US.resources), Action=make.ACTION))))
+    assert found.kind is DiagnosisKind.ALREADY_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("other", "actions"),
+    [
+        ([], "both"),
+        ([statement(US.arn, Action=INVOKE)], "both"),
+        ([statement(list(US.resources), Action=INVOKE)], "denied"),
+        ([statement(MODEL_WEST, Effect="Deny", Action=INVOKE)], "denied"),
+        ([statement(MODEL_WEST, Action=INVOKE, Condition=GUARDED)], "denied"),
+        ([statement(MODEL_WEST, Effect="Deny", Action=INVOKE, Condition=GUARDED)], "denied"),
+    ],
+)
+def test_the_other_action_comes_along_only_if_nothing_speaks_against_it(other: list[Any], actions: str) -> None:
+    """It is granted along if it is missing too, and no Deny and no condition is about it."""
+    found = diagnose(FakeIam(policy(*other)))
+    assert summary(found) == MISSING
+    assert found.actions == ((INVOKE, make.ACTION) if actions == "both" else (make.ACTION,))
+
+
+def test_an_action_beyond_the_boundary_stays_out() -> None:
+    """A boundary without the other action takes that action out of the grant, and no more."""
+    found = diagnose(FakeIam(boundary=policy(statement("*", Action=make.ACTION), name="boundary")))
+    assert (summary(found), found.actions) == (MISSING, (make.ACTION,))
+
+
+HERE = ["us-east-1", "us-east-2", "us-west-2"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"aws:RequestedRegion": HERE}},
+        {"StringLike": {"aws:RequestedRegion": "us-*"}},
+        {"StringEqualsIgnoreCase": {"AWS:requestedRegion": [each.upper() for each in HERE]}},
+        {"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1", "unspecified"]}},
+        {"StringNotLike": {"aws:RequestedRegion": "unsp*"}},
+        {"ForAnyValue:StringEquals": {"aws:RequestedRegion": HERE}},
+        {"ForAllValues:StringLike": {"aws:RequestedRegion": ["us-*", "ca-*"]}},
+        {"StringEquals": {"aws:RequestedRegion": HERE, "aws:SourceVpce": "vpce-1"}},
+    ],
+)
+def test_a_region_lock_is_not_granted_past(condition: dict[str, Any]) -> None:
+    """A global profile routes out of the regions that the principal's Allow is for (facts 3.9): a person decides."""
+    found = diagnose(
+        FakeIam(policy(statement("*", Condition=condition), name="residency")),
+        FakeProfiles(GLOBAL),
+        errorMessage=make.message(resource=make.model("")),
+        requestParameters={"modelId": GLOBAL.id},
+    )
+    assert summary(found) == REGION
+    assert "residency" in found.reason
+    assert "egion" in (found.evidence or "")
+
+
+def test_a_region_lock_names_the_profile_that_keeps_to_it() -> None:
+    """What stays within the regions is held already: that is what to call."""
+    lock = statement("*", Condition={"StringEquals": {"aws:RequestedRegion": HERE}})
+    found = diagnose(FakeIam(policy(lock)), errorMessage=make.message(resource=GLOBAL.arn))
+    assert (summary(found), found.candidates) == (REGION, (US.id,))
+    assert "every region that a global profile may route to" in found.reason
+    assert US.id in found.reason
+
+
+def test_a_region_lock_that_a_geographic_profile_leaves() -> None:
+    """One destination outside is enough."""
+    lock = statement("*", Condition={"StringEquals": {"aws:RequestedRegion": HERE[:2]}})
+    found = diagnose(FakeIam(policy(lock)))
+    assert summary(found) == REGION
+    assert "us-west-2" in found.reason
+    assert set(found.allowed) == {US.arn, MODEL_HERE, make.model("us-east-2")}
+
+
+def test_a_region_lock_about_another_model_is_none() -> None:
+    """It must be an Allow that would have let this call pass."""
+    lock = statement(make.model("*", "meta.llama"), Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-1"}})
+    assert summary(diagnose(FakeIam(policy(lock)))) == MISSING
+
+
+def test_a_deny_outside_of_regions_is_a_deny() -> None:
+    """The region is known, so the Deny is certain, and is reported."""
+    deny = statement("*", Effect="Deny", Condition={"StringNotEquals": {"aws:RequestedRegion": HERE}})
+    found = diagnose(FakeIam(policy(deny)), errorMessage=make.message(resource=GLOBAL.arn))
+    assert (found.kind, found.code) == (DiagnosisKind.NOT_FIXABLE, "explicit_deny")
+    assert summary(diagnose(FakeIam(policy(deny)))) == MISSING
+
+
+def test_an_allow_that_somebody_let_end() -> None:
+    """Its end was decided by whoever wrote it; that of our own grants is no decision against the next."""
+    ended = {"DateLessThan": {"aws:CurrentTime": "2026-11-01T00:00:00Z"}}
+    assert summary(diagnose(FakeIam(policy(statement("*", Condition=ended))))) == ENDED
+    own = statement(US.arn, Condition=ended, Sid="ProfileUntil20261101T000000Z")
+    assert summary(diagnose(FakeIam(policy(own)))) == MISSING
+
+
+def test_a_statement_for_another_profile_is_about_another_profile() -> None:
+    """AWS's samples bind the models to one profile: that says nothing about the next."""
+    bound = statement(MODELS, Condition={"StringEquals": {"bedrock:InferenceProfileArn": f"{US.arn}1"}})
+    assert summary(diagnose(FakeIam(policy(bound)))) == MISSING
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}},
+        {"StringNotEqualsIfExists": {"aws:SourceVpce": "vpce-1"}},
+        {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
+        {"StringNotEquals": {"bedrock:GuardrailIdentifier": "gr-1"}},
+        {"Null": {"bedrock:GuardrailIdentifier": "true"}},
+    ],
+)
+@pytest.mark.parametrize("where", ["own", "group", "boundary"])
+def test_a_deny_that_may_apply_to_what_is_missing(condition: dict[str, Any], where: str) -> None:
+    """Whether a grant helps depends on it, wherever it stands: a person decides, with the Deny shown."""
+    deny = policy(statement(MODEL_WEST, Effect="Deny", Condition=condition), name="perimeter")
+    allow = policy(statement(MODEL_HERE))
+    if where == "boundary":
+        limit = policy(statement("*"), *deny.document["Statement"], name="perimeter")
+        iam = FakeIam(allow, boundary=limit)
+    else:
+        iam = FakeIam(allow, replace(deny, kind=PolicyKind.GROUP) if where == "group" else deny)
+    found = diagnose(iam, FakeProfiles(US))
+    assert summary(found) == MAY_DENY
+    assert "perimeter" in found.reason
+    assert next(iter(next(iter(condition.values())))) in found.reason
+    assert '"Deny"' in (found.evidence or "")
+
+
+def test_a_deny_that_may_apply_to_what_is_allowed() -> None:
+    """The same where the policies allow the call."""
+    deny = statement("*", Effect="Deny", Condition={"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}})
+    found = diagnose(FakeIam(policy(statement("*"), deny)), FakeProfiles(US))
+    assert summary(found) == MAY_DENY
+    elsewhere = statement("arn:aws:s3:::*", Effect="Deny", Condition=deny["Condition"])
+    assert diagnose(FakeIam(policy(statement("*"), elsewhere))).kind is DiagnosisKind.ALREADY_ALLOWED
+
+
+def test_a_deny_that_may_apply_beside_another_profile() -> None:
+    """The Deny is what is told of first, and what is held beside it."""
+    deny = statement(GLOBAL.arn, Effect="Deny", Condition={"StringNotEquals": {"aws:SourceVpce": "vpce-1"}})
+    iam = FakeIam(policy(statement(list(US.resources)), deny))
+    found = diagnose(iam, errorMessage=make.message(resource=GLOBAL.arn))
+    assert (summary(found), found.candidates) == (MAY_DENY, (US.id,))
+
+
+def test_a_variable_in_the_account_part_allows_nothing() -> None:
+    """`${aws:PrincipalAccount}` before the fifth colon stands for nothing (facts 4.6b): the profile is missing."""
+    variable = "arn:aws:bedrock:*:${aws:PrincipalAccount}:inference-profile/*"
+    found = diagnose(FakeIam(policy(statement([variable, MODELS]))))
+    assert summary(found) == MISSING
+    assert set(found.allowed) == set(US.models)
 
 
 def test_an_allow_under_a_condition_is_never_widened_alone() -> None:

@@ -74,7 +74,7 @@ def holds(name: str, expected: str | list[str], *actual: str) -> Truth:
         ("DateLessThanEquals", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z", True),
         ("DateGreaterThan", "2026-11-01T00:00:00Z", "2026-11-02", True),
         ("DateGreaterThanEquals", "2026-11-03", "2026-11-02", False),
-        ("DateLessThan", "2026", "2025-01-01", None),
+        ("DateLessThan", "2026", "2025-01-01", True),
         ("DateLessThan", "2026-13-01", "2025-01-01", None),
         ("DateLessThan", "tomorrow", "2025-01-01", None),
         ("Bool", "True", "true", True),
@@ -146,8 +146,8 @@ def test_several_values_of_the_request(name: str, actual: list[str], truth: Trut
 
 
 def test_a_variable_known_to_be_absent() -> None:
-    """It matches nothing, and nothing follows from that for a negated operator."""
-    for name, truth in (("StringLike", False), ("StringNotLike", None)):
+    """It is like no value, so that an inverted operator is met (aws-facts §4.6b)."""
+    for name, truth in (("StringLike", False), ("StringNotLike", True)):
         operator = read_operator(name)
         assert operator
         assert operator.test(("x-${aws:username}",), ("x-al",), {"aws:username": ()}) is truth
@@ -185,3 +185,12 @@ def test_unknown_operators(name: str) -> None:
 def test_is_absent(expected: tuple[str, ...], actual: tuple[str, ...], truth: Truth) -> None:
     """`Null` tells whether the key is there, whatever its value."""
     assert is_absent(expected, actual) is truth
+
+
+@pytest.mark.parametrize(
+    ("name", "truth"),
+    [("ForAllValues:StringEquals", True), ("ForAnyValue:StringEquals", False), ("StringEquals", False)],
+)
+def test_an_empty_text_is_an_empty_set(name: str, truth: Truth) -> None:
+    """For a set operator, a key whose value is an empty text has no values (aws-facts §4.6b)."""
+    assert holds(name, ["a"], "") is truth

@@ -1,6 +1,14 @@
 import pytest
 
-from bedrock_remediator.core.patterns import Context, Pattern, expand, literal, matches, resembles
+from bedrock_remediator.core.patterns import (
+    Context,
+    Pattern,
+    expand,
+    literal,
+    matches,
+    resource,
+    resource_with_variables,
+)
 from bedrock_remediator.core.truth import Truth
 
 MODEL = "foundation-model/amazon.nova-2-lite-v1:0"
@@ -116,11 +124,6 @@ def test_a_variable_known_to_be_absent_matches_nothing() -> None:
     assert expand("x/${aws:SourceIdentity}", CONTEXT) is None
 
 
-def test_a_variable_known_to_be_absent_is_unknown_in_a_negation() -> None:
-    """Nothing follows from what AWS leaves open: neither that the statement applies nor that it does not."""
-    assert expand("x/${aws:SourceIdentity}", CONTEXT, negated=True) == Pattern("x/*", certain=False)
-
-
 def test_variables_are_text_in_an_old_version() -> None:
     """Policies of before 2012-10-17 have no variables; their wildcards are wildcards still."""
     assert expand("${aws:username}/*", None) == Pattern("${aws:username}/*")
@@ -132,17 +135,77 @@ def test_wildcards_can_be_text(variables: Context | None, text: str) -> None:
     assert expand("a*${aws:username}", variables, wildcards=False) == Pattern(text)
 
 
+ALICE = "arn:aws:iam::111122223333:user/alice"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "truth"),
+    [
+        ("*", True),
+        (ALICE, True),
+        ("arn:aws:iam::*:user/*", True),
+        ("arn:aws:iam:*:*:user/al?ce", True),
+        ("arn:aws:iam", True),
+        ("arn:aws:iam:*", True),
+        ("arn:aws:iam::111122223333", True),
+        ("arn:aws:s3", False),
+        ("arn:aws:iam::*:role/*", False),
+        ("arn:aws:iam:*:user/alice", None),
+        ("arn:aws:iam*:user/alice", None),
+        ("arn:aws:iam::1*:user/bob:user/alice", False),
+        ("arn:a*3:user/alice:x:y:z", False),
+        ("*alice", None),
+        ("arn:aws:i*2223333:user/alice", None),
+        ("arn:aws:iam::1111?2223333:user/alice", True),
+        ("arn:aws:iam:?111122223333:user/alice", None),
+        ("alice", False),
+    ],
+)
+def test_wildcards_in_an_arn(pattern: str, truth: Truth) -> None:
+    """A part that is missing is `*`; a wildcard that must take a colon in decides nothing (aws-facts §4.6b)."""
+    assert resource(pattern)(ALICE) is truth
+
+
+def test_an_arn_with_a_wildcard_in_another_part_goes_past_a_colon() -> None:
+    """A complete pattern that matches only across the parts is not known to match."""
+    assert resource("arn:aws:iam:*:x:*")("arn:aws:iam:eu:y:x:z") is None
+
+
 @pytest.mark.parametrize(
     ("template", "negated", "truth"),
     [
-        ("role/${aws:username}", False, True),
-        ("role/${aws:unheardof}", False, None),
-        ("user/${aws:unheardof}", False, False),
-        ("role/${aws:sourceidentity}", False, False),
-        ("role/${aws:sourceidentity}", True, None),
-        ("user/${aws:sourceidentity}", True, False),
+        ("arn:aws:iam::111122223333:user/${aws:username}", False, True),
+        ("arn:aws:iam::111122223333:user/${aws:username}", True, True),
+        ("arn:aws:iam::111122223333:user/${aws:unheardof}", False, None),
+        ("arn:aws:iam::111122223333:role/${aws:unheardof}", False, False),
+        ("arn:aws:iam::111122223333:user/${aws:sourceidentity}", False, False),
+        ("arn:aws:iam::111122223333:user/${aws:sourceidentity}", True, None),
+        ("arn:aws:iam::111122223333:role/${aws:sourceidentity}", True, None),
+        ("arn:aws:iam::111122223333:user/${aws:sourceidentity, 'alice'}", True, True),
+        ("arn:aws:iam::111122223333:user/${aws:sourceidentity, 'x:y'}", False, False),
+        ("arn:aws:iam::${aws:PrincipalAccount}:user/alice", False, False),
+        ("arn:aws:iam::${aws:PrincipalAccount}:user/alice", True, None),
+        ("arn:aws:iam::${aws:PrincipalAccount, '111122223333'}:user/alice", False, False),
+        ("arn:aws:iam::${aws:unheardof}:user/alice", False, False),
+        ("arn:aws:${aws:username}::111122223333:user/alice", False, False),
+        ("arn:${*}:iam::111122223333:user/alice", False, False),
+        ("arn:aws:iam::${aws:PrincipalAccount}", False, False),
+        ("arn:*:user/${aws:username}", False, None),
+        ("arn:*:role/${aws:username}", False, False),
+        ("arn:*:role/${aws:username}", True, None),
+        ("arn:*:user/${aws:sourceidentity}", False, False),
+        ("arn:aws:i*3:user/${aws:username}:x:y:z", False, False),
+        ("arn:aws:iam:*:*3:user/${aws:username}", False, True),
     ],
 )
-def test_resembles(template: str, negated: bool, truth: Truth) -> None:  # noqa: FBT001 -- a parameter of the table above
-    """What an unknown variable could match is unknown; what no value of it could match is not."""
-    assert resembles(template, "role/alice", CONTEXT, negated=negated) is truth
+def test_variables_in_an_arn(template: str, negated: bool, truth: Truth) -> None:  # noqa: FBT001 -- of the table
+    """A variable counts after the fifth colon; before it, or without a value, the text matches no ARN (§4.6b)."""
+    known = {**CONTEXT, "aws:principalaccount": ("111122223333",)}
+    assert resource_with_variables(template, ALICE, known, negated=negated) is truth
+
+
+def test_variables_in_an_arn_of_an_old_policy() -> None:
+    """They are text there."""
+    template = "arn:aws:iam::${aws:PrincipalAccount}:user/*"
+    assert resource_with_variables(template, template, None, negated=False) is True
+    assert resource_with_variables(template, ALICE, None, negated=False) is False

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core.arn import Arn
+from bedrock_remediator.core.conditions import PROFILE_KEY
 from bedrock_remediator.core.evaluation import Finding as Answer
 from bedrock_remediator.core.evaluation import Verdict
 from bedrock_remediator.core.profile import Profile
@@ -17,9 +17,6 @@ from bedrock_remediator_cli.audit.naming import misnamed, names, nonexistent
 from bedrock_remediator_cli.audit.organization import Ceiling
 from bedrock_remediator_cli.audit.reach import Known, Reach, known
 from bedrock_remediator_cli.audit.statements import invoked
-
-_OPEN: Final = frozenset({Verdict.ALLOWED, Verdict.CONDITIONAL})
-_PROFILE_KEY: Final = "bedrock:inferenceprofilearn"
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -80,9 +77,9 @@ class _Survey:
         bare: dict[str, list[tuple[Profile, tuple[str, ...]]]] = defaultdict(list)
         for profile in self._catalogue.profiles:
             answer = self._reach.own(self._action, profile.arn, profile)
-            if answer.verdict in _OPEN:
+            if _open(answer):
                 found += self._named(profile, answer)
-            elif answer.verdict is Verdict.NOT_ALLOWED and self._source_is_open(profile):
+            elif answer.verdict is not Verdict.DENIED and self._source_is_open(profile):
                 case = self._condition(profile, self._missing(profile))
                 if case:
                     found.append(case)
@@ -98,7 +95,7 @@ class _Survey:
     def _named(self, profile: Profile, granted: Answer) -> Iterator[_Case]:
         """A profile that the policies allow: whether they allow all that it needs."""
         answers = {arn: self._reach.ask(self._action, arn, profile) for arn in profile.resources}
-        missing = tuple(arn for arn, answer in answers.items() if answer.verdict not in _OPEN)
+        missing = tuple(arn for arn, answer in answers.items() if not _open(answer))
         stopped = self._stopped(profile, granted)
         if not missing:
             if stopped:
@@ -137,13 +134,13 @@ class _Survey:
     def _condition(self, profile: Profile, missing: Sequence[str]) -> _Case | None:
         """Whether what is missing would be allowed but for a condition on region, time or profile."""
         answers = [self._reach.unconditionally(self._action, arn, profile) for arn in missing]
-        void = [answer for answer in answers if answer.verdict in _OPEN]
+        void = [answer for answer in answers if _open(answer)]
         keys = sorted({key for answer in void for key in self._reach.keys(answer)})
         if not void or not keys:
             return None
         policy = void[0].policy
         # A condition on the region may be there on purpose: only the one that a profile itself never meets is a slip.
-        slip = {key.lower() for key in keys} == {_PROFILE_KEY} and len(void) == len(missing)
+        slip = {key.lower() for key in keys} == {PROFILE_KEY} and len(void) == len(missing)
         return _Case(
             kind=Kind.CONDITION_NEVER_MET,
             level=Level.ERROR if any(names(answer, profile.arn) for answer in void) else Level.WARNING,
@@ -164,7 +161,7 @@ class _Survey:
             return None
         direct = self._reach.ask(self._action, own, None)
         on_demand = self._catalogue.on_demand
-        if direct.verdict in _OPEN and on_demand is not None and model in on_demand:
+        if _open(direct) and on_demand is not None and model in on_demand:
             self.working.add(model)
             return None
         chosen, missing = min(some, key=lambda each: each[0].breadth)
@@ -179,10 +176,9 @@ class _Survey:
         )
 
     def _demanded(self, profile: Profile) -> bool:
-        """Whether something is demanded of the caller for a part of it (a guardrail): a grant would defeat that."""
-        return any(
-            self._reach.ask(self._action, arn, profile).verdict is Verdict.CONDITIONAL for arn in profile.resources
-        )
+        """Whether a condition stands in the way of a part of it: a grant would defeat that, or not help (a Deny)."""
+        asked = (self._reach.ask(self._action, arn, profile) for arn in profile.resources)
+        return any(answer.verdict is Verdict.CONDITIONAL or answer.may_deny for answer in asked)
 
     def _stopped(self, profile: Profile, granted: Answer) -> _Case | None:
         """What the organization's policies stop of it.
@@ -208,13 +204,11 @@ class _Survey:
         )
 
     def _missing(self, profile: Profile) -> tuple[str, ...]:
-        return tuple(
-            arn for arn in profile.resources if self._reach.ask(self._action, arn, profile).verdict not in _OPEN
-        )
+        return tuple(arn for arn in profile.resources if not _open(self._reach.ask(self._action, arn, profile)))
 
     def _source_is_open(self, profile: Profile) -> bool:
         own = [arn for arn in profile.models if self._here(arn)]
-        return any(self._reach.ask(self._action, arn, profile).verdict in _OPEN for arn in own)
+        return any(_open(self._reach.ask(self._action, arn, profile)) for arn in own)
 
     def _here(self, arn: str) -> bool:
         return Arn.parse(arn).region == self._catalogue.region
@@ -230,6 +224,11 @@ class _Survey:
             missing=tuple(sorted(missing)),
             alternatives=tuple(sorted(others)),
         )
+
+
+def _open(answer: Answer) -> bool:
+    """Whether it is allowed, or may be: a condition that is surely not met lets nothing pass."""
+    return answer.verdict is Verdict.ALLOWED or (answer.verdict is Verdict.CONDITIONAL and not answer.unmet)
 
 
 def _softened(case: _Case) -> _Case:

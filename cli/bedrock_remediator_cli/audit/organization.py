@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.diagnosis.holdings import contexts
 from bedrock_remediator.core.diagnosis.target import Target
-from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request, Verdict
+from bedrock_remediator.core.evaluation import Evaluator, Finding, Holdings, Policy, PolicyKind, Request, Verdict
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.reach import Known, personal
 
@@ -70,11 +70,20 @@ class Ceiling:
     def _asked(self, action: str, resource: str, profile: Profile, known: Known) -> Stop | None:
         request = Request(action, resource, contexts(Target(profile=profile), resource, known))
         answers = [level.evaluate(request) for level in self._levels]
-        for verdict, certain in ((Verdict.DENIED, True), (Verdict.NOT_ALLOWED, True), (Verdict.CONDITIONAL, False)):
-            for answer in answers:
-                if answer.verdict is verdict:
-                    return Stop(answer.policy.name if answer.policy else None, certain)
-        return None
+        stopped = [answer for answer in answers if answer.verdict is not Verdict.ALLOWED]
+        if not stopped:
+            return None
+        answer = min(stopped, key=_doubt)
+        return Stop(
+            answer.policy.name if answer.policy else None, answer.verdict is not Verdict.CONDITIONAL or answer.unmet
+        )
+
+
+def _doubt(answer: Finding) -> int:
+    """How little is known of why a level stops a call: an explicit Deny first, a condition that may be met last."""
+    if answer.verdict is Verdict.CONDITIONAL:
+        return 2 if answer.unmet else 3
+    return 0 if answer.verdict is Verdict.DENIED else 1
 
 
 def read_ceiling(client: Organizations, account: str) -> Ceiling | None:

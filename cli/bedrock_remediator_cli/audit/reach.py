@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from bedrock_remediator.core.conditions import SCOPING_KEYS
+from bedrock_remediator.core.conditions import PROFILE_KEY, REGION_KEY, TIME_KEYS
 from bedrock_remediator.core.diagnosis.holdings import contexts
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.evaluation import Evaluator, Finding, Holdings, Policy, Request
@@ -17,6 +17,8 @@ from bedrock_remediator_cli.audit.statements import statements
 Known = Mapping[str, tuple[str, ...]]
 
 _DIRECT: Final = Target()
+_SCOPING_KEYS: Final = frozenset({PROFILE_KEY, REGION_KEY, *TIME_KEYS})
+"""Condition keys that say which calls a statement is about, rather than demand something of the caller."""
 
 
 def known(member: Member, now: str) -> Known:
@@ -129,7 +131,7 @@ def _keys(block: Any, *, scoping: bool) -> dict[str, Any]:
             if not scoping:
                 kept[operator] = keys
             continue
-        some = {key: value for key, value in keys.items() if (key.lower() in SCOPING_KEYS) is scoping}
+        some = {key: value for key, value in keys.items() if (key.lower() in _SCOPING_KEYS) is scoping}
         if some:
             kept[operator] = some
     return kept

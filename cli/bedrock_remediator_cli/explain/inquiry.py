@@ -16,7 +16,7 @@ from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.core.denial import Caller, Denial
-from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.diagnosis import Diagnosis, defeats_a_control
 from bedrock_remediator.core.diagnosis.target import nearest
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
@@ -221,9 +221,13 @@ def _judged(diagnosis: Diagnosis, explanation: Explanation) -> Verdict:
         return can(
             diagnosis.reason, *(step for step in said if step not in (wording.SAME_WORDS, wording.LAYER_NOT_TOLD))
         )
+    called = diagnosis.profile.arn if diagnosis.profile else None
+    if defeats_a_control(diagnosis.kind, called, diagnosis.candidates, diagnosis.evidence):
+        statement = (wording.STATEMENT.format(diagnosis.evidence),) if diagnosis.evidence else ()
+        return unknown(diagnosis.reason, *statement)
     if diagnosis.code == "other_scope_granted":
         return can(diagnosis.reason)
-    if diagnosis.kind in (DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.UNKNOWN):
+    if diagnosis.kind is DiagnosisKind.UNKNOWN:
         return unknown(diagnosis.reason)
     return cannot(diagnosis.reason, *steps)
 

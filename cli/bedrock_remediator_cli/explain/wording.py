@@ -67,6 +67,7 @@ ROUTED_REGIONS: Final = (
     "Which regions the profile routes to, only AWS knows, so the policy names the model in any region, but only "
     "through this profile. For the list: {}"
 )
+STATEMENT: Final = "The statement that stands in the way: {}"
 NOT_ASKED_ACCOUNT: Final = "AWS was not asked: the credentials are of account {}, and the call of account {}."
 NOT_ASKED_MASKED: Final = "AWS was not asked: the account of the call is masked."
 NOT_ASKED_CALLER: Final = "AWS was not asked: the message names no IAM role or user as the caller."

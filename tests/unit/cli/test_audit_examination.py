@@ -3,13 +3,16 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 
+from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.examination import examine
 from bedrock_remediator_cli.audit.findings import Kind, Level
 from bedrock_remediator_cli.audit.organization import Ceiling
 from tests.builders.audits import (
+    ACCOUNT,
     CATALOGUE,
     GLOBAL_NOVA,
     GLOBAL_OPUS,
+    INVOKE,
     NOVA,
     NOW,
     OPUS,
@@ -237,3 +240,83 @@ def test_only_streaming_is_allowed() -> None:
     """Each invocation action is examined where policies treat them differently."""
     (found,) = examined(allow(model(NOVA), action="bedrock:InvokeModelWithResponseStream"))
     assert found.kind is Kind.NO_PROFILE
+
+
+APP = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abc"
+ANY_APP = APP.replace("abc", "*")
+MODELS = "arn:aws:bedrock:*::foundation-model/*"
+BY_APP = {"ArnLike": {THROUGH: ANY_APP}}
+WITH_APP = replace(
+    CATALOGUE,
+    profiles=(
+        *CATALOGUE.profiles,
+        Profile.confirmed(APP, "abc", "APPLICATION", [model(NOVA), model(NOVA, "us-east-2")], "team-ml"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [allow(ANY_APP, MODELS)],
+        [allow(ANY_APP), allow(MODELS, Condition=BY_APP)],
+        [allow(APP), allow(model(NOVA), model(NOVA, "us-east-2"), Condition={"StringEquals": {THROUGH: APP}})],
+    ],
+)
+def test_application_profiles_alone_are_a_way_to_allow_a_model(statements: list[dict[str, object]]) -> None:
+    """Nobody is told to grant `us.` where the model is reached by its application profile (facts 3.8)."""
+    found = examine(member(policy(*statements)), (WITH_APP,), None, NOW)
+    named = {each.client_model_id for finding in found if finding.level is not Level.NOTE for each in finding.affected}
+    assert not any(NOVA in each for each in named)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "us-east-2"]}},
+        {"StringNotEquals": {"aws:RequestedRegion": ["us-west-2", "unspecified"]}},
+        {"ForAnyValue:StringLike": {"aws:RequestedRegion": "us-east-*"}},
+    ],
+)
+def test_a_region_lock_is_no_gap_to_fill(condition: dict[str, object]) -> None:
+    """It is told of, and no fix is written: it may be there on purpose (facts 3.9)."""
+    found = examined(allow(US_NOVA.arn, MODELS, Condition=condition))
+    (lock,) = [each for each in found if any(US_NOVA.arn == one.profile for one in each.affected)]
+    assert (lock.kind, lock.subject, lock.fixable) == (Kind.CONDITION_NEVER_MET, ("aws:RequestedRegion",), False)
+    assert lock.affected[0].missing == (model(NOVA, "us-west-2"),)
+
+
+@pytest.mark.parametrize("action", INVOKE)
+def test_one_action_alone_is_judged_by_itself(action: str) -> None:
+    """A policy with bedrock:InvokeModel alone lacks destinations, and not the other action."""
+    assert [each for each in examined(allow(*US_NOVA.resources, action=action)) if each.level is Level.ERROR] == []
+    (found,) = examined(allow(US_NOVA.arn, model(NOVA), action=action))
+    assert (found.kind, found.fixable) == (Kind.DESTINATION_MISSING, True)
+
+
+def test_a_deny_that_may_apply_to_what_is_missing_is_no_gap_to_fill() -> None:
+    """Whether a further policy would help hangs on what the audit cannot know."""
+    deny = {
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": model(NOVA, "us-west-2"),
+        "Condition": {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}},
+    }
+    (found,) = examined(allow(US_NOVA.arn, model(NOVA), model(NOVA, "us-east-2")), deny)
+    assert (found.kind, found.fixable) == (Kind.DESTINATION_MISSING, False)
+
+
+def test_a_variable_in_the_account_part_names_no_profile() -> None:
+    """Before the fifth colon a policy variable stands for nothing (facts 4.6b)."""
+    variable = "arn:aws:bedrock:*:${aws:PrincipalAccount}:inference-profile/*"
+    (found,) = examined(allow(variable, model(NOVA)))
+    assert (found.kind, found.affected[0].model_id) == (Kind.NO_PROFILE, NOVA)
+
+
+def test_a_service_control_policy_for_other_regions_certainly_stops_the_rest() -> None:
+    """An Allow of the organization's with a region that is known not to fit is no doubt."""
+    lock = allow("*", action="*", Condition={"StringEquals": {"aws:RequestedRegion": ["us-east-1", "us-east-2"]}})
+    found = examined(allow(*US_NOVA.resources), ceiling=Ceiling([[policy(lock, name="regions")]]))
+    (stopped,) = [each for each in found if each.kind is Kind.ORGANIZATION]
+    assert (stopped.level, stopped.policy) == (Level.ERROR, "regions")
+    assert stopped.affected[0].missing == (model(NOVA, "us-west-2"),)

@@ -44,8 +44,18 @@ def started(folder: Path, *statements: dict[str, Any], **resources: Any) -> Sand
     ("statement", "operation", "parameters", "may"),
     [
         (make.statement(action="iam:GetRole"), "get_role", {"RoleName": "app"}, True),
-        (make.statement(action="iam:GetRole", resource="*:role/service/*"), "get_role", {"RoleName": "app"}, True),
-        (make.statement(action="iam:GetRole", resource="*:role/service/*"), "get_role", {"RoleName": "other"}, False),
+        (
+            make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"),
+            "get_role",
+            {"RoleName": "app"},
+            True,
+        ),
+        (
+            make.statement(action="iam:GetRole", resource="arn:aws:iam::*:role/service/*"),
+            "get_role",
+            {"RoleName": "other"},
+            False,
+        ),
         (make.statement(action="iam:GetUser"), "get_role", {"RoleName": "app"}, False),
         (
             make.statement(
@@ -76,13 +86,13 @@ def started(folder: Path, *statements: dict[str, Any], **resources: Any) -> Sand
             True,
         ),
         (
-            make.statement(action="iam:CreatePolicy", resource="*:policy/own/*"),
+            make.statement(action="iam:CreatePolicy", resource="arn:aws:iam::*:policy/own/*"),
             "create_policy",
             {"PolicyName": "p", "Path": "/own/", "PolicyDocument": SMALL},
             True,
         ),
         (
-            make.statement(action="iam:CreatePolicy", resource="*:policy/own/*"),
+            make.statement(action="iam:CreatePolicy", resource="arn:aws:iam::*:policy/own/*"),
             "create_policy",
             {"PolicyName": "p", "PolicyDocument": SMALL},
             False,
@@ -94,7 +104,7 @@ def started(folder: Path, *statements: dict[str, Any], **resources: Any) -> Sand
             False,
         ),
         (make.statement(action="iam:*"), "list_account_aliases", {}, True),
-        (make.statement(action="iam:*", resource="*:role/*"), "list_account_aliases", {}, False),
+        (make.statement(action="iam:*", resource="arn:aws:iam::*:role/*"), "list_account_aliases", {}, False),
     ],
 )
 def test_iam_calls(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.patterns import UnresolvedVariableError, arn_like, like, resolve
+from sandbox.patterns import UnresolvedVariableError, arn_like, like, resolve, resource_like
 
 CONTEXT = {"aws:username": ("ana",), "aws:principaltag/team": ("ml",), "aws:two": ("a", "b")}
 
@@ -72,3 +72,30 @@ def test_the_older_version_knows_no_variables() -> None:
 def test_arns_match_part_by_part(pattern: str, value: str, *, matches: bool) -> None:
     """In ArnLike a wildcard stays within its part, but for the last."""
     assert arn_like(resolve(pattern, {}))(value) is matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "exact", "doubtful"),
+    [
+        ("*", True, True),
+        ("arn:aws:iam::*:user/*", True, True),
+        ("arn:aws:iam", True, True),
+        ("arn:aws:iam::123456789012:user/${aws:username}", True, True),
+        ("arn:aws:iam:*:user/ana", False, True),
+        ("arn:aws:iam::*:role/*", False, False),
+    ],
+)
+def test_a_doubt_goes_to_whoever_asks(pattern: str, *, exact: bool, doubtful: bool) -> None:
+    """What matches across an ARN's parts alone matches for a Deny, and not for an Allow (facts 4.6b)."""
+    arn = "arn:aws:iam::123456789012:user/ana"
+    assert resource_like(pattern, CONTEXT, variables=True, doubt=False)(arn) is exact
+    assert resource_like(pattern, CONTEXT, variables=True, doubt=True)(arn) is doubtful
+
+
+@pytest.mark.parametrize("account", ["${aws:username}", "${aws:username, 'a:b'}", "x${*}"])
+def test_a_variable_before_the_fifth_colon_stands_for_nothing(account: str) -> None:
+    """It is no value that could be put there; in an old document it is text."""
+    pattern = f"arn:aws:iam::{account}:user/*"
+    with pytest.raises(UnresolvedVariableError):
+        resource_like(pattern, CONTEXT, variables=True, doubt=True)
+    assert not resource_like(pattern, CONTEXT, variables=False, doubt=False)("arn:aws:iam::ana:user/x")

@@ -130,4 +130,5 @@ def _profile(answer: "GetInferenceProfileResponseTypeDef | InferenceProfileSumma
         profile_id=answer["inferenceProfileId"],
         profile_type=answer["type"],
         models=[model["modelArn"] for model in answer["models"] if "modelArn" in model],
+        name=answer.get("inferenceProfileName", ""),
     )

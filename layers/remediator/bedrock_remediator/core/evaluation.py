@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from bedrock_remediator.core import conditions
 from bedrock_remediator.core.conditions import Fit
-from bedrock_remediator.core.patterns import Context, matcher, resembles
-from bedrock_remediator.core.truth import Truth, disjunction, negation
+from bedrock_remediator.core.patterns import Context, matcher, resource, resource_with_variables
+from bedrock_remediator.core.policy_grammar import NotOursError, read
+from bedrock_remediator.core.truth import Truth, negation
 
 # Policy variables came with this version; in an older one, or without one, they are plain text.
 _VERSION_WITH_VARIABLES: Final = "2012-10-17"
@@ -78,12 +79,19 @@ class Finding(Struct, frozen=True):
     `statement` is the Deny, the conditional Allow or Deny, or the Allow, as the policy has it; None where the verdict
     is that nothing allows the request, or where the statement cannot be read. `boundary` is True when the permissions
     boundary is what stops the request, so that no grant could help; `policy` is then the boundary.
+
+    `unmet` says of a conditional Allow that its condition is known not to be met; `keys` are the condition keys, as
+    the policy spells them, that stand between the request and the statement. `may_deny` is of a request that nothing
+    allows: the Deny that may apply to it once something does, as a conditional finding.
     """
 
     verdict: Verdict
     policy: Policy | None = None
     statement: Mapping[str, Any] | None = None
     boundary: bool = False
+    unmet: bool = False
+    keys: tuple[str, ...] = ()
+    may_deny: "Finding | None" = None
 
     @property
     def final(self) -> bool:
@@ -92,16 +100,20 @@ class Finding(Struct, frozen=True):
 
 
 _Evidence = tuple[Policy, Mapping[str, Any] | None]
-_Pattern = Callable[[str], bool]
+_Pattern = Callable[[str], Truth]
 
 
 class _Survey(Struct):
-    """The first statement found of each kind in one layer of policies."""
+    """The first statement found of each kind in one layer of policies.
 
-    denies: _Evidence | None = None
-    may_deny: _Evidence | None = None
-    allows: _Evidence | None = None
-    may_allow: _Evidence | None = None
+    `may_allow` may apply; `unmet` surely does not, because of a demand on the call.
+    """
+
+    denies: "_Statement | None" = None
+    may_deny: "_Statement | None" = None
+    allows: "_Statement | None" = None
+    may_allow: "_Statement | None" = None
+    unmet: "_Statement | None" = None
 
 
 class Evaluator:
@@ -120,15 +132,16 @@ class Evaluator:
         """
         own = self._own.survey(request)
         if own.denies:
-            return Finding(Verdict.DENIED, *own.denies)
+            return Finding(Verdict.DENIED, *own.denies.evidence)
         if not self._limit:
-            return _within(own, None)
+            return _within(request, own, _Survey(), limited=False)
         limit = self._limit.survey(request)
         if limit.denies:
-            return Finding(Verdict.DENIED, *limit.denies, boundary=True)
+            return Finding(Verdict.DENIED, *limit.denies.evidence, boundary=True)
         if not limit.allows and not limit.may_allow:
-            return Finding(Verdict.NOT_ALLOWED, self._boundary, boundary=True)
-        return _within(own, limit)
+            statement = limit.unmet.evidence[1] if limit.unmet else None
+            return Finding(Verdict.NOT_ALLOWED, self._boundary, statement, boundary=True)
+        return _within(request, own, limit, limited=True)
 
 
 def evaluate(holdings: Holdings, request: Request) -> Finding:
@@ -136,14 +149,24 @@ def evaluate(holdings: Holdings, request: Request) -> Finding:
     return Evaluator(holdings).evaluate(request)
 
 
-def _within(own: _Survey, limit: _Survey | None) -> Finding:
-    """Decide where nothing surely denies, and a boundary, if there is one, may allow."""
-    if not own.allows:
-        return Finding(Verdict.CONDITIONAL, *own.may_allow) if own.may_allow else Finding(Verdict.NOT_ALLOWED)
+def _within(request: Request, own: _Survey, limit: _Survey, *, limited: bool) -> Finding:
+    """Decide where nothing surely denies, and a boundary, if there is one (`limited`), may allow."""
+    may_deny: Finding | None = None
     if own.may_deny:
-        return Finding(Verdict.CONDITIONAL, *own.may_deny)
-    doubt = limit and (limit.may_deny or (None if limit.allows else limit.may_allow))
-    return Finding(Verdict.CONDITIONAL, *doubt, boundary=True) if doubt else Finding(Verdict.ALLOWED, *own.allows)
+        may_deny = own.may_deny.conditional(request)
+    elif limit.may_deny:
+        may_deny = limit.may_deny.conditional(request, boundary=True)
+    if own.allows:
+        if may_deny:
+            return may_deny
+        if limited and not limit.allows and limit.may_allow:
+            return limit.may_allow.conditional(request, boundary=True)
+        return Finding(Verdict.ALLOWED, *own.allows.evidence)
+    if own.may_allow:
+        return own.may_allow.conditional(request)
+    if own.unmet:
+        return own.unmet.conditional(request, unmet=True)
+    return Finding(Verdict.NOT_ALLOWED, may_deny=may_deny)
 
 
 class _Element(Struct, frozen=True):
@@ -158,23 +181,33 @@ class _Element(Struct, frozen=True):
 
     def covers(self, text: str, variables: Context | None) -> Truth:
         """Whether it takes the text in."""
+        listed: Truth = False
         for matches in self.patterns:
-            if matches(text):
+            found = matches(text)
+            if found:
                 return not self.negated
-        if not self.others:
-            return self.negated
-        listed = disjunction(
-            None if template is None else resembles(template, text, variables, negated=self.negated)
-            for template in self.others
-        )
+            if found is None:
+                listed = None
+        for template in self.others:
+            found = None if template is None else self._templated(template, text, variables)
+            if found:
+                return not self.negated
+            if found is None:
+                listed = None
         return negation(listed) if self.negated else listed
+
+    def _templated(self, template: str, text: str, variables: Context | None) -> Truth:
+        return resource_with_variables(template, text, variables, negated=self.negated)
 
 
 _UNREADABLE: Final = _Element(negated=False, patterns=(), others=(None,))
 
 
 class _Statement(Struct, frozen=True):
-    """A statement made ready. `evidence` names it, `strange` says that it has an element IAM does not know."""
+    """A statement made ready.
+
+    `evidence` names it, `strange` says that it has an element IAM does not know, `ours` that this service wrote it.
+    """
 
     evidence: _Evidence
     effect: object
@@ -183,6 +216,7 @@ class _Statement(Struct, frozen=True):
     condition: object
     variables: bool
     strange: bool
+    ours: bool = False
 
     def takes_in(self, request: Request) -> Truth:
         """Whether it is about the request's resource."""
@@ -190,10 +224,17 @@ class _Statement(Struct, frozen=True):
 
     def fit(self, request: Request, *, surely: bool) -> Fit:
         """How it fits a request whose action and resource it takes in, or may take in."""
-        fit = conditions.fit(self.condition, request.context, request.context if self.variables else None)
+        variables = request.context if self.variables else None
+        fit = conditions.fit(self.condition, request.context, variables, ours=self.ours)
         if surely and not self.strange:
             return fit
         return Fit.UNKNOWN if fit in (Fit.MET, Fit.UNKNOWN) else Fit.UNMET
+
+    def conditional(self, request: Request, *, boundary: bool = False, unmet: bool = False) -> Finding:
+        """The finding that the request depends on it."""
+        variables = request.context if self.variables else None
+        keys = conditions.keys_in_the_way(self.condition, request.context, variables)
+        return Finding(Verdict.CONDITIONAL, *self.evidence, boundary=boundary, unmet=unmet, keys=keys)
 
 
 class _Layer:
@@ -222,18 +263,19 @@ class _Layer:
 
 def _note(survey: _Survey, statement: _Statement, fit: Fit) -> None:
     """Put down what one statement means for the request."""
-    effect, evidence = statement.effect, statement.evidence
-    if fit is Fit.ELSEWHERE:
-        return
-    if effect == "Deny" and fit is Fit.MET:
-        survey.denies = survey.denies or evidence
-    elif effect == "Allow" and fit is Fit.MET:
-        survey.allows = survey.allows or evidence
-    else:
-        if effect != "Allow" and fit is not Fit.UNMET:
-            survey.may_deny = survey.may_deny or evidence
+    effect = statement.effect
+    if fit is Fit.MET and effect == "Deny":
+        survey.denies = survey.denies or statement
+    elif fit is Fit.MET and effect == "Allow":
+        survey.allows = survey.allows or statement
+    elif fit in (Fit.MET, Fit.UNKNOWN):
+        # An effect that cannot be read may be either.
+        if effect != "Allow":
+            survey.may_deny = survey.may_deny or statement
         if effect != "Deny":
-            survey.may_allow = survey.may_allow or evidence
+            survey.may_allow = survey.may_allow or statement
+    elif fit is Fit.UNMET and effect != "Deny":
+        survey.unmet = survey.unmet or statement
 
 
 def _read(policy: Policy) -> Iterator[_Statement]:
@@ -252,7 +294,18 @@ def _read(policy: Policy) -> Iterator[_Statement]:
             statement.get("Condition", {}),
             variables,
             not statement.keys() <= _ELEMENTS,
+            _ours(statement),
         )
+
+
+def _ours(statement: Mapping[str, Any]) -> bool:
+    """Whether this service wrote the statement: then its end, if it has one, is that of a grant."""
+    if "Until" not in str(statement.get("Sid")):
+        return False
+    try:
+        return bool(read({"Version": _VERSION_WITH_VARIABLES, "Statement": [statement]}, None))
+    except NotOursError:
+        return False
 
 
 def _element(statement: Mapping[str, Any], name: str, ready: Callable[[str], _Pattern | str | None]) -> _Element:
@@ -281,4 +334,4 @@ def _action(pattern: str) -> _Pattern | None:
 
 
 def _resource(pattern: str) -> _Pattern | str:
-    return pattern if "${" in pattern else matcher(pattern)
+    return pattern if "${" in pattern else resource(pattern)

@@ -23,10 +23,11 @@ Compare = Callable[[Pattern, str], Truth]
 _ARN_PARTS = 6
 _NAME = re.compile(r"(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?")
-# Seconds since 1970, never four digits: those may be a year.
+# Seconds since 1970, never four digits: those are a year, the shortest of W3C's forms.
 _EPOCH = re.compile(r"[0-9]{5,11}")
+_FIRST_DAY = "0000-01-01"
 _DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?)?"
+    r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?)?)?"
 )
 
 
@@ -76,7 +77,7 @@ def _moment(text: str) -> float:
         return int(text)
     if not _DATE.fullmatch(text):
         raise ValueError("not a date")
-    moment = datetime.fromisoformat(text if text.count("-") > 1 else f"{text}-01")
+    moment = datetime.fromisoformat(text if len(text) >= len(_FIRST_DAY) else text + _FIRST_DAY[len(text) :])
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -150,10 +151,11 @@ class Operator(Struct, frozen=True):
 
         Args:
             expected: The policy's values, at least one.
-            actual: The request's values; () = the key is known to be absent.
+            actual: The request's values; () = the key is known to be absent. With a qualifier, empty texts are the
+                same as none.
             variables: The request's context; None where the policy's version knows no policy variables.
         """
-        if not actual:
+        if not any(actual) if self.qualifier else not actual:
             return self._absent()
         outcomes = [self._accepts(expected, value, variables) for value in actual]
         if self.qualifier == "ForAnyValue":
@@ -176,12 +178,7 @@ class Operator(Struct, frozen=True):
         return negation(met) if self.family.negated else met
 
     def _compare(self, text: str, value: str, variables: Context | None) -> Truth:
-        pattern = expand(
-            text,
-            variables if self.family.variables else None,
-            wildcards=self.family.wildcards,
-            negated=self.family.negated,
-        )
+        pattern = expand(text, variables if self.family.variables else None, wildcards=self.family.wildcards)
         return self.family.compare(pattern, value) if pattern else False
 
 

@@ -1,12 +1,13 @@
 """IAM's patterns: the wildcards `*` and `?`, and policy variables such as `${aws:username}`.
 
 A pattern comes from a policy, so from anyone who may write one: at worst, matching takes time in proportion to the
-length of the pattern times that of the text. `*` matches any characters, `:` and `/` included, and none at all: a
-region of `*` matches the empty region of a global profile's model (docs/aws-facts.md §3).
+length of the pattern times that of the text. `*` matches any characters, `/` included, and none at all: a region of `*`
+matches the empty region of a global profile's model (docs/aws-facts.md §3). Whether it goes past a colon of an ARN is
+told in two ways (docs/aws-facts.md §4.6b), so a Resource that matches only if it does is not known to match.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -20,6 +21,10 @@ Context = Mapping[str, tuple[str, ...]]
 _ESCAPE = "\0"
 _SYNTAX = re.compile(r"[*?\0]")
 _TOKEN = re.compile(r"\0(.)|([*?])|([^*?\0]+)", re.DOTALL)
+
+_ARN_PARTS = 6
+# A colon that divides an ARN, and is not one of a policy variable's name.
+_DIVIDER = re.compile(r":(?![^{}]*\})")
 
 _VARIABLE = re.compile(r"\$\{([^}]*\}?)")
 _REFERENCE = re.compile(r"([^,'{}]+)(?:, *'([^']*)' *)?\}")
@@ -93,20 +98,16 @@ def literal(text: str) -> str:
     return _SYNTAX.sub(_ESCAPE + r"\g<0>", text)
 
 
-def expand(
-    template: str, variables: Context | None, *, wildcards: bool = True, negated: bool = False
-) -> Pattern | None:
+def expand(template: str, variables: Context | None, *, wildcards: bool = True) -> Pattern | None:
     """Replace the policy variables of a text.
 
     Args:
         template: As the policy has it.
         variables: The request's context; None where the policy's version knows no variables, so that they are text.
         wildcards: Whether `*` and `?` in the template are wildcards. In a variable's value they never are.
-        negated: Whether a match keeps the statement from applying (NotResource, StringNotLike, …).
 
     Returns:
-        The pattern; None if it can match nothing, because it needs a variable that is known to be absent. AWS calls
-        such a statement invalid and does not say what a negation of it does: there it counts as not known.
+        The pattern; None if it matches nothing, because it needs a variable that is known to be absent.
     """
     fixed = str if wildcards else literal
     if variables is None or "${" not in template:
@@ -117,7 +118,7 @@ def expand(
         pieces.append(fixed(template[position : found.start()]))
         position = found.end()
         values = _values(found[1], variables)
-        if values == () and not negated:
+        if values == ():
             return None
         if values is not None and len(values) == 1:
             pieces.append(literal(values[0]))
@@ -140,7 +141,50 @@ def _values(reference: str, variables: Context) -> tuple[str, ...] | None:
     return (default,) if values == () and default is not None else values
 
 
-def resembles(template: str, text: str, variables: Context | None, *, negated: bool) -> Truth:
-    """Whether a text of a policy, wildcards and variables and all, matches the whole of a request's text."""
-    pattern = expand(template, variables, negated=negated)
-    return pattern.match(text) if pattern else False
+def resource(pattern: str) -> Callable[[str], Truth]:
+    """What tells whether a `Resource` without variables matches an ARN, case-sensitively.
+
+    An ARN with fewer than six parts stands for one with `*` in the others (docs/aws-facts.md §4.6b).
+    """
+    anywhere = matcher(pattern)
+    if pattern == "*" or (pattern.count(":") >= _ARN_PARTS - 1 and not _SYNTAX.search(pattern)):
+        return anywhere
+    parts = pattern.split(":", _ARN_PARTS - 1)
+    each = [matcher(part) for part in (*parts, *("*",) * (_ARN_PARTS - len(parts)))]
+    complete = len(parts) == _ARN_PARTS
+
+    def match(text: str) -> Truth:
+        if complete and not anywhere(text):
+            return False
+        return True if _part_by_part(each, text) else anywhere(text) and None
+
+    return match
+
+
+def _part_by_part(patterns: Sequence[Callable[[str], bool]], text: str) -> bool:
+    parts = text.split(":", _ARN_PARTS - 1)
+    return len(parts) == _ARN_PARTS and all(matches(part) for matches, part in zip(patterns, parts, strict=True))
+
+
+def resource_with_variables(template: str, text: str, variables: Context | None, *, negated: bool) -> Truth:
+    """Whether a `Resource` with policy variables matches an ARN.
+
+    A variable counts after the fifth colon only; before it, it stands for nothing and the text matches no ARN, as with
+    a variable that has no value (docs/aws-facts.md §4.6b). `negated`: it stands in a NotResource. AWS does not say
+    whether a text that matches nothing leaves such a statement to all resources or makes it void: that is not known.
+    """
+    if variables is None:
+        return resource(template)(text)
+    nothing: Truth = None if negated else False
+    parts = _DIVIDER.split(template, _ARN_PARTS - 1)
+    if len(parts) < _ARN_PARTS:
+        pattern = expand(template, variables)
+        # Where `*` may go past colons, the variable may come after the fifth.
+        beyond = "*" in template.partition("${")[0] and pattern is not None and matches(pattern.text, text)
+        return None if beyond else nothing
+    *head, tail = parts
+    pattern = None if any("${" in part for part in head) else expand(tail, variables)
+    if pattern is None or (negated and not pattern.certain):
+        return nothing
+    found = resource(":".join((*head, pattern.text)))(text)
+    return found if pattern.certain else found and None

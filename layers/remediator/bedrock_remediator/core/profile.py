@@ -18,16 +18,20 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     `models` are the foundation-model ARNs as AWS returned them, sorted, and those that a call needs beside them
     where AWS leaves them out (docs/aws-facts.md §3): the model in the profile's own region, and for a `global.`
-    profile the model without a region. An application profile needs what it lists and nothing else.
+    profile the model without a region. An application profile needs what it lists and nothing else. `name` is what
+    whoever made it called it.
     """
 
     arn: str
     id: str
     type: ProfileType
     models: tuple[str, ...]
+    name: str = ""
 
     @classmethod
-    def confirmed(cls, arn: str, profile_id: str, profile_type: ProfileType, models: Iterable[str]) -> Self:
+    def confirmed(
+        cls, arn: str, profile_id: str, profile_type: ProfileType, models: Iterable[str], name: str = ""
+    ) -> Self:
         """Build one from the fields of GetInferenceProfile or ListInferenceProfiles.
 
         Raises:
@@ -48,7 +52,7 @@ class Profile(Struct, frozen=True, kw_only=True):
                 for model in listed
                 for region in regions
             }
-        return cls(arn=arn, id=profile_id, type=profile_type, models=tuple(sorted(complete)))
+        return cls(arn=arn, id=profile_id, type=profile_type, models=tuple(sorted(complete)), name=name)
 
     @property
     def model_ids(self) -> frozenset[str]:
@@ -77,6 +81,12 @@ class Profile(Struct, frozen=True, kw_only=True):
     def client_model_id(self) -> str:
         """What a client passes as `modelId`: the id, or the whole ARN of an application profile."""
         return self.id if self.type == "SYSTEM_DEFINED" else self.arn
+
+    @property
+    def label(self) -> str:
+        """The same for a sentence: an application profile's id says nothing, so its name stands beside the ARN."""
+        named = self.type == "APPLICATION" and self.name not in ("", self.id)
+        return f"{self.arn} ({self.name})" if named else self.client_model_id
 
 
 class FoundationModel(Struct, frozen=True, kw_only=True):

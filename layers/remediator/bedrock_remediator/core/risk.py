@@ -37,8 +37,8 @@ class Risk(Struct, frozen=True):
 
 _TEXTS: Final[Mapping[RiskKind, str]] = {
     RiskKind.CONDITIONAL_ALLOW: (
-        "A policy allows the call already, under a condition that was not met. Somebody put that condition there on "
-        "purpose, and the grant would lift it."
+        "A statement of its policies decides the call by a condition that was not met, or that cannot be checked from "
+        "here. Somebody put it there on purpose, and a grant may pass it by."
     ),
     RiskKind.FIRST_REQUEST: "This is the first time that this principal was denied such a call.",
     RiskKind.MANY_CALLERS: (

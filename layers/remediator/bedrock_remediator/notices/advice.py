@@ -10,6 +10,7 @@ from typing import Final
 
 from bedrock_remediator.core.arn import Arn, ArnError, Principal
 from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.diagnosis import defeats_a_control
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
 from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.waiting import remark_of
@@ -81,7 +82,7 @@ def _for_code(grant: Grant) -> Steps:
 def _to_decide(grant: Grant) -> Steps:
     """For a request that waits for a person."""
     if grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW:
-        return _CONDITIONAL
+        return _conditional(grant)
     if grant.diagnosis is DiagnosisKind.WRONG_IDENTIFIER:
         return _both_ways_out(grant)
     return (
@@ -113,9 +114,62 @@ _CONDITIONAL: Final = (
 )
 
 
+def _conditional(grant: Grant) -> Steps:
+    """What to do about a condition, by what it is on; a rule or the mode may have a code of its own for the request."""
+    code = grant.cause.code if grant.cause else grant.reason_code
+    return _BY_CONDITION.get(code, _CONDITIONAL)
+
+
+_NO_COMMANDS: Final = "No rule ever makes such a grant, and no commands to make it are given here."
+
+_BY_CONDITION: Final[Mapping[str, Steps]] = {
+    "region_not_allowed": (
+        (
+            "Look at the statement below: it allows such calls in certain regions only, and this call can go to "
+            "another. Somebody wrote that down on purpose, usually because of where data may be processed."
+        ),
+        (
+            "The usual fix is in the client: pass a profile that stays within those regions (a geographic one in place "
+            "of a global one). If the regions are too few, whoever owns the policy adds to them there."
+        ),
+        f"A grant would allow the call past that condition. {_NO_COMMANDS}",
+    ),
+    "access_ended": (
+        (
+            "Look at the statement below: it allows the call for a time only. Ask whoever wrote it whether the access "
+            "should go on, and until when."
+        ),
+        f"If it should, its owner sets another end in the policy, or you grant it here, with an end. {_NO_COMMANDS}",
+    ),
+    "deny_may_apply": (
+        (
+            "Look at the statement below: it forbids the call in certain circumstances (from elsewhere than certain "
+            "networks, without MFA, without a guardrail). Whether they are given cannot be seen from here."
+        ),
+        (
+            "Ask the owner of the client how it calls. Where the statement applies, meet what it asks for: no grant "
+            "wins over a Deny, and the call stays denied."
+        ),
+        f"Where it does not apply, a grant helps and leaves the Deny in force. {_NO_COMMANDS}",
+    ),
+}
+
+
 def _both_ways_out(grant: Grant) -> Steps:
-    """Another scope of the same model is granted already: change the client, or grant what it called."""
+    """Another profile of the same model is granted already: change the client, or grant what it called."""
     held = " or ".join(grant.candidates[:_NAMED]) or "the identifier that is granted already"
+    if defeats_a_control(grant.diagnosis, grant.profile, grant.candidates, grant.evidence):
+        return (
+            (
+                f"Change the client: let it pass modelId {held}, which {_named(grant)} may call. Nothing needs to be "
+                "granted then."
+            ),
+            (
+                f"Its policies allow this model through certain profiles only, usually so that costs are charged to "
+                f"a team or that data stays where it may be. A grant of {_called(grant)} would pass that by. "
+                f"{_NO_COMMANDS}"
+            ),
+        )
     return (
         (
             f"Either change the client: let it pass modelId {held}, which {_named(grant)} may call already. Nothing "
@@ -141,7 +195,7 @@ def _without_text(grant: Grant) -> Steps:
         case DiagnosisKind.WRONG_IDENTIFIER:
             return _wrong_identifier(grant)
         case DiagnosisKind.CONDITIONAL_ALLOW:
-            return _CONDITIONAL
+            return _conditional(grant)
         case DiagnosisKind.MISSING_GRANT:
             return ("Nothing was changed. Whoever owns the principal can add the policy below to it.",)
     if grant.principal is None and grant.layer is Layer.IDENTITY and grant.effect is not Effect.EXPLICIT:

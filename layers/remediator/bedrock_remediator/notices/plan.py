@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bedrock_remediator.core.diagnosis import GRANTABLE
-from bedrock_remediator.core.grant import STANDING, DiagnosisKind, Grant, State
+from bedrock_remediator.core.diagnosis import GRANTABLE, defeats_a_control
+from bedrock_remediator.core.grant import STANDING, Grant, State
 from bedrock_remediator.core.policy import INVOKE_ACTIONS, Entitlement, compile_policies, entitlement
 from bedrock_remediator.notices.advice import permission_set, principal_of
 from bedrock_remediator.notices.notice import Plan
@@ -73,9 +73,8 @@ def _thinkable(grant: Grant) -> bool:
 
 
 def _pastable(grant: Grant) -> bool:
-    """A conditional Allow is somebody's control: text that defeats it is not handed out."""
-    conditional = grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW
-    return grant.state in _PASTABLE and not conditional and grant.reason_code not in _WITHHELD
+    control = defeats_a_control(grant.diagnosis, grant.profile, grant.candidates, grant.evidence)
+    return grant.state in _PASTABLE and not control and grant.reason_code not in _WITHHELD
 
 
 def _change(

@@ -38,7 +38,7 @@ REPORTS: Final[Mapping[str, str]] = {
 
 REQUESTS: Final[Mapping[DiagnosisKind, str]] = {
     DiagnosisKind.CONDITIONAL_ALLOW: (
-        "A policy allows it under a condition that was not met: look at it before anything is granted."
+        "A condition in its policies stands in the way: look at it before anything is granted."
     ),
     DiagnosisKind.WRONG_IDENTIFIER: (
         "Another id of the same model is granted already: change the client, or grant this one too."
@@ -49,7 +49,7 @@ REQUESTS: Final[Mapping[DiagnosisKind, str]] = {
 DIAGNOSES: Final[Mapping[DiagnosisKind, str]] = {
     DiagnosisKind.MISSING_GRANT: "permissions are missing",
     DiagnosisKind.ALREADY_ALLOWED: "its policies allow the call already",
-    DiagnosisKind.CONDITIONAL_ALLOW: "it is allowed under a condition that was not met",
+    DiagnosisKind.CONDITIONAL_ALLOW: "a condition in its policies stands in the way",
     DiagnosisKind.WRONG_IDENTIFIER: "the client uses another model id than it should",
     DiagnosisKind.NOT_FIXABLE: "no grant of this service can help",
     DiagnosisKind.LEAKED_KEY: "an access key has leaked",

@@ -11,6 +11,7 @@ Each function either knows the answer, a `Diagnosis`, or leaves it to the next; 
 the evidence in this order and stops at the first answer. Facts: docs/aws-facts.md §2, §3 and §4.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ GRANTABLE: Final = frozenset(
     {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
 )
 """The kinds of which a grant can be the remedy."""
+
+_APPLICATION: Final = ":application-inference-profile/"
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
@@ -48,6 +51,20 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     evidence: str | None = None
     grantable: bool = False
     ask_only: bool = False
+
+
+def defeats_a_control(kind: DiagnosisKind, called: str | None, candidates: Sequence[str], evidence: str | None) -> bool:
+    """Whether a grant would lift what somebody wrote into a policy on purpose: no text that does so is handed out.
+
+    A condition; or that a model may be called by application profiles alone, which is how costs are charged
+    (docs/aws-facts.md §3.8). `called` is the ARN of the profile that was called.
+    """
+    if kind is DiagnosisKind.CONDITIONAL_ALLOW:
+        return True
+    if kind is not DiagnosisKind.WRONG_IDENTIFIER:
+        return False
+    charged = bool(candidates) and all(_APPLICATION in each for each in candidates)
+    return bool(evidence) or (charged and _APPLICATION not in (called or ""))
 
 
 def not_fixable(denial: Denial, code: str, reason: str) -> Diagnosis:

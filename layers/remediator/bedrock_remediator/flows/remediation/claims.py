@@ -213,7 +213,7 @@ class Claims:
             code=grant.diagnosis.value,
             reason=grant.reason,
             grantable=grant.diagnosis in GRANTABLE,
-            ask_only=grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW,
+            ask_only=grant.diagnosis in (DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER),
         )
         return decide(
             mode=self._settings.mode.value,

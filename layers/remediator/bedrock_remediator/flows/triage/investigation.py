@@ -17,6 +17,7 @@ from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
+from bedrock_remediator.core.diagnosis.holdings import OtherProfiles
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
 from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.evaluation import Evaluator, Finding, Request, Verdict
@@ -191,7 +192,7 @@ class Investigation:
         if want.direct and model and model.on_demand:
             return targets.choose(denial, want, model, (), ())
         serving = [item for item in self._profiles.profiles(account, region) if model_arn in item.models]
-        held = [item for item in serving if _may_invoke(denial, Target(profile=item), policies, known)]
+        held = [item for item in serving if _holds(denial, item, policies, known)]
         return targets.choose(denial, want, model, serving, held)
 
     def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
@@ -202,28 +203,25 @@ class Investigation:
             for action in INVOKE_ACTIONS
             for resource in target.resources
         }
-        diagnosis = held_policies.from_holdings(denial, target, findings, ())
-        if (
-            diagnosis.kind is DiagnosisKind.MISSING_GRANT
-            and target.profile
-            and target.profile.arn not in diagnosis.allowed
-        ):
-            others = self._other_scopes(denial, target.profile, policies, known)
+        diagnosis = held_policies.from_holdings(denial, target, findings)
+        if diagnosis.grantable and held_policies.may_be_meant(target, findings, denial.action):
+            others = self._others(denial, target, policies, known)
             if others:
                 return held_policies.from_holdings(denial, target, findings, others)
         return diagnosis
 
-    def _other_scopes(self, denial: Denial, profile: Profile, policies: Evaluator, known: Keys) -> list[str]:
-        """Profiles of the same model and another scope that the principal may invoke."""
-        if profile.type != "SYSTEM_DEFINED":
-            return []
-        return [
-            other.client_model_id
-            for other in self._profiles.profiles(denial.account, denial.region, only="SYSTEM_DEFINED")
-            if other.arn != profile.arn
-            and other.model_ids == profile.model_ids
-            and _may_invoke(denial, Target(profile=other), policies, known)
+    def _others(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
+        """The other profiles of the same model that the principal may invoke, application profiles among them."""
+        called = target.profile.arn if target.profile else None
+        models = target.profile.model_ids if target.profile else {target.model.id} if target.model else set()
+        alike = [
+            (other, held_policies.may_invoke(other, denial.action, policies, known))
+            for other in self._profiles.profiles(denial.account, denial.region)
+            if other.arn != called and other.model_ids == models
         ]
+        return OtherProfiles(
+            held=tuple(each for each, may in alike if may), perhaps=tuple(each for each, may in alike if may is None)
+        )
 
     def would_help(self, denial: Denial, findings: Findings, now: datetime) -> Diagnosis | None:
         """Ask IAM's simulator whether the grant would help; a grant that certainly would not is advice instead.
@@ -304,12 +302,10 @@ def _context(identity: Identity, now: datetime, denial: Denial) -> RequestContex
     )
 
 
-def _may_invoke(denial: Denial, target: Target, policies: Evaluator, known: Keys) -> bool:
-    """Whether the principal's policies allow the denied action on the target's profile itself."""
-    assert target.profile is not None  # noqa: S101 - asked of profiles only
-    arn = target.profile.arn
-    finding = policies.evaluate(Request(denial.action, arn, held_policies.contexts(target, arn, known)))
-    return finding.verdict is Verdict.ALLOWED
+def _holds(denial: Denial, profile: Profile, policies: Evaluator, known: Keys) -> bool:
+    """Whether the principal's policies allow the denied action on the profile itself, if not on all its models."""
+    context = held_policies.contexts(Target(profile=profile), profile.arn, known)
+    return policies.evaluate(Request(denial.action, profile.arn, context)).verdict is Verdict.ALLOWED
 
 
 def _gone(denial: Denial, identity: Identity | None) -> Diagnosis:

@@ -83,7 +83,7 @@ IN_MOTION: Final = frozenset({State.APPROVED, State.APPLYING, State.REVOKING})
 
 BRIEFLY: Final[Mapping[DiagnosisKind, str]] = {
     DiagnosisKind.MISSING_GRANT: "Its policies do not allow all that this call needs.",
-    DiagnosisKind.CONDITIONAL_ALLOW: "A policy allows this call only under a condition, and the call did not meet it.",
+    DiagnosisKind.CONDITIONAL_ALLOW: "A condition in its policies stands in the way of this call.",
     DiagnosisKind.WRONG_IDENTIFIER: "It may call the same model under another id already.",
     DiagnosisKind.ALREADY_ALLOWED: "Its policies allow the call already.",
     DiagnosisKind.NOT_FIXABLE: "No grant can help: something else refuses the call.",
