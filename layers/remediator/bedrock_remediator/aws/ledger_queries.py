@@ -87,7 +87,7 @@ class Dossier(Struct, frozen=True):
     @property
     def denials(self) -> Sightings:
         """How often the denials that belong to the row were seen; copies are not counted."""
-        return _sightings(item for item in self.items if is_counter(item))
+        return _sightings(item for item in self.items if is_counter(item) and _belongs(item, self.sk))
 
 
 class LedgerQueries:
@@ -111,17 +111,29 @@ class LedgerQueries:
         Of one that has more, there are all its requests and grants, some of its advice, and the row's counters among
         the first megabytes of them: then a denial may have been seen more often than is told.
         """
+        found, complete = self.rows_and_counters(pk)
+        if not complete:
+            found = [*found, *self.itself(pk, sk), *self._requests(pk), *self._counters_of(pk, sk)]
+        return _dossier(sk, found)
+
+    def rows_and_counters(self, pk: str) -> tuple[list[Item], bool]:
+        """The first of a principal's rows and counters, and whether they are all: one query of one page."""
         page = self._ask(
-            **_between(pk, FIRST_ROW, PAST_LAST_COUNTER, row=sk),
-            FilterExpression="attribute_exists(#state) OR #row = :row",
+            **_between(pk, FIRST_ROW, PAST_LAST_COUNTER),
+            FilterExpression="attribute_exists(#state) OR attribute_exists(#row)",
             ExpressionAttributeNames={"#state": "state", "#row": "row"},
             Limit=PAGE,
         )
-        found = page["Items"]
-        if "LastEvaluatedKey" in page:
-            itself = self._ask(**_between(pk, sk, sk))["Items"]
-            found = [*found, *itself, *self._requests(pk), *self._counters_of(pk, sk)]
-        return Dossier(sk, list({item["sk"]["S"]: item for item in found}.values()))
+        return page["Items"], "LastEvaluatedKey" not in page
+
+    def itself(self, pk: str, sk: str) -> list[Item]:
+        """The item with that key, if there is one."""
+        return self._ask(**_between(pk, sk, sk))["Items"]
+
+    def requests_and_counters(self, pk: str) -> list[Item]:
+        """A principal's requests and grants, and the first of its counters: one query more than its grants take."""
+        counters = self._ask(**_between(pk, SEEN_PREFIX, PAST_LAST_COUNTER), Limit=PAGE)["Items"]
+        return [*self._requests(pk), *filter(is_counter, counters)]
 
     def denials(self, pk: str, sk: str) -> Sightings:
         """How often the denials that belong to this row were seen, copies not counted; as of a dossier."""
@@ -193,6 +205,36 @@ class LedgerQueries:
     def _ask(self, **query: Any) -> "QueryOutputTypeDef":
         with passing_trouble("reading items"):
             return self._client.query(TableName=self._table, **{"ConsistentRead": True, **query})
+
+
+class Dossiers:
+    """The dossiers of a batch of rows: one query a row, and what a principal's rows have in common read once.
+
+    Of a principal with hundreds of items there are its requests and grants, and the row's counters among the first of
+    them: then a denial may have been seen more often than is told.
+    """
+
+    def __init__(self, ledger: LedgerQueries) -> None:
+        self._ledger = ledger
+        self._common: dict[str, list[Item]] = {}
+
+    def of(self, pk: str, sk: str) -> Dossier:
+        """One row as it is now, with the principal's others and the row's counters as they were in this batch."""
+        if pk not in self._common:
+            found, complete = self._ledger.rows_and_counters(pk)
+            self._common[pk] = found if complete else self._ledger.requests_and_counters(pk)
+            if complete:
+                return _dossier(sk, found)
+        others = [item for item in self._common[pk] if item["sk"]["S"] != sk]
+        return _dossier(sk, [*others, *self._ledger.itself(pk, sk)])
+
+
+def _dossier(sk: str, items: Iterable[Item]) -> Dossier:
+    return Dossier(sk, list({item["sk"]["S"]: item for item in items}.values()))
+
+
+def _belongs(counter: Item, sk: str) -> bool:
+    return bool(counter["row"]["S"] == sk)
 
 
 def is_counter(item: Item) -> bool:

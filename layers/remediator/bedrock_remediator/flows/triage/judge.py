@@ -47,13 +47,26 @@ class Judge:
         self._settings = settings
         self._reaches = reaches
 
-    def verdict(self, denial: Denial | Unreadable, now: datetime) -> Verdict:
+    def verdict(
+        self,
+        denial: Denial | Unreadable,
+        now: datetime,
+        *,
+        sparing: bool = False,
+        counted: Callable[[Verdict], bool] = lambda _: False,
+    ) -> Verdict:
         """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked.
+
+        Args:
+            denial: The denial.
+            now: The time.
+            sparing: As `Investigation.investigate` has it.
+            counted: Whether a request of that verdict would only be counted: then the simulator is not asked.
 
         Raises:
             RetryableError: AWS does not answer.
         """
-        findings = self._investigation.investigate(denial, now)
+        findings = self._investigation.investigate(denial, now, sparing=sparing)
         # A refusal that no grant can change is none of the rules' business: they are not even read.
         allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
         verdict = Verdict(
@@ -62,7 +75,8 @@ class Judge:
             basis=basis(self._settings, allowlist),
         )
         considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
-        if not (findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)):
+        asks = findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)
+        if not asks or counted(verdict):
             return verdict
         helped = self._investigation.would_help(denial, findings, now)
         if helped is None:
