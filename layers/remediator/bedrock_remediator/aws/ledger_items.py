@@ -54,6 +54,8 @@ FIRST_PROFILE: Final = "profile#"
 PAST_LAST_COUNTER: Final = "seen$"
 """Every row's and every counter's sk lies between `FIRST_ROW` and this."""
 
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before anything that the index has."""
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """When a grant without end expires, to the index."""
 
@@ -186,6 +188,11 @@ def read_seen(item: Mapping[str, Any]) -> Seen:
     """
     fields = _values(item)
     return msgspec.convert(fields | {"fingerprint": str(fields.get("sk")).removeprefix(SEEN_PREFIX)}, Seen)
+
+
+def due_key(state: State, entry: Due) -> Item:
+    """The key of an entry in the index `due`."""
+    return key(entry.pk, entry.sk) | {"state": marshal(state.value), "due_at": marshal(entry.due_at)}
 
 
 def read_due(item: Mapping[str, Any]) -> Due:

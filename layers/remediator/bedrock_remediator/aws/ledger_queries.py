@@ -9,13 +9,14 @@ call models that there are not. So a query that is about something else passes o
 
 import itertools
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import passing_trouble
 from bedrock_remediator.aws.ledger_items import (
+    BEGINNING,
     FIRST_MARKER,
     FIRST_PROFILE,
     FIRST_ROW,
@@ -27,6 +28,7 @@ from bedrock_remediator.aws.ledger_items import (
     Due,
     Item,
     Sightings,
+    due_key,
     marshal,
     read_due,
     read_grant,
@@ -45,7 +47,6 @@ PAGE: Final = 300
 
 _COUNTER_PAGES: Final = 3
 """Of how many megabytes of a principal's counters those of a row are sorted out."""
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Background(Struct, frozen=True):
@@ -139,7 +140,9 @@ class LedgerQueries:
         """How often the denials that belong to this row were seen, copies not counted; as of a dossier."""
         return _sightings(self._counters_of(pk, sk))
 
-    def due(self, state: State, before: datetime | None = None, *, after: datetime | None = None) -> Iterator[Due]:
+    def due(
+        self, state: State, before: datetime | None = None, *, after: datetime | None = None, behind: Due | None = None
+    ) -> Iterator[Due]:
         """The rows in a state by the time that `ledger_items.due_at` gives them, the earliest first.
 
         They come a page at a time, as they are asked for, from an index that may lag behind by a moment: read the
@@ -149,11 +152,14 @@ class LedgerQueries:
             state: The state.
             before: The latest time to look for, None for all.
             after: The earliest time to look for, None for all.
+            behind: Where an earlier walk ended: what it came by is passed over.
         """
-        first, last = after or _BEGINNING, before or NEVER
+        start: dict[str, Any] = {"ExclusiveStartKey": due_key(state, behind)} if behind else {}
+        first, last = after or BEGINNING, before or NEVER
         entries = self._pages(
             IndexName="due",
             ConsistentRead=False,
+            **start,
             KeyConditionExpression="#state = :state AND due_at BETWEEN :first AND :last",
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues={
