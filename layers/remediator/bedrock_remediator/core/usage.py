@@ -126,7 +126,8 @@ def beyond(share: Share, number: int, names: Sequence[str], bounds: Bounds) -> t
         bounds: The bounds.
     """
     lately = f"within {int(bounds.window.total_seconds() // 60)} minutes"
-    kind, outcome, code = DiagnosisKind.UNKNOWN, Outcome.REPORT, "too_many_alerts"
+    code = "too_many_alerts"
+    kind, outcome = DiagnosisKind.UNKNOWN, Outcome.REPORT
     told = (
         f"There were {bounds.told + number} different alerts about this caller {lately}. The first {bounds.told} were "
         "told one by one; the others are counted here."
@@ -141,7 +142,8 @@ def beyond(share: Share, number: int, names: Sequence[str], bounds: Bounds) -> t
             "only counted here."
         )
     elif share is Share.REQUESTS:
-        code, outcome, told = "too_many_requests", Outcome.ASK, requests_told(names, bounds)
+        code = "too_many_requests"
+        outcome, told = Outcome.ASK, requests_told(names, bounds)
     diagnosis = Diagnosis(
         kind=kind,
         code=code,
