@@ -18,16 +18,22 @@ from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_items import grant_item, unmarshal
+from bedrock_remediator.aws.ledger_queries import Dossiers
+from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.usage import Share, beyond_key
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.flows.notification.notification import Fate, Notification
-from bedrock_remediator.settings import LinkSettings, NotifySettings, Strategy
+from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsideration
+from bedrock_remediator.notices import email
+from bedrock_remediator.settings import LinkSettings, Mode, NotifySettings, PolicySettings, Strategy
 from sandbox.dynamodb import quickened
 from tests.builders import records as make
 from tests.builders.clocks import StoppedClock
 from tests.builders.counted_aws import CountedBedrock, CountedIam
 from tests.builders.decisions import FakeKeys
+from tests.builders.grants import first_seen, pending_grant
+from tests.builders.notices import notice_of
 from tests.builders.triage import Service
 
 if TYPE_CHECKING:
@@ -380,3 +386,76 @@ class TestRequests:
         assert not first.handle({str(at): body for at, body in enumerate(bodies[:4])}).failed
         waiting = [row for row in flooded.service.ledger.grants(MALLORY) if row.state is State.PENDING]
         assert len(waiting) == 6
+
+
+class TestNotices:
+    """What one principal's notices cost."""
+
+    def test_cost_a_query_each_beside_hundreds_of_rows(self, flooded: Flooded, calls: Counter[str]) -> None:
+        """What its rows have in common is read once a batch; and each notice is of the row as it is now."""
+        arns = [f"arn:aws:bedrock:{make.REGION}:{make.ACCOUNT}:inference-profile/{number:03}" for number in range(440)]
+        rows = [pending_grant(pk=MALLORY, sk=f"profile#{arn}", principal=MALLORY, profile=arn) for arn in arns]
+        for row in rows:
+            flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
+        calls.clear()
+        flooded.tell(*rows[:200])
+        assert flooded.fates[MALLORY] == {Fate.SENT: 200}
+        assert calls["Query"] <= 200 + 8 * 5
+
+    def test_show_what_stands_beside_hundreds_of_rows(self, flooded: Flooded) -> None:
+        """The policy before and after has the grant that stands, wherever it is among the rows."""
+        for number in range(320):
+            row = pending_grant(pk=MALLORY, sk=f"profile#{number:03}", state=State.REJECTED, version=2)
+            flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
+        stands = pending_grant(pk=MALLORY, sk="profile#stands", state=State.ACTIVE, version=3)
+        asked = pending_grant(pk=MALLORY, sk="profile#zzz")
+        for row in (stands, asked):
+            flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
+        flooded.service.ledger.link(first_seen(asked, fingerprint="f", count=3))
+        dossier = Dossiers(flooded.service.ledger).of(*asked.key)
+        assert dossier.grant == asked
+        assert stands in dossier.grants
+        assert dossier.denials.count == 3
+
+    def test_are_of_the_row_as_it_is_now(self, flooded: Flooded) -> None:
+        """What moved on since the batch's first look is told by its own image, and not by this one."""
+        first, second = (pending_grant(pk=MALLORY, sk=f"profile#{number}") for number in range(2))
+        for row in (first, second):
+            flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
+        dossiers = Dossiers(flooded.service.ledger)
+        assert dossiers.of(*first.key).grant == first
+        moved = second.moved(State.REJECTED, at=flooded.clock.now(), by="bob", reason="no")
+        flooded.service.ledger.move(second, moved)
+        assert dossiers.of(*second.key).grant == moved
+        assert first in dossiers.of(*second.key).grants
+
+    def test_of_requests_that_are_too_many_say_what_to_do(self, flooded: Flooded) -> None:
+        """Which they are, and that to reject this one rejects all of them."""
+        flooded.handle(*(denial("mallory", number, name) for number, name in enumerate(REAL[:7])))
+        row = flooded.row(beyond_key(Share.REQUESTS))
+        assert flooded.told(MALLORY)[-1].startswith("Bedrock access requested many times: role mallory")
+        assert flooded.sent[-1][0] == "approvals"
+        mail = " ".join(email.text(notice_of(row)).split())
+        assert f"{REAL[5]}, {REAL[6]}" in mail
+        assert "To reject this rejects every request of the principal that waits" in mail
+
+    def test_upkeep_leaves_the_row_that_counts_requests(self, flooded: Flooded) -> None:
+        """It names nothing that a rule could be about."""
+        flooded.handle(*(denial("mallory", number, name) for number, name in enumerate(REAL[:7])))
+        ledger = UpkeepLedger(flooded.dynamodb, "ledger", flooded.clock)
+        settings = PolicySettings(
+            ledger_table="ledger",
+            mode=Mode.AUTO,
+            paused=False,
+            strategy=Strategy.MANAGED,
+            allowlist_path="/allowlist",
+            extra_actions=(),
+            grantable_principals=("arn:aws:iam::*:role/*",),
+            default_grant_days=0,
+        )
+        flooded.service.rules(
+            {"name": "any", "effect": "auto", "principals": ["arn:aws:iam::*:role/**"], "profiles": ["*"]}
+        )
+        chore = Reconsideration(ledger, flooded.service, flooded.service.iam, settings, flooded.clock)  # type: ignore[arg-type]
+        assert "failed" not in chore.run(lambda: True)
+        assert flooded.row(beyond_key(Share.REQUESTS)).state is State.PENDING
