@@ -323,6 +323,9 @@ class TestRejectingAll:
         """On the page, by the API and in Slack: its reason says so."""
         asked = [kept(ledger, sk=f"profile#{number}") for number in range(3)]
         counts = kept(ledger, sk=beyond_key(Share.REQUESTS), resources=(), profile=None)
+        view = approval.show(ticket(counts))
+        assert view
+        assert (view.open, view.verbs) == (True, {Verb.REJECT})
         result = approval.decide(ticket(counts), answer(Verb.REJECT))
         assert isinstance(result, Decided)
         assert result.grant.sk == counts.sk

@@ -14,6 +14,7 @@ from bedrock_remediator.aws.slack_messages import SlackMessage
 from bedrock_remediator.notices.notice import FOLDABLE
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
+from tests.builders.notices import blocked_by_scp
 
 TRUSTED = {
     "TriageRole": "lambda.amazonaws.com",
@@ -248,7 +249,7 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
                 "Allow",
                 {"dynamodb:PutItem"},
                 {ledger},
-                {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "sk", "status"]}},
+                {"ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "sk", "status", "expires"]}},
             ),
             "CountNotices": (
                 "Allow",
@@ -257,7 +258,16 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
                 {
                     "ForAllValues:StringEquals": {
                         "dynamodb:LeadingKeys": [NOTICES],
-                        "dynamodb:Attributes": ["pk", "sk", "expires", "used", *sorted(FOLDABLE)],
+                        "dynamodb:Attributes": [
+                            "pk",
+                            "sk",
+                            "expires",
+                            "used",
+                            "advice",
+                            "advice_folded",
+                            "alert_folded",
+                            *sorted(FOLDABLE - {"advice"}),
+                        ],
                     }
                 },
             ),
@@ -459,8 +469,9 @@ def test_notify_may_write_the_attributes_of_its_markers_and_no_others(stack: Sta
     """So it cannot write the state of a grant; and the ledger's code writes exactly those."""
     table: Any = Table()
     ledger = Ledger(table, "ledger")
-    ledger.claim_notice(pending_grant())
-    ledger.notice_sent(pending_grant())
+    for row in (pending_grant(), blocked_by_scp()):
+        ledger.claim_notice(row)
+        ledger.notice_sent(row)
     allowed = rights(stack, "NotifyRole")["MarkWhatWasSent"][3]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
     assert {name for item in table.put for name in item} == set(allowed)
 
