@@ -325,7 +325,8 @@ class TestRejectingAll:
         counts = kept(ledger, sk=beyond_key(Share.REQUESTS), resources=(), profile=None)
         view = approval.show(ticket(counts))
         assert view
-        assert (view.open, view.verbs) == (True, {Verb.REJECT})
+        assert view.open
+        assert view.verbs == {Verb.REJECT}
         result = approval.decide(ticket(counts), answer(Verb.REJECT))
         assert isinstance(result, Decided)
         assert result.grant.sk == counts.sk
