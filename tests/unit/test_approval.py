@@ -9,6 +9,7 @@ import pytest
 from bedrock_remediator.core.approval import NotAllowedError, Refusal, StaleError, Terms, Verb, decide, possible
 from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State, Via, Written, kept_copy
+from bedrock_remediator.core.usage import Share, row_beyond
 from tests.builders.decisions import ANYTHING, BOB, answer, stepped, waiting
 from tests.builders.grants import NOON, ROLE
 
@@ -137,3 +138,10 @@ def test_ones_own_request_can_be_rejected_and_revoked_but_not_approved_or_extend
     assert refusal(ACTIVE, Verb.EXTEND, approver=me) is Refusal.OWN_REQUEST
     assert decide(waiting(), answer(Verb.REJECT, approver=me), ANYTHING, LATER).state is State.REJECTED
     assert decide(ACTIVE, answer(Verb.REVOKE, 4, approver=me), ANYTHING, LATER).state is State.REVOKING
+
+
+def test_what_only_counts_requests_can_be_rejected_and_not_approved() -> None:
+    """There is nothing in it that could be granted."""
+    row = row_beyond(Share.REQUESTS, waiting())
+    assert possible(row) == {Verb.REJECT}
+    assert refusal(row, length=timedelta(days=1)) is Refusal.NOT_POSSIBLE
