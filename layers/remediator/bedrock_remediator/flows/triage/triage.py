@@ -237,15 +237,17 @@ class Triage:
             one = merged([group for group, _ in groups], beyond_counter(bound))
             names = [name for _, name in groups if name]
             try:
-                opened = self._settle_one_beyond(bound, one, len(groups), names)
+                fate, opened = self._settle_one_beyond(bound, one, len(groups), names)
             except Exception:
                 logger.exception("counting denials failed", extra={"pk": pk, "messages": len(one.messages)})
                 summary.failed.update(one.messages)
             else:
-                summary.counts["beyond_bounds"] += len(one.messages)
+                summary.counts[fate] += len(one.messages)
                 summary.opened += [opened] if opened else []
 
-    def _settle_one_beyond(self, bound: Share, group: Group, number: int, names: Sequence[str]) -> Grant | None:
+    def _settle_one_beyond(
+        self, bound: Share, group: Group, number: int, names: Sequence[str]
+    ) -> tuple[str, Grant | None]:
         """Count what is beyond a bound, and open the row on which that is told if there is none."""
         key = (group.pk, beyond_key(bound))
         for _ in range(_TRIES):
@@ -253,10 +255,10 @@ class Triage:
             seen, row = known.seen.get(group.key), known.rows[key]
             new = group.since(seen)
             if not new:
-                return None
+                return "copy", None
             case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
             try:
-                return self._count_or_tell(case, bound, number, names)
+                return "beyond_bounds", self._count_or_tell(case, bound, number, names)
             except ConflictError:
                 continue
         raise ConflictError(*key)
