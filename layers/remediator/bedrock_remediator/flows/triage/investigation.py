@@ -27,14 +27,18 @@ from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
-from bedrock_remediator.flows.simulation import Identities, forecast
-from bedrock_remediator.flows.triage.principals import Principals
+from bedrock_remediator.flows.simulation import Simulator, forecast
+from bedrock_remediator.flows.triage.principals import Principals, Source
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_SORT_KEY: Final = 1024
 """DynamoDB's limit."""
+
+
+class Iam(Simulator, Source, Protocol):
+    """What is asked of IAM."""
 
 
 class Profiles(Protocol):
@@ -76,7 +80,7 @@ class _Described(Struct, frozen=True):
 class Investigation:
     """Finds out what a denial is about. `home` is the account that the service runs in."""
 
-    def __init__(self, *, home: str, iam: Identities, profiles: Profiles, policy: PolicySettings) -> None:
+    def __init__(self, *, home: str, iam: Iam, profiles: Profiles, policy: PolicySettings) -> None:
         self._enrolment = Enrolment(home, policy.enrolled_accounts)
         self._iam = iam
         self.principals = Principals(iam)

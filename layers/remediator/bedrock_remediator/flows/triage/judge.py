@@ -75,8 +75,9 @@ class Judge:
             basis=basis(self._settings, allowlist),
         )
         considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
-        asks = findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)
-        if not asks or counted(verdict):
+        if not (findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)):
+            return verdict
+        if counted(verdict):
             return verdict
         helped = self._investigation.would_help(denial, findings, now)
         if helped is None:
