@@ -185,10 +185,10 @@ def _measured(denials: int, path: str) -> Storm:
     triage = Triage(
         ledger=Ledger(cast("DynamoDBClient", table), "ledger", aws),
         investigation=Investigation(home="123456789012", iam=aws, profiles=aws, policy=settings),
-        principals=aws,
         allowlists=aws,
         refuse=lambda _body, reason: sys.exit(reason),
         settings=settings,
+        open_requests=5,
         clock=aws,
     )
     seconds, new = 0.0, 0

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from msgspec import Struct
 
+from bedrock_remediator.core.usage import Share, beyond_key
 from sandbox.http_server import make_server
 from sandbox.stack import Sandbox
 
@@ -138,6 +139,9 @@ def decide_all(sandbox: Sandbox, decision: str, state: str = "pending") -> list[
         state: The state of the rows to do it to; another one's page is reached by the link of its last request.
     """
     waiting = [item for item in sandbox.ledger.items() if item.get("state") == state]
+    # One that only counts others cannot be approved; to reject it rejects those, which have their own answers first.
+    counting = [item for item in waiting if item["sk"] == beyond_key(Share.REQUESTS)]
+    waiting = [item for item in waiting if item not in counting] + (counting if decision == "reject" else [])
     if not waiting:
         return []
     links = links_in(sandbox)

@@ -38,6 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     use_case = _notification(context.invoked_function_arn.split(":")[4])
     failed: list[str] = []
+    use_case.begin()
     for record in event["Records"]:
         place = record["dynamodb"]["SequenceNumber"]
         # An on-failure destination gets no more than the sequence number: the log has to name the row.

@@ -35,6 +35,7 @@ class Service:
         self.paused = False
         self.default_grant_days = 0
         self.probes = ProbeLimits()
+        self.open_requests = 5
         self.allowlist = Allowlist(rules=(), problems=())
         self.refused: list[tuple[str, str]] = []
         self.on_refusal: Callable[[], None] = lambda: None
@@ -73,10 +74,10 @@ class Service:
         return Triage(
             ledger=self.ledger,
             investigation=Investigation(home=self.home, iam=self.iam, profiles=self.profiles, policy=settings),
-            principals=self.iam,
             allowlists=self,
             refuse=self._refuse,
             settings=settings,
+            open_requests=self.open_requests,
             clock=self.clock,
             reaches=self.reached.__contains__,
         )

@@ -93,7 +93,8 @@ TAKEN_UP: Final = {"dynamodb:GetItem": 3, "dynamodb:TransactWriteItems": 2, "dyn
 """Which approvals were used is read before each step, and written with the two by which one is taken up and stands."""
 
 EXPECTED: Final = {
-    "a refusal (service control policy)": together(OPENED, COUNTED),
+    # Of advice what one caller has had of the hour is counted, too.
+    "a refusal (service control policy)": together(OPENED, COUNTED, COUNTED),
     "a repeat, minutes later": {"dynamodb:BatchGetItem": 1, "dynamodb:UpdateItem": 1},
     "a first request": together(
         OPENED,

@@ -83,6 +83,15 @@ def test_all_of_a_principal_is_taken_back(stack: Served) -> None:
     assert (gone.exit_code, "no active grant" in gone.stderr) == (2, True)
 
 
+def test_all_requests_of_a_principal_are_rejected(stack: Served) -> None:
+    """A principal's ARN stands for every request of it that waits."""
+    assert [each["state"] for each in answered("requests", "reject", USER, "--yes")["rejected"]] == ["rejected"]
+    assert stack.states == ["rejected"]
+    gone = call("requests", "reject", USER, "--yes")
+    assert (gone.exit_code, "no request that waits" in gone.stderr) == (2, True)
+    assert call("requests", "reject", USER, "--version", "1", "--yes").exit_code == 2
+
+
 def test_refusals_say_why(stack: Served) -> None:
     """Too long, too late, unknown or of another version: the reason in a sentence, and 1."""
     (waiting,) = answered("requests", "list")["requests"]

@@ -14,6 +14,7 @@ from bedrock_remediator.core.approval import Answer, Refusal, Terms, Verb
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.core.risk import RiskKind
+from bedrock_remediator.core.usage import Share, beyond_key
 from bedrock_remediator.flows.approval.approval import Approval
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
@@ -301,6 +302,57 @@ class TestShowing:
         assert approval.show(Ticket("nobody", "nothing", 1)) is None
 
 
+class TestRejectingAll:
+    """What one principal asks for, in one action."""
+
+    def test_rejects_what_waits_of_that_principal(self, approval: Approval, ledger: Ledger) -> None:
+        """Each by a write of its own that names who and why; what is granted, and other principals', stays."""
+        asked = [kept(ledger, sk=f"profile#{number}") for number in range(3)]
+        granted = kept(ledger, State.APPROVED, sk="profile#granted")
+        other = kept(ledger, pk="arn:aws:iam::123456789012:role/other")
+        results = approval.reject_all(ticket(asked[1]), BOB, "A stolen key.")
+        assert [type(result) for result in results] == [Decided] * 3
+        for row in asked:
+            after = stored(ledger, row)
+            assert (after.state, after.decided_by, after.decision_reason) == (State.REJECTED, BOB.name, "A stolen key.")
+        assert stored(ledger, granted) == granted
+        assert stored(ledger, other) == other
+        assert approval.reject_all(Ticket("nobody", "nothing", 1), BOB) == []
+
+    def test_is_what_rejecting_the_row_that_counts_them_means(self, approval: Approval, ledger: Ledger) -> None:
+        """On the page, by the API and in Slack: its reason says so."""
+        asked = [kept(ledger, sk=f"profile#{number}") for number in range(3)]
+        counts = kept(ledger, sk=beyond_key(Share.REQUESTS), resources=(), profile=None)
+        view = approval.show(ticket(counts))
+        assert view
+        assert view.open
+        assert view.verbs == {Verb.REJECT}
+        result = approval.decide(ticket(counts), answer(Verb.REJECT))
+        assert isinstance(result, Decided)
+        assert result.grant.sk == counts.sk
+        assert {stored(ledger, row).state for row in (*asked, counts)} == {State.REJECTED}
+
+    def test_nobody_approves_the_row_that_counts_them(self, approval: Approval, ledger: Ledger) -> None:
+        """Whatever stands in it."""
+        counts = kept(ledger, sk=beyond_key(Share.REQUESTS))
+        result = approval.decide(ticket(counts), answer(length=timedelta(days=1)))
+        assert isinstance(result, NotAllowed)
+        assert stored(ledger, counts).state is State.PENDING
+        view = approval.show(ticket(counts))
+        assert view
+        assert view.verbs == {Verb.REJECT}
+
+    def test_leaves_what_somebody_was_first_with(
+        self, approval: Approval, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is told, and the others are rejected all the same."""
+        first, second = (kept(ledger, sk=f"profile#{number}") for number in range(2))
+        ledger.move(first, stepped(first, State.LAPSED))
+        monkeypatch.setattr(ledger, "grants", lambda _: [first, second])
+        results = approval.reject_all(ticket(second), BOB)
+        assert [type(result) for result in results] == [Stale, Decided]
+
+
 class TestListing:
     """The API's lists and ids."""
 
@@ -310,10 +362,20 @@ class TestListing:
             kept(ledger, sk=f"profile#{number}", updated_at=NOON - timedelta(minutes=number)) for number in range(3)
         ]
         kept(ledger, State.REJECTED, sk="profile#rejected")
-        assert approval.requests(State.PENDING) == rows[::-1]
-        assert approval.requests(State.PENDING, 2) == rows[:0:-1]
-        assert [row.sk for row in approval.requests(State.REJECTED)] == ["profile#rejected"]
-        assert approval.requests(State.ACTIVE) == []
+        assert approval.requests(State.PENDING) == (rows[::-1], None)
+        first, end = approval.requests(State.PENDING, most=2)
+        assert first == rows[:0:-1]
+        assert approval.requests(State.PENDING, end, most=2) == (rows[:1], None)
+        assert [row.sk for row in approval.requests(State.REJECTED)[0]] == ["profile#rejected"]
+        assert approval.requests(State.ACTIVE) == ([], None)
+
+    def test_a_page_goes_on_behind_what_was_decided_meanwhile(self, approval: Approval, ledger: Ledger) -> None:
+        """The one that a page ended with waits no more: the next page misses none and repeats none."""
+        rows = [kept(ledger, sk=f"profile#{number}") for number in range(4)]
+        first, end = approval.requests(State.PENDING, most=2)
+        ledger.move(first[-1], stepped(first[-1], State.REJECTED))
+        second, _ = approval.requests(State.PENDING, end, most=2)
+        assert sorted(row.sk for row in (*first, *second)) == [row.sk for row in rows]
 
     def test_an_id_is_found_whatever_became_of_its_row(
         self, approval: Approval, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
@@ -335,8 +397,9 @@ class TestListing:
         row = kept(ledger)
         entries = list(ledger.due(State.PENDING))
         ledger.move(row, stepped(row, State.LAPSED))
-        monkeypatch.setattr(ledger, "due", lambda _state: iter([*entries, replace(entries[0], sk="profile#gone")]))
-        assert approval.requests(State.PENDING) == []
+        stale = [*entries, replace(entries[0], sk="profile#gone")]
+        monkeypatch.setattr(ledger, "due", lambda _state, **_: iter(stale))
+        assert approval.requests(State.PENDING) == ([], None)
 
 
 class TestRemediating:

@@ -1,8 +1,10 @@
 """The API for the command line, through approve's real handler."""
 
+import base64
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -60,7 +62,40 @@ class TestReading:
         assert [each["state"] for each in call(stack, "GET", "/api/requests?state=rejected")[1]["requests"]] == [
             "rejected"
         ]
-        assert call(stack, "GET", "/api/requests?state=active") == (200, {"requests": []})
+        assert call(stack, "GET", "/api/requests?state=active") == (
+            200,
+            {"requests": [], "nextToken": None},
+        )
+
+    def test_every_request_is_listed(self, stack: ApproveStack) -> None:
+        """However many there are, page by page: of 520 none is left out, and none comes twice."""
+        put = [stack.put(waiting(sk=f"profile#{number}")) for number in range(520)]
+        found, path = [], "/api/requests"
+        while path:
+            status, content = call(stack, "GET", path)
+            assert status == 200
+            assert len(content["requests"]) <= 200
+            found += [each["id"] for each in content["requests"]]
+            token = content["nextToken"]
+            path = f"/api/requests?nextToken={quote(token, safe='')}" if token else ""
+        assert sorted(found) == sorted(map(request_id, put))
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            "",
+            "!",
+            "e30=",
+            "bnVsbA==",
+            base64.urlsafe_b64encode(b'{"pk":"","sk":"a","due_at":"2026-11-20T12:00:00Z"}').decode(),
+            base64.urlsafe_b64encode(b'{"pk":"a","sk":"a","due_at":"2026-11-20T12:00:00"}').decode(),
+            base64.urlsafe_b64encode(b'{"pk":"a","sk":"a","due_at":"1066-10-14T12:00:00Z"}').decode(),
+        ],
+    )
+    def test_a_token_that_no_page_has_given_is_refused(self, stack: ApproveStack, row: Grant, token: str) -> None:
+        """It is read as what a page gives, or not at all."""
+        status, content = call(stack, "GET", f"/api/requests?nextToken={quote(token, safe='')}")
+        assert (status, content["error"]) == (400, "bad_request")
 
     def test_a_row_that_cannot_be_read_hides_no_other(self, stack: ApproveStack, row: Grant) -> None:
         """One that another version wrote, say: the others are listed, shown and decided."""
@@ -144,6 +179,15 @@ class TestDeciding:
         assert [stack.row(row).decided_by for row in rows] == [APPROVER, APPROVER]
         assert [stack.row(row) for row in (others, waits)] == [others, waits]
         assert decide(stack, waits, {"decision": "revoke_all"})[1]["revoked"] == []
+
+    def test_all_requests_of_a_principal_are_rejected_together(self, stack: ApproveStack) -> None:
+        """By the id of any of them; other principals' wait on."""
+        rows = [stack.put(waiting(sk=f"profile#{number}")) for number in range(3)]
+        other = stack.put(waiting(pk="arn:aws:iam::123456789012:role/other"))
+        status, content = decide(stack, rows[1], {"decision": "reject_all", "reason": "A stolen key."})
+        assert (status, content["left"]) == (200, [])
+        assert [(each["state"], each["decided_by"]) for each in content["rejected"]] == [("rejected", APPROVER)] * 3
+        assert stack.row(other) == other
 
     @pytest.mark.parametrize(("result", "left"), [(NotFound(), []), (Stale(waiting()), ["stale"])])
     def test_what_moves_meanwhile_is_not_taken_back(

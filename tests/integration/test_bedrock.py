@@ -96,14 +96,42 @@ def test_a_fresh_profile_is_always_asked_for(reader: ProfileReader, stubber: Stu
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "ValidationException"])
-def test_what_aws_does_not_know_is_none(reader: ProfileReader, stubber: Stubber, code: str) -> None:
-    """An unknown id is an answer, and is asked for anew the next time: it may have been made since."""
+def test_what_aws_does_not_know_is_none(
+    reader: ProfileReader, stubber: Stubber, clock: StoppedClock, code: str
+) -> None:
+    """An unknown id is an answer, which holds for a minute: then it may have been made since."""
     for operation in ("get_inference_profile", "get_foundation_model"):
         stubber.add_client_error(operation, code, http_status_code=400)
     assert reader.profile(ACCOUNT, REGION, "us.amazon.nova-9") is None
     assert reader.model(ACCOUNT, REGION, "amazon.nova-9") is None
+    clock.time += timedelta(seconds=59)
+    assert reader.profile(ACCOUNT, REGION, "us.amazon.nova-9") is None
+    assert reader.model(ACCOUNT, REGION, "amazon.nova-9") is None
+    clock.time += timedelta(seconds=1)
     stubber.add_response("get_inference_profile", described())
     assert reader.profile(ACCOUNT, REGION, "us.amazon.nova-9")
+
+
+def test_what_is_about_to_be_granted_is_asked_for_though_it_was_unknown(
+    reader: ProfileReader, stubber: Stubber
+) -> None:
+    """And whoever asks then hears of it, too."""
+    stubber.add_client_error("get_inference_profile", "ResourceNotFoundException", http_status_code=400)
+    stubber.add_response("get_inference_profile", described())
+    assert reader.profile(ACCOUNT, REGION, ID) is None
+    fresh = reader.profile(ACCOUNT, REGION, ID, fresh=True)
+    assert fresh
+    assert reader.profile(ACCOUNT, REGION, ID) is fresh
+
+
+def test_what_is_unknown_takes_bounded_room(reader: ProfileReader, stubber: Stubber) -> None:
+    """However many ids are invented, the latest thousand are remembered."""
+    for _ in range(1_002):
+        stubber.add_client_error("get_inference_profile", "ResourceNotFoundException", http_status_code=400)
+    for number in range(1_001):
+        assert reader.profile(ACCOUNT, REGION, f"us.acme.{number}") is None
+    assert reader.profile(ACCOUNT, REGION, "us.acme.1000") is None
+    assert reader.profile(ACCOUNT, REGION, "us.acme.0") is None
 
 
 def test_a_refusal_is_no_unknown_profile(reader: ProfileReader, stubber: Stubber) -> None:

@@ -11,6 +11,7 @@ from bedrock_remediator.aws.ledger_items import unmarshal
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
 from bedrock_remediator.core.habits import Habits, Trait
+from bedrock_remediator.core.usage import Usage
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class TestHabits:
         grant, seen = pending_grant(), first_seen(pending_grant())
         assert ledger.known([seen.key], []).habits == {ROLE: Habits(pk=ROLE)}
         ledger.open(grant, seen, habits=self.known())
-        assert ledger.known([seen.key], []) == Known({seen.key: seen}, {}, {ROLE: self.known()})
+        assert ledger.known([seen.key], []) == Known({seen.key: seen}, {}, {ROLE: self.known()}, {ROLE: Usage(pk=ROLE)})
         assert ledger.habits(ROLE) == self.known()
         assert ledger.grants(ROLE) == [grant]
 

@@ -12,6 +12,7 @@ from bedrock_remediator.aws.ledger_items import grant_item, seen_item
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.usage import Usage
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 
 if TYPE_CHECKING:
@@ -104,19 +105,27 @@ class TestReading:
         ledger.open(grant, seen)
         missing = (ROLE, "profile#none")
         known = ledger.known([seen.key, (ROLE, "none")], [grant.key, missing])
-        assert known == Known({seen.key: seen}, {grant.key: grant, missing: None}, {ROLE: Habits(pk=ROLE)})
+        assert known == Known(
+            {seen.key: seen}, {grant.key: grant, missing: None}, {ROLE: Habits(pk=ROLE)}, {ROLE: Usage(pk=ROLE)}
+        )
 
     def test_leaves_out_what_it_cannot_read(self, ledger: Ledger, dynamodb: "DynamoDBClient") -> None:
         """Of all that is read at once, an item that is no row, counter or habits is in nobody else's way."""
         grant = pending_grant()
         seen = first_seen(grant)
         ledger.open(grant, seen)
-        broken = ["profile#broken", "seen#broken", "habits"]
+        broken = ["profile#broken", "seen#broken", "habits", "bounds"]
         for sk in broken:
-            item: Any = {"pk": {"S": ROLE}, "sk": {"S": sk}, "count": {"S": "many"}, "granted": {"S": "many"}}
+            item: Any = {
+                "pk": {"S": ROLE},
+                "sk": {"S": sk},
+                "count": {"S": "many"},
+                "granted": {"S": "many"},
+                "requests": {"S": "many"},
+            }
             dynamodb.put_item(TableName=TABLE, Item=item)
         known = ledger.known([seen.key, (ROLE, "broken")], [grant.key, (ROLE, "profile#broken")])
-        assert known == Known({seen.key: seen}, {grant.key: grant}, {})
+        assert known == Known({seen.key: seen}, {grant.key: grant}, {}, {})
 
     def test_takes_a_row_with_all_that_is_told_of_it(self, ledger: Ledger) -> None:
         """Its principal's other rows and its own counters come with it; another row's counters do not."""

@@ -1,7 +1,7 @@
 """A storm of notices: some go out one by one, the rest is told in one digest, and nothing urgent waits."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger_items import grant_item, unmarshal
 from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.grant import DiagnosisKind, Grant
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.flows.notification.notification import Fate, Notification
 from bedrock_remediator.flows.upkeep.chores.account import Account
 from bedrock_remediator.flows.upkeep.chores.storms import Storms
 from bedrock_remediator.notices.notice import FOLDABLE
 from bedrock_remediator.settings import LinkSettings, NotifySettings, Strategy
+from sandbox.dynamodb import quickened
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import FakeKeys
 from tests.builders.grants import NOON
@@ -87,18 +88,17 @@ class Stream:
 
 
 @pytest.fixture
-def stream(dynamodb: "DynamoDBClient", clock: StoppedClock) -> Stream:
+def stream(dynamodb: "DynamoDBClient", clock: StoppedClock) -> Iterator[Stream]:
     """A quiet hour."""
-    return Stream(dynamodb, clock)
+    with quickened():
+        yield Stream(dynamodb, clock)
 
 
 def test_what_is_too_much_for_an_hour_is_folded(stream: Stream) -> None:
     """The last that goes out says so; the chat gets no more than the mail."""
     assert stream.refusals(6) == [Fate.SENT] * 3 + [Fate.FOLDED] * 3
     assert len(stream.sent) == 6
-    said = [
-        "this is the last one in this hour" in " ".join(message.get("email", "").split()) for *_, message in stream.sent
-    ]
+    said = ["the last one in this hour" in " ".join(message.get("email", "").split()) for *_, message in stream.sent]
     assert said == [False, False, False, False, True, False]
 
 
@@ -124,10 +124,44 @@ def test_requests_and_alerts_are_always_sent(stream: Stream) -> None:
 def test_everything_else_may_be_folded(stream: Stream, event: str) -> None:
     """Each kind is counted under its own name, which IAM lets notify write."""
     for _ in range(3):
-        stream.ledger.count_notice("granted", "2026-11-20T12")
+        stream.ledger.count_notice("advice" if event == "advice" else "granted", "2026-11-20T12")
     assert stream.tell(ALL[event]()) is Fate.FOLDED
     (kinds,) = stream.ledger.notices_counted("0", "9").values()
     assert kinds[event] >= 1
+
+
+def test_no_advice_displaces_the_word_of_a_grant(stream: Stream) -> None:
+    """A hundred refusals use up an hour of advice; what was granted to others is told one by one all the same."""
+    stream.refusals(100)
+    assert stream.tell(ALL["granted"]()) is Fate.SENT
+
+
+def test_of_one_caller_only_some_advice_is_sent(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it uses up no more of the hour than that: others are advised as if it were not there."""
+    monkeypatch.setattr(f"{__name__}.SETTINGS", replace(SETTINGS, notices_an_hour=30))
+    rows = [replace(blocked_by_scp(), sk=f"advice#not_fixable#{number}#scp") for number in range(30)]
+    assert [stream.tell(row) for row in rows] == [Fate.SENT] * 3 + [Fate.FOLDED] * 27
+    assert stream.refusals(27) == [Fate.SENT] * 27
+    stream.clock.time += timedelta(hours=1)
+    stream.sent.clear()
+    assert stream.upkeep() == {"sent": 1}
+    told = json.loads(stream.sent[0][2]["default"])["folded"]
+    assert told == {"total": 57, "told_here": 27, "by_event": {"advice": 30, "advice_folded": 27}}
+
+
+def test_the_same_alert_of_many_strangers_is_folded(stream: Stream) -> None:
+    """The first go out at once; of leaked keys every principal's does, however many principals there are."""
+    known = {"diagnosis": DiagnosisKind.UNKNOWN, "reason_code": "identity_mismatch", "account": "444455556666"}
+    strange = replace(leaked_key(), principal=None, **known)
+    rows = [replace(strange, pk=f"account/444455556666/AWSAccount/AIDA{number}") for number in range(60)]
+    assert [stream.tell(row) for row in rows] == [Fate.SENT] * 3 + [Fate.FOLDED] * 57
+    keys = [f"arn:aws:iam::123456789012:role/leaked-{number}" for number in range(20)]
+    assert [stream.tell(replace(leaked_key(), pk=pk, principal=pk)) for pk in keys] == [Fate.SENT] * 20
+    stream.clock.time += timedelta(hours=1)
+    stream.sent.clear()
+    assert stream.upkeep() == {"sent": 1}
+    content = json.loads(stream.sent[0][2]["default"])
+    assert (content["severity"], content["folded"]["told_here"]) == ("alert", 57)
 
 
 def test_a_death_after_counting_folds_or_sends_again(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +177,7 @@ def test_a_death_after_counting_folds_or_sends_again(stream: Stream, monkeypatch
 def test_the_hour_is_told_when_it_is_over(stream: Stream) -> None:
     """Once, with how many of what there were, whether or not there is a daily digest."""
     stream.refusals(5)
-    stream.tell(ALL["granted"]())
+    assert stream.tell(ALL["granted"]()) is Fate.SENT
     assert stream.upkeep() == {}
     stream.clock.time += timedelta(hours=1)
     stream.sent.clear()
@@ -152,12 +186,12 @@ def test_the_hour_is_told_when_it_is_over(stream: Stream) -> None:
     ((topic, subject, message),) = stream.sent
     assert (topic, subject) == (
         "notices",
-        "Bedrock access: 3 notices folded into one (1 granted, 0 refused, 0 waiting)",
+        "Bedrock access: 2 notices folded into one (1 granted, 0 refused, 0 waiting)",
     )
     told = json.loads(message["default"])
-    assert told["folded"] == {"total": 6, "told_here": 3, "by_event": {"advice": 5, "granted": 1}}
+    assert told["folded"] == {"total": 6, "told_here": 2, "by_event": {"advice": 5, "granted": 1}}
     assert told["reported"] == {"not_fixable": 5}
-    assert "There were 6 notices, more than the 3 that MaxNoticesPerHour lets out one by one" in " ".join(
+    assert "There were 6 notices, more than MaxNoticesPerHour (3) lets out one by one: 2 of them" in " ".join(
         message["email"].split()
     )
 

@@ -143,6 +143,7 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
         MaxGrantsPerPrincipal="3",
         ProbeProfiles="4",
         ProbeWindowMinutes="90",
+        OpenRequestsPerPrincipal="3",
         UnknownCallerAsks="false",
         OrganizationId="o-exampleorgid",
         EnrolledAccounts="444455556666,777788889999",
@@ -178,6 +179,7 @@ def test_parameters_reach_triage_remediate_and_upkeep(deploy: Callable[..., Stac
     )
     assert remediate.verify_seconds == 5
     assert triage.refused_queue_url == stack.ref("DenialsDeadLetters")
+    assert triage.open_requests == 3
     assert upkeep.lapse_hours == 24
     assert upkeep.notices_an_hour == NotifySettings.read(variables(stack, "NotifyFunction")).notices_an_hour == 7
     assert upkeep.notices_topic_arn == stack.arn("Notices")

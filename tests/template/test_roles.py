@@ -14,6 +14,7 @@ from bedrock_remediator.aws.slack_messages import SlackMessage
 from bedrock_remediator.notices.notice import FOLDABLE
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
+from tests.builders.notices import blocked_by_scp
 
 TRUSTED = {
     "TriageRole": "lambda.amazonaws.com",
@@ -133,7 +134,7 @@ PRINCIPALS = ("arn:*", "account/*")
 """How the partition keys of principals begin, under which are rows, counters and habits."""
 DECISION = named(keys(*PRINCIPALS), "pk", "sk", *sorted(APPROVE_ATTRIBUTES - {"pk", "sk"}))
 MEMORY = named(keys("slack#*"), "pk", "sk", *sorted(set(SlackMessage.__struct_fields__) - {"pk", "sk"}))
-MARKERS = named(keys("notice#*"), "pk", "sk", "status")
+MARKERS = named(keys("notice#*"), "pk", "sk", "status", "expires")
 
 
 def expected(stack: Stack) -> dict[str, dict[str, Rights]]:
@@ -271,7 +272,16 @@ def always(stack: Stack) -> dict[str, dict[str, Rights]]:
                     "Null": {"dynamodb:LeadingKeys": "false", "dynamodb:Attributes": "false"},
                     "ForAllValues:StringEquals": {
                         "dynamodb:LeadingKeys": [NOTICES],
-                        "dynamodb:Attributes": ["pk", "sk", "expires", "used", *sorted(FOLDABLE)],
+                        "dynamodb:Attributes": [
+                            "pk",
+                            "sk",
+                            "expires",
+                            "used",
+                            "advice",
+                            "advice_folded",
+                            "alert_folded",
+                            *sorted(FOLDABLE - {"advice"}),
+                        ],
                     },
                 },
             ),
@@ -478,8 +488,9 @@ def test_notify_may_write_the_attributes_of_its_markers_and_no_others(stack: Sta
     """So it cannot write the state of a grant; and the ledger's code writes exactly those."""
     table: Any = Table()
     ledger = Ledger(table, "ledger")
-    ledger.claim_notice(pending_grant())
-    ledger.notice_sent(pending_grant())
+    for row in (pending_grant(), blocked_by_scp()):
+        ledger.claim_notice(row)
+        ledger.notice_sent(row)
     allowed = rights(stack, "NotifyRole")["MarkWhatWasSent"][3]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
     assert {name for item in table.put for name in item} == set(allowed)
 

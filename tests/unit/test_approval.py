@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bedrock_remediator.core.approval import NotAllowedError, Refusal, StaleError, Terms, Verb, decide, possible
 from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State, Via, Written, kept_copy
+from bedrock_remediator.core.usage import Share, row_beyond
 from tests.builders.decisions import ANYTHING, BOB, answer, stepped, waiting
 from tests.builders.grants import NOON, ROLE
 
@@ -149,3 +150,10 @@ def test_a_typed_name_like_the_callers_is_recorded_with_the_decision() -> None:
     assert "is like that of the caller" in mine.history[-1].reason
     other = decide(row, answer(approver=Approver.by_link("Bob"), reason="Needed."), ANYTHING, LATER)
     assert other.decision_reason == "Needed."
+
+
+def test_what_only_counts_requests_can_be_rejected_and_not_approved() -> None:
+    """There is nothing in it that could be granted."""
+    row = row_beyond(Share.REQUESTS, waiting())
+    assert possible(row) == {Verb.REJECT}
+    assert refusal(row, length=timedelta(days=1)) is Refusal.NOT_POSSIBLE

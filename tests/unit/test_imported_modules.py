@@ -49,6 +49,7 @@ ENVIRONMENT: Final = {
     "POWERTOOLS_METRICS_NAMESPACE": "Test",
     "POWERTOOLS_SERVICE_NAME": "test",
     "REFUSED_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/queue",
+    "OPEN_REQUESTS_PER_PRINCIPAL": "5",
     "SLACK_API_URL": "https://slack.com/api/",
     "SLACK_APPROVERS": "",
     "SLACK_APP_ID": "",

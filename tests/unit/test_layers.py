@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from bedrock_remediator.core.arn import BedrockResource, Principal
 from bedrock_remediator.core.denial import Caller, Denial, Effect, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
-from bedrock_remediator.core.diagnosis.holdings import from_holdings
+from bedrock_remediator.core.diagnosis.holdings import OtherProfiles, from_holdings
 from bedrock_remediator.core.diagnosis.message import from_message
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.evaluation import Evaluator, Holdings, Request
@@ -52,7 +52,7 @@ def diagnosed(denied: Denial) -> Diagnosis:
         for action in INVOKE_ACTIONS
         for arn in target.resources
     }
-    return from_message(denied) or from_holdings(denied, target, findings, ())
+    return from_message(denied) or from_holdings(denied, target, findings, OtherProfiles())
 
 
 @pytest.mark.parametrize("layer", Layer)

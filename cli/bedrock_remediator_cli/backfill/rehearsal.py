@@ -20,6 +20,7 @@ from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.usage import Usage
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import PolicySettings
@@ -63,12 +64,19 @@ class Rehearsal:
         home: The account.
         clients: Its clients.
         settings: The stack's settings.
+        open_requests: How many requests of one principal may wait at once.
         real: Reads the stack's ledger; None where it may not be read.
         clock: Tells the time.
     """
 
-    def __init__(
-        self, home: str, clients: Clients, settings: PolicySettings, real: LedgerReader | None, clock: Clock
+    def __init__(  # noqa: PLR0913, PLR0917 - each is another part of the stack
+        self,
+        home: str,
+        clients: Clients,
+        settings: PolicySettings,
+        open_requests: int,
+        real: LedgerReader | None,
+        clock: Clock,
     ) -> None:
         iam = IamReader(clients.iam, clock)
         self._ledger = _MemoryLedger(real)
@@ -79,10 +87,10 @@ class Rehearsal:
             investigation=Investigation(
                 home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=settings
             ),
-            principals=iam,
             allowlists=AllowlistReader(lambda: clients.ssm, settings.allowlist_path, clock),
             refuse=lambda body, reason: self._refused.update({body: reason}),
             settings=settings,
+            open_requests=open_requests,
             clock=clock,
         )
 
@@ -148,6 +156,7 @@ class _MemoryLedger(Ledger):
         self._rows: dict[tuple[str, str], Grant] = {}
         self._counters: dict[tuple[str, str], Seen] = {}
         self._habits: dict[str, Habits] = {}
+        self._usage: dict[str, Usage] = {}
         self.counts: dict[str, int] = {}
         self.failed: set[str] = set()
 
@@ -179,9 +188,15 @@ class _MemoryLedger(Ledger):
         return tuple(sorted(found, key=lambda each: each.grant.key))
 
     def known(self, counters: Iterable[tuple[str, str]], rows: Iterable[tuple[str, str]]) -> Known:
-        """The counters, their principals' habits, and the rows."""
+        """The counters, what else is kept of their principals, and the rows."""
         counted, wanted = list(counters), list(rows)
-        found = Known({}, dict.fromkeys(wanted), {pk: Habits(pk=pk) for pk, _ in counted})
+        principals = {pk for pk, _ in counted}
+        found = Known(
+            {},
+            dict.fromkeys(wanted),
+            {pk: Habits(pk=pk) for pk in principals},
+            {pk: Usage(pk=pk) for pk in principals},
+        )
         if self._real:
             real = self._real.known(
                 (key for key in counted if key not in self._counters), (key for key in wanted if key not in self._rows)
@@ -189,9 +204,11 @@ class _MemoryLedger(Ledger):
             found.seen.update(real.seen)
             found.rows.update(real.rows)
             found.habits.update(real.habits)
+            found.usage.update(real.usage)
         found.seen.update({key: self._counters[key] for key in counted if key in self._counters})
         found.rows.update({key: self._rows[key] for key in wanted if key in self._rows})
         found.habits.update({pk: self._habits[pk] for pk in found.habits if pk in self._habits})
+        found.usage.update({pk: self._usage[pk] for pk in found.usage if pk in self._usage})
         return found
 
     def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
@@ -204,13 +221,19 @@ class _MemoryLedger(Ledger):
             return self._habits[pk]
         return self._real.habits(pk) if self._real else Habits(pk=pk)
 
+    def usage(self, pk: str) -> Usage:
+        """What a principal has used of its bounds."""
+        if pk in self._usage:
+            return self._usage[pk]
+        return self._real.usage(pk) if self._real else Usage(pk=pk)
+
     def grant(self, pk: str, sk: str) -> Grant | None:
         """One row."""
         if (pk, sk) in self._rows:
             return self._rows[pk, sk]
         return self._real.grant(pk, sk) if self._real else None
 
-    def open(
+    def open(  # noqa: PLR0913 - the ledger's own
         self,
         grant: Grant,
         seen: Seen,
@@ -218,16 +241,21 @@ class _MemoryLedger(Ledger):
         cap: Cap | None = None,  # noqa: ARG002 - the ledger's own
         replaces: Grant | None = None,  # noqa: ARG002 - the ledger's own
         habits: Habits | None = None,
+        usage: Usage | None = None,
     ) -> None:
         """Write a row, its counter, and what is known of its principal."""
         self._rows[grant.key] = grant
         self._counters[seen.key] = seen
         if habits:
             self._habits[habits.pk] = habits
+        if usage:
+            self._usage[usage.pk] = usage
 
-    def link(self, seen: Seen) -> None:
+    def link(self, seen: Seen, row: Grant | None = None, usage: Usage | None = None) -> None:  # noqa: ARG002 - the ledger's own
         """Write a counter."""
         self._counters[seen.key] = seen
+        if usage:
+            self._usage[usage.pk] = usage
 
     def count(self, before: Seen, after: Seen) -> None:  # noqa: ARG002 - the ledger's own
         """Write a counter."""

@@ -27,5 +27,10 @@ def policy_settings(deployment: Deployment | None) -> PolicySettings:
     )
 
 
+def open_requests(deployment: Deployment | None) -> int:
+    """How many requests of one principal may wait at once; without a stack the template's default."""
+    return int(deployment.parameter("OpenRequestsPerPrincipal", "5")) if deployment else 5
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (each.strip() for each in text.split(","))))

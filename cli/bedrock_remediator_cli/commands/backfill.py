@@ -17,7 +17,7 @@ from bedrock_remediator_cli.backfill.offline import offline_rows
 from bedrock_remediator_cli.backfill.pace import Pace
 from bedrock_remediator_cli.backfill.period import period
 from bedrock_remediator_cli.backfill.records import PastDenial, denials
-from bedrock_remediator_cli.backfill.settings import policy_settings
+from bedrock_remediator_cli.backfill.settings import open_requests, policy_settings
 from bedrock_remediator_cli.deployment import Deployment, not_an_operator, read_deployment, stack_option
 from bedrock_remediator_cli.help import Command
 from bedrock_remediator_cli.options import Program, shared_options
@@ -175,7 +175,9 @@ def _rehearsed(program: Program, deployment: Deployment | None, found: list[Past
     if not found:
         return {"mode": settings.mode, "rows": [], "counts": {}, "failed": []}
     aws = program.aws
-    rehearsed = rehearsal.Rehearsal(aws.account, aws.clients, settings, _reader(program, deployment), SystemClock())
+    rehearsed = rehearsal.Rehearsal(
+        aws.account, aws.clients, settings, open_requests(deployment), _reader(program, deployment), SystemClock()
+    )
     with program.output.progress("looking into denials", len(found)) as advance:
         for done in rehearsed.of(found):
             advance(done)

@@ -4,7 +4,15 @@ import click
 
 from bedrock_remediator.core.approval import Verb
 from bedrock_remediator.core.grant import State
-from bedrock_remediator_cli.decisions.asking import Decision, checked_length, decide, requests_api, tell_list, tell_one
+from bedrock_remediator_cli.decisions.asking import (
+    Decision,
+    checked_length,
+    decide,
+    reject_all,
+    requests_api,
+    tell_list,
+    tell_one,
+)
 from bedrock_remediator_cli.decisions.options import decision_options, list_options
 from bedrock_remediator_cli.deployment import stack_option
 from bedrock_remediator_cli.help import Command, Group
@@ -83,14 +91,30 @@ def approve_request(  # noqa: PLR0913 - one an option
     decide(program, requests_api(program, stack_name), identifier, decision, ask=not yes)
 
 
-@command.command("reject", cls=Command, examples=("bedrock-remediator requests reject 3f9a1c --yes",))
+@command.command(
+    "reject",
+    short_help="Reject a request, or all of a principal.",
+    cls=Command,
+    examples=(
+        "bedrock-remediator requests reject 3f9a1c --yes",
+        "bedrock-remediator requests reject arn:aws:iam::123456789012:role/llm-app",
+    ),
+)
 @shared_options
 @stack_option
-@click.argument("identifier", metavar="ID")
+@click.argument("what", metavar="ID|PRINCIPAL-ARN")
 @decision_options
 def reject_request(  # noqa: PLR0913 - one an option
-    program: Program, *, stack_name: str, identifier: str, reason: str | None, version: int | None, yes: bool
+    program: Program, *, stack_name: str, what: str, reason: str | None, version: int | None, yes: bool
 ) -> None:
-    """Reject the request ID. Its repeats are only counted for a while."""
-    decision = Decision(verb=Verb.REJECT, reason=reason, version=version)
-    decide(program, requests_api(program, stack_name), identifier, decision, ask=not yes)
+    """Reject the request ID; with a principal's ARN every request of it that waits.
+
+    Repeats of what was rejected are only counted for a while.
+    """
+    api = requests_api(program, stack_name)
+    if not what.startswith("arn:"):
+        decide(program, api, what, Decision(verb=Verb.REJECT, reason=reason, version=version), ask=not yes)
+    elif version is not None:
+        raise click.UsageError("--version is one request's: name its id")
+    else:
+        reject_all(program, api, what, reason, ask=not yes)

@@ -60,9 +60,15 @@ class RequestsApi:
         self._transport = transport or send
 
     def list(self, state: State) -> list[Content]:
-        """The requests in a state, those first that came into it first."""
-        found: list[Content] = self._call("GET", f"?{urlencode({'state': state.value})}")["requests"]
-        return found
+        """The requests in a state, of all pages, those first that came into it first."""
+        found: list[Content] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("GET", f"?{urlencode({**token, 'state': state.value})}")
+            found += page["requests"]
+            if not page.get("nextToken"):
+                return found
+            token = {"nextToken": page["nextToken"]}
 
     def show(self, identifier: str) -> Content:
         """One request: with history, policy, denials and what may be done."""

@@ -7,7 +7,7 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from bedrock_remediator.core.approval import MOST_LISTED, REVOKE_ALL, Verb
+from bedrock_remediator.core.approval import REJECT_ALL, REVOKE_ALL, Verb
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator_cli.decisions.api import Content, RequestsApi
@@ -63,10 +63,7 @@ def tell_list(program: Program, api: RequestsApi, states: Iterable[State], princ
     found: list[Content] = []
     with program.output.progress("asking the stack", len(states)) as advance:
         for state in states:
-            listed = api.list(state)
-            if len(listed) >= MOST_LISTED:
-                program.output.note(f"The stack lists {MOST_LISTED} that are {state}, the oldest; there may be more.")
-            found += [each for each in listed if not principal or principal in (each["principal"] or "")]
+            found += [each for each in api.list(state) if not principal or principal in (each["principal"] or "")]
             advance()
     program.output.answer({"requests": found}, lambda: _table(program, found))
     finish(found=False)
@@ -109,15 +106,42 @@ def revoke_all(program: Program, api: RequestsApi, principal: str, reason: str |
     Raises:
         EnvironmentTrouble: The principal has none.
     """
-    active = [each for each in api.list(State.ACTIVE) if each["principal"] == principal]
-    if not active:
-        raise EnvironmentTrouble(f"{principal} has no active grant.")
+    _decide_all(program, api, principal, reason, _GRANTS, ask=ask)
+
+
+def reject_all(program: Program, api: RequestsApi, principal: str, reason: str | None, *, ask: bool) -> None:
+    """Reject every request of a principal that waits; as `revoke_all`."""
+    _decide_all(program, api, principal, reason, _REQUESTS, ask=ask)
+
+
+class _All(Struct, frozen=True, kw_only=True):
+    """What is decided about all rows of a principal in a state, and the words for it: the API's, and for people."""
+
+    state: State
+    decision: str
+    done: str
+    what: str
+    doing: str
+
+
+_GRANTS: Final = _All(state=State.ACTIVE, decision=REVOKE_ALL, done="revoked", what="active grant", doing="Revoke")
+_REQUESTS: Final = _All(
+    state=State.PENDING, decision=REJECT_ALL, done="rejected", what="request that waits", doing="Reject"
+)
+
+
+def _decide_all(  # noqa: PLR0913 - what the two commands are given
+    program: Program, api: RequestsApi, principal: str, reason: str | None, every: _All, *, ask: bool
+) -> None:
+    found = [each for each in api.list(every.state) if each["principal"] == principal]
+    if not found:
+        raise EnvironmentTrouble(f"{principal} has no {every.what}.")
     if ask:
-        _table(program, active, err=True)
-        click.confirm(f"Revoke all {len(active)} of them?", abort=True, err=True)
-    body = {"decision": REVOKE_ALL, **({"reason": reason} if reason else {})}
-    done = api.decide(active[0]["id"], body)
-    lines = [_done(each) for each in done["revoked"]]
+        _table(program, found, err=True)
+        click.confirm(f"{every.doing} all {len(found)} of them?", abort=True, err=True)
+    body = {"decision": every.decision, **({"reason": reason} if reason else {})}
+    done = api.decide(found[0]["id"], body)
+    lines = [_done(each) for each in done[every.done]]
     lines += [f"{each['id'][:_SHOWN]} is left, in state {each['state']}: {each['error']}" for each in done["left"]]
     program.output.answer(done, lambda: program.output.say("\n".join(lines)))
     finish(found=bool(done["left"]))

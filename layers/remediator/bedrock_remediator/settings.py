@@ -86,10 +86,15 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
 
 
 class TriageSettings(Struct, frozen=True, kw_only=True):
-    """What triage reads: the policy settings, and REFUSED_QUEUE_URL, where unreadable messages go with their reason."""
+    """What triage reads.
+
+    The policy settings; REFUSED_QUEUE_URL, where unreadable messages go with their reason; OPEN_REQUESTS_PER_PRINCIPAL,
+    how many requests of one principal may wait for a person at once (at least 1).
+    """
 
     policy: PolicySettings
     refused_queue_url: str
+    open_requests: int
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -99,7 +104,9 @@ class TriageSettings(Struct, frozen=True, kw_only=True):
             SettingError: One is missing or bad.
         """
         return cls(
-            policy=PolicySettings.read(variables), refused_queue_url=Environment(variables).text("REFUSED_QUEUE_URL")
+            policy=PolicySettings.read(variables),
+            refused_queue_url=Environment(variables).text("REFUSED_QUEUE_URL"),
+            open_requests=Environment(variables).read("OPEN_REQUESTS_PER_PRINCIPAL", positive),
         )
 
 

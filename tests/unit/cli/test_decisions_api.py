@@ -66,6 +66,21 @@ def test_every_call_is_signed_for_the_api() -> None:
     assert SECRET not in str(transport.sent)
 
 
+def test_a_list_follows_its_pages() -> None:
+    """To the last, each asked for by the token of the one before; and each call is signed."""
+    pages = iter([({"requests": [{"id": "a"}], "nextToken": "e30="}), ({"requests": [{"id": "b"}], "nextToken": None})])
+    sent: list[tuple[str, str, Mapping[str, str], bytes]] = []
+
+    def transport(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        sent.append((method, url, {name.lower(): value for name, value in headers.items()}, body))
+        return Answer(200, next(pages))
+
+    caller = RequestsApi(URL, Credentials("ASIAEXAMPLE", SECRET, "the-token"), "us-east-1", transport)
+    assert caller.list(State.PENDING) == [{"id": "a"}, {"id": "b"}]
+    assert [url.removeprefix(URL) for _, url, _, _ in sent] == ["?state=pending", "?nextToken=e30%3D&state=pending"]
+    assert all(each[2]["authorization"].endswith(f"Signature={signature(*each)}") for each in sent)
+
+
 @pytest.mark.parametrize(
     ("status", "content", "kind", "says"),
     [

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _TYPES: Final[tuple[ProfileType, ...]] = ("SYSTEM_DEFINED", "APPLICATION")
 _PAGE: Final = 1000
 _ENTRIES: Final = 1000
-_LISTS: Final = 16
+_LISTS: Final = 64
 _AGE: Final = timedelta(minutes=5)
+_ABSENT_AGE: Final = timedelta(minutes=1)
 _UNKNOWN: Final = frozenset({"ResourceNotFoundException", "ValidationException"})
 
 
 class ProfileReader:
-    """Reads profiles and models, and remembers them for five minutes.
+    """Reads profiles and models, and remembers them for five minutes; what there is not, for one.
 
     Asked with `fresh=True` it always asks AWS: what is about to be granted must be what AWS says now. Every method
     raises `RetryableError` on throttling, and what `client_for(account, region)` raises.
@@ -37,6 +38,8 @@ class ProfileReader:
         self._profiles: AgedCache[tuple[str, str, str], Profile] = AgedCache(_ENTRIES, _AGE, clock)
         self._lists: AgedCache[tuple[str, str, ProfileType], tuple[Profile, ...]] = AgedCache(_LISTS, _AGE, clock)
         self._models: AgedCache[tuple[str, str, str], FoundationModel] = AgedCache(_ENTRIES, _AGE, clock)
+        self._no_profiles: AgedCache[tuple[str, str, str], bool] = AgedCache(_ENTRIES, _ABSENT_AGE, clock)
+        self._no_models: AgedCache[tuple[str, str, str], bool] = AgedCache(_ENTRIES, _ABSENT_AGE, clock)
 
     def profile(self, account: str, region: str, identifier: str, *, fresh: bool = False) -> Profile | None:
         """The profile with this id or ARN; None where AWS knows none in that account and region.
@@ -46,15 +49,16 @@ class ProfileReader:
         """
         key = (account, region, identifier)
         known = None if fresh else self._profiles.get(key)
-        if known:
+        if known or (not fresh and self._no_profiles.get(key)):
             return known
         with passing_trouble("reading an inference profile"):
             try:
                 answer = self._client_for(account, region).get_inference_profile(inferenceProfileIdentifier=identifier)
             except ClientError as error:
-                if error_code(error) in _UNKNOWN:
-                    return None
-                raise
+                if error_code(error) not in _UNKNOWN:
+                    raise
+                self._no_profiles.put(key, value=True)
+                return None
         profile = _profile(answer)
         self._remember(account, region, identifier, profile)
         return profile
@@ -85,15 +89,16 @@ class ProfileReader:
         """The foundation model with this id; None where AWS knows none in that region."""
         key = (account, region, model_id)
         known = None if fresh else self._models.get(key)
-        if known:
+        if known or (not fresh and self._no_models.get(key)):
             return known
         with passing_trouble("reading a foundation model"):
             try:
                 answer = self._client_for(account, region).get_foundation_model(modelIdentifier=model_id)
             except ClientError as error:
-                if error_code(error) in _UNKNOWN:
-                    return None
-                raise
+                if error_code(error) not in _UNKNOWN:
+                    raise
+                self._no_models.put(key, value=True)
+                return None
         details = answer["modelDetails"]
         model = FoundationModel(
             arn=details["modelArn"],

@@ -10,10 +10,7 @@ Value = TypeVar("Value")
 
 
 class AgedCache(Generic[Key, Value]):
-    """Remembers at most `size` answers, each for `age`; the one that was put first is forgotten first.
-
-    What is not there is never remembered: it may be made at any moment.
-    """
+    """Remembers at most `size` answers, each for `age`; the one that nobody has asked for the longest goes first."""
 
     def __init__(self, size: int, age: timedelta, clock: Clock) -> None:
         self._size = size
@@ -26,6 +23,7 @@ class AgedCache(Generic[Key, Value]):
         answer = self._answers.get(key)
         if answer is None or self._clock.now() - answer[0] >= self._age:
             return None
+        self._answers[key] = self._answers.pop(key)
         return answer[1]
 
     def put(self, key: Key, value: Value) -> None:

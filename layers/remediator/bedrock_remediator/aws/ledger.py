@@ -22,7 +22,7 @@ from bedrock_remediator.aws.ledger_items import (
     marshal,
 )
 from bedrock_remediator.aws.ledger_notices import NoticeClaim, NoticeLedger
-from bedrock_remediator.aws.ledger_opening import HabitsChangedError, OpeningLedger
+from bedrock_remediator.aws.ledger_opening import HabitsChangedError, OpeningLedger, UsageChangedError
 from bedrock_remediator.aws.ledger_writes import CapReachedError, ConflictError, check_step
 from bedrock_remediator.core.grant import Grant, State, kept_copy
 
@@ -39,6 +39,7 @@ __all__ = [
     "RetryableError",
     "Seen",
     "Sightings",
+    "UsageChangedError",
 ]
 
 

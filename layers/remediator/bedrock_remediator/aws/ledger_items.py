@@ -6,6 +6,7 @@
 | archive | principal | `archive#<sk>#<version>` | the grant as it was, its state under `archived_state` |
 | counter | principal | `seen#<fingerprint>` | the fields of `Seen` |
 | habits | principal | `habits` | the fields of `Habits` |
+| usage | principal | `bounds` | the fields of `Usage`, `expires` |
 | notice marker | `notice#<principal>` | `<sk>#<version>#<state>` | `status`: claimed or sent |
 | cap | `cap#<name>` | day | `used`, `expires` |
 | notices of an hour | `notices` | hour | `used`, how many of each kind, `expires` |
@@ -15,6 +16,9 @@
 
 What notify and slack write has partition keys of its own, by which IAM keeps the two from everything else
 (`dynamodb:LeadingKeys`): a principal's begin with `arn:` or `account/`.
+
+Advice is deleted by DynamoDB after some weeks, and with it its counters, its markers and what is archived of it: they
+have `expires`, too.
 
 Only a grant's row has `state`, so that writes to the others wake nobody who listens to the table's stream.
 
@@ -31,6 +35,8 @@ from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.opening import is_advice
+from bedrock_remediator.core.usage import Usage
 from bedrock_remediator.core.waiting import remark_of, reminded
 
 Item = dict[str, Any]
@@ -39,6 +45,8 @@ Item = dict[str, Any]
 SEEN_PREFIX: Final = "seen#"
 HABITS: Final = "habits"
 """The sk of what is known of a principal."""
+USAGE: Final = "bounds"
+"""The sk of what a principal has used of its bounds: no row's, and not between those of its requests."""
 FIRST_ROW: Final = "advice#"
 PAST_LAST_ROW: Final = "profile$"
 """Every row's sk lies between these two; the counters, which can be many, do not (`$` follows `#`). From `HABITS` on
@@ -49,10 +57,15 @@ FIRST_PROFILE: Final = "profile#"
 PAST_LAST_COUNTER: Final = "seen$"
 """Every row's and every counter's sk lies between `FIRST_ROW` and this."""
 
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before anything that the index has."""
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """When a grant without end expires, to the index."""
 
 _STUCK_AFTER: Final = timedelta(minutes=15)
+_ADVICE_KEPT: Final = timedelta(days=30)
+"""How long advice is kept after its cool-down, which is a week at most."""
+_USAGE_KEPT: Final = timedelta(days=30)
 _CAP_KEPT: Final = timedelta(days=3)
 
 
@@ -108,22 +121,43 @@ class Sightings(Struct, frozen=True, kw_only=True):
 
 
 def grant_item(grant: Grant) -> Item:
-    """The row of a grant."""
-    return _item(_fields(grant) | {"group": grant.group, "due_at": due_at(grant)})
+    """The row of a grant; that of advice with its end, after which DynamoDB deletes it."""
+    return _item(_fields(grant) | {"group": grant.group, "due_at": due_at(grant)} | advice_end(grant))
 
 
 def archive_item(grant: Grant) -> Item:
     """The copy of a finished row that is reopened. Without `state`, `group` and `due_at`, so that it wakes nobody."""
     fields = _fields(grant)
     fields |= {"sk": f"archive#{grant.sk}#{grant.version}", "archived_state": fields.pop("state")}
-    return _item(fields)
+    return _item(fields | advice_end(grant))
 
 
-def seen_item(seen: Seen) -> Item:
-    """The counter of one denial."""
+def advice_end(grant: Grant) -> dict[str, int]:
+    """When advice is deleted, in seconds since 1970, under the attribute's name; of anything else nothing."""
+    if not is_advice(grant.sk):
+        return {}
+    return {"expires": int(((grant.cool_down_until or grant.updated_at) + _ADVICE_KEPT).timestamp())}
+
+
+def seen_item(seen: Seen, end: Mapping[str, int] | None = None) -> Item:
+    """The counter of one denial; one that belongs to advice with the end of it."""
     fields = _fields(seen)
     fields["sk"] = SEEN_PREFIX + fields.pop("fingerprint")
-    return _item(fields)
+    return _item({**fields, **(end or {})})
+
+
+def usage_item(usage: Usage, now: datetime) -> Item:
+    """What a principal has used of its bounds."""
+    return _item(_fields(usage) | {"sk": USAGE, "expires": int((now + _USAGE_KEPT).timestamp())})
+
+
+def read_usage(item: Mapping[str, Any]) -> Usage:
+    """What a principal has used of its bounds, of its item.
+
+    Raises:
+        msgspec.ValidationError: The item is none of these.
+    """
+    return msgspec.convert(_values(item), Usage)
 
 
 def habits_item(habits: Habits) -> Item:
@@ -157,6 +191,11 @@ def read_seen(item: Mapping[str, Any]) -> Seen:
     """
     fields = _values(item)
     return msgspec.convert(fields | {"fingerprint": str(fields.get("sk")).removeprefix(SEEN_PREFIX)}, Seen)
+
+
+def due_key(state: State, entry: Due) -> Item:
+    """The key of an entry in the index `due`."""
+    return key(entry.pk, entry.sk) | {"state": marshal(state.value), "due_at": marshal(entry.due_at)}
 
 
 def read_due(item: Mapping[str, Any]) -> Due:

@@ -9,13 +9,14 @@ call models that there are not. So a query that is about something else passes o
 
 import itertools
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import passing_trouble
 from bedrock_remediator.aws.ledger_items import (
+    BEGINNING,
     FIRST_MARKER,
     FIRST_PROFILE,
     FIRST_ROW,
@@ -27,6 +28,7 @@ from bedrock_remediator.aws.ledger_items import (
     Due,
     Item,
     Sightings,
+    due_key,
     marshal,
     read_due,
     read_grant,
@@ -45,7 +47,6 @@ PAGE: Final = 300
 
 _COUNTER_PAGES: Final = 3
 """Of how many megabytes of a principal's counters those of a row are sorted out."""
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Background(Struct, frozen=True):
@@ -87,7 +88,7 @@ class Dossier(Struct, frozen=True):
     @property
     def denials(self) -> Sightings:
         """How often the denials that belong to the row were seen; copies are not counted."""
-        return _sightings(item for item in self.items if is_counter(item))
+        return _sightings(item for item in self.items if is_counter(item) and _belongs(item, self.sk))
 
 
 class LedgerQueries:
@@ -111,23 +112,37 @@ class LedgerQueries:
         Of one that has more, there are all its requests and grants, some of its advice, and the row's counters among
         the first megabytes of them: then a denial may have been seen more often than is told.
         """
+        found, complete = self.rows_and_counters(pk)
+        if not complete:
+            found = [*found, *self.itself(pk, sk), *self._requests(pk), *self._counters_of(pk, sk)]
+        return _dossier(sk, found)
+
+    def rows_and_counters(self, pk: str) -> tuple[list[Item], bool]:
+        """The first of a principal's rows and counters, and whether they are all: one query of one page."""
         page = self._ask(
-            **_between(pk, FIRST_ROW, PAST_LAST_COUNTER, row=sk),
-            FilterExpression="attribute_exists(#state) OR #row = :row",
+            **_between(pk, FIRST_ROW, PAST_LAST_COUNTER),
+            FilterExpression="attribute_exists(#state) OR attribute_exists(#row)",
             ExpressionAttributeNames={"#state": "state", "#row": "row"},
             Limit=PAGE,
         )
-        found = page["Items"]
-        if "LastEvaluatedKey" in page:
-            itself = self._ask(**_between(pk, sk, sk))["Items"]
-            found = [*found, *itself, *self._requests(pk), *self._counters_of(pk, sk)]
-        return Dossier(sk, list({item["sk"]["S"]: item for item in found}.values()))
+        return page["Items"], "LastEvaluatedKey" not in page
+
+    def itself(self, pk: str, sk: str) -> list[Item]:
+        """The item with that key, if there is one."""
+        return self._ask(**_between(pk, sk, sk))["Items"]
+
+    def requests_and_counters(self, pk: str) -> list[Item]:
+        """A principal's requests and grants, and the first of its counters: one query more than its grants take."""
+        counters = self._ask(**_between(pk, SEEN_PREFIX, PAST_LAST_COUNTER), Limit=PAGE)["Items"]
+        return [*self._requests(pk), *filter(is_counter, counters)]
 
     def denials(self, pk: str, sk: str) -> Sightings:
         """How often the denials that belong to this row were seen, copies not counted; as of a dossier."""
         return _sightings(self._counters_of(pk, sk))
 
-    def due(self, state: State, before: datetime | None = None, *, after: datetime | None = None) -> Iterator[Due]:
+    def due(
+        self, state: State, before: datetime | None = None, *, after: datetime | None = None, behind: Due | None = None
+    ) -> Iterator[Due]:
         """The rows in a state by the time that `ledger_items.due_at` gives them, the earliest first.
 
         They come a page at a time, as they are asked for, from an index that may lag behind by a moment: read the
@@ -137,11 +152,14 @@ class LedgerQueries:
             state: The state.
             before: The latest time to look for, None for all.
             after: The earliest time to look for, None for all.
+            behind: Where an earlier walk ended: what it came by is passed over.
         """
-        first, last = after or _BEGINNING, before or NEVER
+        start: dict[str, Any] = {"ExclusiveStartKey": due_key(state, behind)} if behind else {}
+        first, last = after or BEGINNING, before or NEVER
         entries = self._pages(
             IndexName="due",
             ConsistentRead=False,
+            **start,
             KeyConditionExpression="#state = :state AND due_at BETWEEN :first AND :last",
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues={
@@ -193,6 +211,36 @@ class LedgerQueries:
     def _ask(self, **query: Any) -> "QueryOutputTypeDef":
         with passing_trouble("reading items"):
             return self._client.query(TableName=self._table, **{"ConsistentRead": True, **query})
+
+
+class Dossiers:
+    """The dossiers of a batch of rows: one query a row, and what a principal's rows have in common read once.
+
+    Of a principal with hundreds of items there are its requests and grants, and the row's counters among the first of
+    them: then a denial may have been seen more often than is told.
+    """
+
+    def __init__(self, ledger: LedgerQueries) -> None:
+        self._ledger = ledger
+        self._common: dict[str, list[Item]] = {}
+
+    def of(self, pk: str, sk: str) -> Dossier:
+        """One row as it is now, with the principal's others and the row's counters as they were in this batch."""
+        if pk not in self._common:
+            found, complete = self._ledger.rows_and_counters(pk)
+            self._common[pk] = found if complete else self._ledger.requests_and_counters(pk)
+            if complete:
+                return _dossier(sk, found)
+        others = [item for item in self._common[pk] if item["sk"]["S"] != sk]
+        return _dossier(sk, [*others, *self._ledger.itself(pk, sk)])
+
+
+def _dossier(sk: str, items: Iterable[Item]) -> Dossier:
+    return Dossier(sk, list({item["sk"]["S"]: item for item in items}.values()))
+
+
+def _belongs(counter: Item, sk: str) -> bool:
+    return bool(counter["row"]["S"] == sk)
 
 
 def is_counter(item: Item) -> bool:

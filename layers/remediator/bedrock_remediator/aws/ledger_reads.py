@@ -15,17 +15,20 @@ from bedrock_remediator.aws.errors import RetryableError, passing_trouble
 from bedrock_remediator.aws.ledger_items import (
     HABITS,
     SEEN_PREFIX,
+    USAGE,
     Item,
     Seen,
     key,
     read_grant,
     read_habits,
     read_seen,
+    read_usage,
 )
 from bedrock_remediator.aws.ledger_queries import LedgerQueries, is_counter
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.usage import Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,12 +44,13 @@ class Known(Struct, frozen=True):
     """What was read of the ledger at once.
 
     `seen` are counters by (pk, fingerprint), those that are not there left out, `rows` rows by (pk, sk), None for one
-    that is not there, and `habits` those of principals by pk.
+    that is not there, `habits` and `usage` those of principals by pk.
     """
 
     seen: dict[tuple[str, str], Seen]
     rows: dict[tuple[str, str], Grant | None]
     habits: dict[str, Habits]
+    usage: dict[str, Usage]
 
 
 class LedgerReader(LedgerQueries):
@@ -68,6 +72,12 @@ class LedgerReader(LedgerQueries):
             answer = self._client.get_item(TableName=self._table, Key=key(pk, HABITS), ConsistentRead=True)
         return _habits(pk, answer.get("Item"))
 
+    def usage(self, pk: str) -> Usage:
+        """What a principal has used of its bounds: nothing, at revision 0, where nobody was told of it lately."""
+        with passing_trouble("reading what a principal has used of its bounds"):
+            answer = self._client.get_item(TableName=self._table, Key=key(pk, USAGE), ConsistentRead=True)
+        return read_usage(answer["Item"]) if "Item" in answer else Usage(pk=pk)
+
     def rows(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
         """The rows of these (pk, sk); what is not there is left out."""
         return {grant.key: grant for grant in map(read_grant, self._items(keys))}
@@ -78,13 +88,20 @@ class LedgerReader(LedgerQueries):
         return {seen.key: seen for seen in map(read_seen, items)}
 
     def known(self, counters: Iterable[tuple[str, str]], rows: Iterable[tuple[str, str]]) -> Known:
-        """The counters of these (pk, fingerprint), their principals' habits, and the rows of these (pk, sk), at once.
+        """The counters of these (pk, fingerprint), what else is kept of their principals, and these rows, at once.
 
         What cannot be read is left out, so that it stands in nobody's way but his who reads it by itself.
         """
         seen = [(pk, SEEN_PREFIX + fingerprint) for pk, fingerprint in counters]
-        known = Known({}, dict.fromkeys(rows), {pk: Habits(pk=pk) for pk, _ in seen})
-        for item in self._items([*seen, *((pk, HABITS) for pk in known.habits), *known.rows]):
+        principals = dict.fromkeys(pk for pk, _ in seen)
+        known = Known(
+            {},
+            dict.fromkeys(rows),
+            {pk: Habits(pk=pk) for pk in principals},
+            {pk: Usage(pk=pk) for pk in principals},
+        )
+        kept = ((pk, sk) for pk in principals for sk in (HABITS, USAGE))
+        for item in self._items([*seen, *kept, *known.rows]):
             pk, sk = item["pk"]["S"], item["sk"]["S"]
             try:
                 if is_counter(item):
@@ -92,6 +109,8 @@ class LedgerReader(LedgerQueries):
                     known.seen[counter.key] = counter
                 elif sk == HABITS:
                     known.habits[pk] = read_habits(item)
+                elif sk == USAGE:
+                    known.usage[pk] = read_usage(item)
                 else:
                     known.rows[pk, sk] = read_grant(item)
             except msgspec.ValidationError:
@@ -99,6 +118,8 @@ class LedgerReader(LedgerQueries):
                 known.rows.pop((pk, sk), None)
                 if sk == HABITS:
                     del known.habits[pk]
+                elif sk == USAGE:
+                    del known.usage[pk]
         return known
 
     def _items(self, keys: Iterable[tuple[str, str]]) -> Iterator[Item]:

@@ -18,6 +18,7 @@ from bedrock_remediator.core import lengths
 from bedrock_remediator.core.approvers import Approver, one_line, own_request, seems_own
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from bedrock_remediator.core.opening import cool_down
+from bedrock_remediator.core.usage import counts_requests
 
 _REASON_LENGTH: Final = 500
 _SEEMS_OWN: Final = "(The name that was typed is like that of the caller who was denied.)"
@@ -40,11 +41,14 @@ _POSSIBLE: Final[Mapping[State, frozenset[Verb]]] = {
 GRANTING: Final = frozenset({Verb.APPROVE, Verb.EXTEND})
 """What makes a grant, or makes it last: both name a length."""
 
-MOST_LISTED: Final = 500
-"""How many requests of a state are listed at once."""
+MOST_LISTED: Final = 200
+"""How many requests of a state are listed at once, on one page."""
 
 REVOKE_ALL: Final = "revoke_all"
 """The word by which pages and programs ask to revoke every grant of a principal at once, each by `Verb.REVOKE`."""
+
+REJECT_ALL: Final = "reject_all"
+"""The same for every request of a principal that waits, each by `Verb.REJECT`."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -114,6 +118,8 @@ class StaleError(Exception):
 def possible(grant: Grant) -> frozenset[Verb]:
     """What people may do with a row as it stands."""
     verbs = _POSSIBLE.get(grant.state, frozenset())
+    if counts_requests(grant):
+        verbs -= GRANTING
     # What is kept while something else is asked for in its place ends as it is, or is replaced.
     return verbs - {Verb.EXTEND} if grant.kept else verbs
 

@@ -30,6 +30,16 @@ class CurrentRows(Protocol):
 def current(ledger: CurrentRows, entries: Iterable[Due], go_on: Callable[[], bool] = lambda: True) -> Iterator[Grant]:
     """The rows that the index names, in its order; one that cannot be read is left out, and in the log.
 
+    See `current_entries`.
+    """
+    return (row for _, row in current_entries(ledger, entries, go_on))
+
+
+def current_entries(
+    ledger: CurrentRows, entries: Iterable[Due], go_on: Callable[[], bool] = lambda: True
+) -> Iterator[tuple[Due, Grant]]:
+    """The same, each with its entry in the index.
+
     Args:
         ledger: The ledger.
         entries: What the index has.
@@ -39,9 +49,9 @@ def current(ledger: CurrentRows, entries: Iterable[Due], go_on: Callable[[], boo
         RetryableError: The ledger does not answer at the moment.
     """
     left = iter(entries)
-    while go_on() and (keys := [entry.key for entry in islice(left, _BATCH)]):
-        found = _read(ledger, keys)
-        yield from (found[key] for key in keys if key in found)
+    while go_on() and (batch := list(islice(left, _BATCH))):
+        found = _read(ledger, [entry.key for entry in batch])
+        yield from ((entry, found[entry.key]) for entry in batch if entry.key in found)
 
 
 def _read(ledger: CurrentRows, keys: list[tuple[str, str]]) -> Mapping[tuple[str, str], Grant]:

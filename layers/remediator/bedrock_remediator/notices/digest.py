@@ -24,20 +24,20 @@ _INDENT: Final = "     "
 
 
 class Folded(Struct, frozen=True, kw_only=True):
-    """Notices of a storm: `counts` by what they are about, of which at most `singly` were sent one by one."""
+    """Notices of a storm.
+
+    `counts` are by what they are about, `told_here` how many of them were not sent by themselves; `singly` is how many
+    an hour were, beside as many of advice.
+    """
 
     counts: Mapping[str, int]
     singly: int
+    told_here: int
 
     @property
     def total(self) -> int:
         """All of them."""
         return sum(self.counts.values())
-
-    @property
-    def told_here(self) -> int:
-        """How many were not sent by themselves."""
-        return max(self.total - self.singly, 0)
 
 
 class Digest(Struct, frozen=True, kw_only=True):
@@ -100,7 +100,8 @@ def subject(digest: Digest) -> str:
 
 def attributes(digest: Digest) -> dict[str, str]:
     """The message attributes that subscriptions filter by."""
-    return {"event": "digest", "severity": "action" if _needs_a_look(digest) else "info"}
+    alerting = digest.folded is not None and any(kind.startswith("alert") for kind in digest.folded.counts)
+    return {"event": "digest", "severity": "alert" if alerting else "action" if _needs_a_look(digest) else "info"}
 
 
 def _needs_a_look(digest: Digest) -> bool:
@@ -146,8 +147,9 @@ def _mail(digest: Digest, *, may_be_duplicate: bool) -> str:
 
 def _folded(folded: Folded) -> list[str]:
     told = (
-        f"There were {folded.total:,} notices, more than the {folded.singly:,} that MaxNoticesPerHour lets out one by "
-        f"one: {folded.told_here:,} of them are told here alone. Requests and alerts were sent all the same."
+        f"There were {folded.total:,} notices, more than MaxNoticesPerHour ({folded.singly:,}) lets out one by one: "
+        f"{folded.told_here:,} of them are told here alone. Requests were sent all the same, and of alerts about the "
+        "same caller the first."
     )
     return [*wrapped(told), *section("Notices by what they are about", _counts(folded.counts))]
 

@@ -87,8 +87,8 @@ def _joined(*parts: list[str]) -> str:
 
 
 _MORE_FOLDED: Final = (
-    "There are many notices: this is the last one in this hour (UTC) that is sent by itself. A digest tells of the "
-    "others when the hour is over. Requests and alerts are always sent."
+    "There are many notices: of its kind this is the last one in this hour (UTC) that is sent by itself. A digest "
+    "tells of the others when the hour is over. Requests are always sent."
 )
 
 

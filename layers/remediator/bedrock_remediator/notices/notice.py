@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.core.usage import is_alert
 from bedrock_remediator.core.waiting import failed_again, link_asked, remark_of, reminded
 from bedrock_remediator.notices.snippets import Snippets
 
@@ -159,6 +160,18 @@ class Notice(Struct, frozen=True, kw_only=True):
         return self.occasion in FOLDABLE and self.severity is not Severity.ALERT
 
     @property
+    def of_one(self) -> str | None:
+        """Who set it off, where anybody can set off any number: of one such caller only so many are sent in an hour.
+
+        Callers that no policy could be attached to choose their own names: all of an account are one, for each reason.
+        """
+        if self.occasion not in (Occasion.ADVICE, Occasion.ALERT):
+            return None
+        grant = self.grant
+        who_called = grant.pk if grant.principal else f"account/{grant.account}/{grant.reason_code}"
+        return f"{self.occasion}#{grant.reason_code if self.occasion is Occasion.ALERT else ''}#{who_called}"
+
+    @property
     def in_place(self) -> bool:
         """Whether the ARNs go, or went, into the principal's own policy: without condition and without end there."""
         return (self.grant.written.strategy if self.grant.written else self.strategy) == "in-place"
@@ -177,9 +190,7 @@ def occasion(grant: Grant) -> Occasion | None:
         return Occasion.REMINDED
     if grant.state is State.ACTIVE and remark_of(grant):
         return Occasion.DRIFTED
-    if grant.state is State.REPORTED and (
-        grant.diagnosis is DiagnosisKind.LEAKED_KEY or grant.reason_code == "identity_mismatch"
-    ):
+    if grant.state is State.REPORTED and is_alert(grant.diagnosis, grant.reason_code):
         return Occasion.ALERT
     return OCCASIONS.get(grant.state)
 

@@ -18,6 +18,31 @@ BY_CODE: Final[Mapping[str, Steps]] = {
             "keys, or end its sessions, and reject the requests."
         ),
     ),
+    "too_many_requests": (
+        (
+            "Ask the principal's owner what calls so many models: a program needs a few. If nobody can explain it, "
+            "treat its keys as stolen: replace them, or end its sessions, and reject this, which rejects every request "
+            "of the principal that waits."
+        ),
+        (
+            "Otherwise decide the requests that wait. When fewer wait, the next denial of what is named here opens a "
+            "request of its own."
+        ),
+    ),
+    "too_many_targets": (
+        (
+            "Ask the caller's owner what calls so many things that are refused. Whoever tries out a stolen key does, "
+            "and so does a program with a list of wrong ids. If nobody can explain it, replace the keys, or end the "
+            "sessions."
+        ),
+        "What was told one by one says what the first of them were; CloudTrail has them all.",
+    ),
+    "too_many_alerts": (
+        (
+            "See to the alerts that were told one by one: these are more of the same caller's. CloudTrail has them "
+            "all, by the caller's ARN."
+        ),
+    ),
     "new_address": (
         (
             "A rule would have granted it, but the call came from an address that this principal has not called from "

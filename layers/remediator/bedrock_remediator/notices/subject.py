@@ -39,6 +39,8 @@ _ADVICE_OPENINGS: Final[Mapping[DiagnosisKind, str]] = {
 _CODE_OPENINGS: Final[Mapping[str, str]] = {
     "mode_observe": "Bedrock access would be granted",
     "denied_despite_grant": "Bedrock access granted, still denied",
+    "too_many_targets": "Bedrock denials without end",
+    "too_many_requests": "Bedrock access requested many times",
     "principal_missing": "Bedrock denial of a deleted principal",
     "principal_recreated": "Bedrock denial of a deleted principal",
     "policy_drifted": "Bedrock access restored",
@@ -55,7 +57,7 @@ def headline(notice: Notice) -> str:
     opening = _OPENINGS[notice.occasion]
     if notice.occasion is Occasion.ADVICE:
         return _CODE_OPENINGS.get(grant.reason_code) or _ADVICE_OPENINGS.get(grant.diagnosis, opening)
-    if notice.occasion is Occasion.GRANTED:
+    if notice.occasion is Occasion.GRANTED or notice.occasion in ASKING:
         opening = _CODE_OPENINGS.get(grant.reason_code, opening)
     if notice.occasion in ASKING and grant.diagnosis is DiagnosisKind.CONDITIONAL_ALLOW:
         opening = f"{opening}, condition unmet"

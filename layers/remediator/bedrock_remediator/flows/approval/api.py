@@ -2,21 +2,27 @@
 
 | route | body | answer |
 | --- | --- | --- |
-| `GET /api/requests?state=pending` | | `{"requests": [request, …]}`, the oldest first |
+| `GET /api/requests?state=pending` | | `{"requests": [request, …], "nextToken"}`, the oldest first |
+| `GET /api/requests?state=pending&nextToken=…` | | the next page; the last has `"nextToken": null` |
 | `GET /api/requests/{id}` | | request |
 | `POST /api/requests/{id}` | `{"decision", "version", "reason", "length"}` | request, as it is after the decision |
 | the same | `{"decision": "revoke_all", "reason"}` | `{"revoked": [request], "left": [{"id", "state", "error"}]}` |
+| the same | `{"decision": "reject_all", "reason"}` | `{"rejected": [request], "left": [{"id", "state", "error"}]}` |
 
 `id` is the request's id that notices carry. Every refusal is `{"error": code, "message": sentence}`; one because
 somebody was first also tells `by`, `at` and `state`.
 """
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Refusal, Verb, possible
+import msgspec
+
+from bedrock_remediator.aws.ledger_items import BEGINNING, NEVER, Due
+from bedrock_remediator.core.approval import GRANTING, REJECT_ALL, REVOKE_ALL, Answer, Refusal, Verb, possible
 from bedrock_remediator.core.approvers import Approver, may_approve
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Grant, State
@@ -29,6 +35,7 @@ from bedrock_remediator.flows.web.http import BadRequestError, Request, Response
 from bedrock_remediator.notices.notice import request_id
 
 _LONGEST_ID: Final = 64
+_ALL: Final = {REVOKE_ALL: (Verb.REVOKE, "revoked"), REJECT_ALL: (Verb.REJECT, "rejected")}
 _NOT_FOUND: Final = "There is no request of that id."
 _STALE: Final = "The request is no longer as it was at that version. Read it again."
 
@@ -84,7 +91,9 @@ class ApprovalApi:
         except ValueError:
             states = ", ".join(State)
             raise _RefusedError(400, "bad_request", f"There is no such state. There are {states}.") from None
-        return Response.json({"requests": [_content(grant) for grant in self._approval.requests(state)]})
+        behind = _behind(request.query["nextToken"]) if "nextToken" in request.query else None
+        rows, end = self._approval.requests(state, behind)
+        return Response.json({"requests": [_content(row) for row in rows], "nextToken": _token(end) if end else None})
 
     def _show(self, request: Request) -> Response:
         self._approver(request)
@@ -117,8 +126,8 @@ class ApprovalApi:
     def _decide(self, request: Request) -> Response:
         approver = self._approver(request)
         body = request.json()
-        if body.get("decision") == REVOKE_ALL:
-            return self._revoke_all(request, body, approver)
+        if body.get("decision") in _ALL:
+            return self._decide_all(request, body, approver)
         answer = _answer(body, approver)
         result = self._approval.decide(self._ticket(request), answer)
         log_decision(answer.verb, approver, result)
@@ -143,23 +152,25 @@ class ApprovalApi:
             case _:
                 return refusal(HTTPStatus.CONFLICT, "stale", _STALE)
 
-    def _revoke_all(self, request: Request, body: Mapping[str, Any], approver: Approver) -> Response:
-        """Take back all that the request's principal has been granted."""
+    def _decide_all(self, request: Request, body: Mapping[str, Any], approver: Approver) -> Response:
+        """Take back all that the request's principal has been granted, or reject all that it asks for."""
+        verb, name = _ALL[body["decision"]]
         reason = _reason(body, {"decision", "reason"})
-        results = self._approval.revoke_all(self._ticket(request), approver, reason)
-        revoked, left = [], []
+        decide = self._approval.reject_all if verb is Verb.REJECT else self._approval.revoke_all
+        results = decide(self._ticket(request), approver, reason)
+        done, left = [], []
         for result in results:
-            log_decision(Verb.REVOKE, approver, result)
+            log_decision(verb, approver, result)
             match result:
                 case Decided():
-                    revoked.append(_content(result.grant))
+                    done.append(_content(result.grant))
                 case NotAllowed():
                     left.append(_left(result.grant, result.why))
                 case AlreadyDecided() | LostRace() | Stale():
                     left.append(_left(result.grant, "stale"))
                 case NotFound():
                     pass
-        return Response.json({"revoked": revoked, "left": left})
+        return Response.json({name: done, "left": left})
 
     def _approver(self, request: Request) -> Approver:
         caller = request.caller or ""
@@ -208,6 +219,23 @@ def _answer(body: Mapping[str, Any], approver: Approver) -> Answer:
     except ValueError as error:
         raise BadRequestError(400, f"length: {error}.") from None
     return Answer(verb=verb, version=version, approver=approver, reason=reason, length=length)
+
+
+def _token(end: Due) -> str:
+    """Where a page ends, as text that is safe in an address."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(end)).decode()
+
+
+def _behind(token: str) -> Due:
+    """Where a page ended. It may be anything: it says where a walk begins, and nothing else."""
+    refused = BadRequestError(400, "nextToken is not one that a page of requests has given.")
+    try:
+        behind = msgspec.json.decode(base64.b64decode(token, altchars=b"-_", validate=True), type=Due)
+    except (ValueError, msgspec.DecodeError):
+        raise refused from None
+    if not (behind.pk and behind.sk and behind.due_at.tzinfo and BEGINNING <= behind.due_at <= NEVER):
+        raise refused
+    return behind
 
 
 def _reason(body: Mapping[str, Any], fields: set[str]) -> str | None:

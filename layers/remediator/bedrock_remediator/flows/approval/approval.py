@@ -8,7 +8,7 @@ Who the person is, and that they may decide, has been made sure of by whoever ca
 was approved is applied by remediation, which believes the signature and not the row.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final, Protocol
@@ -35,6 +35,7 @@ from bedrock_remediator.core.approvers import Approver
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.lengths import offered
 from bedrock_remediator.core.risk import risks
+from bedrock_remediator.core.usage import counts_requests
 from bedrock_remediator.core.waiting import link_due
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
@@ -46,7 +47,7 @@ from bedrock_remediator.flows.approval.results import (
     Stale,
     View,
 )
-from bedrock_remediator.flows.current_rows import CurrentRows, current
+from bedrock_remediator.flows.current_rows import CurrentRows, current, current_entries
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.notices.notice import Denials, request_id
 from bedrock_remediator.notices.plan import plan
@@ -68,7 +69,7 @@ class Rows(CurrentRows, Protocol):
         """One row, with its principal's others and its counters."""
         ...
 
-    def due(self, state: State, before: datetime | None = None) -> Iterator[Due]:
+    def due(self, state: State, before: datetime | None = None, *, behind: Due | None = None) -> Iterator[Due]:
         """The rows in a state."""
         ...
 
@@ -155,7 +156,34 @@ class Approval:
         if answer.verb in GRANTING and _is_old(row, ticket):
             error = NotAllowedError(Refusal.OLD_LINK)
             return NotAllowed(row, error.why, error.reason)
+        if counts_requests(row) and answer.verb is Verb.REJECT:
+            # It stands for all that the principal asks for.
+            self._reject(self._waiting(row.pk, but=row), answer.approver, answer.reason)
         return self._take(row, answer)
+
+    def reject_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:
+        """Reject every request that waits of the principal that a ticket is about.
+
+        Returns:
+            A result for each; none without the ticket's row.
+
+        Raises:
+            RetryableError: The ledger does not answer at the moment; some may be rejected already.
+        """
+        named = self._ledger.grant(*ticket.key)
+        if named is None or not _covers(named, ticket):
+            return []
+        return self._reject(self._waiting(ticket.pk), approver, reason)
+
+    def _waiting(self, pk: str, *, but: Grant | None = None) -> list[Grant]:
+        left_out = but.key if but else None
+        return [row for row in self._ledger.grants(pk) if row.state is State.PENDING and row.key != left_out]
+
+    def _reject(self, rows: Iterable[Grant], approver: Approver, reason: str | None) -> list[Result]:
+        return [
+            self._take(row, Answer(verb=Verb.REJECT, version=row.version, approver=approver, reason=reason))
+            for row in rows
+        ]
 
     def revoke_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:
         """Revoke every grant of the principal that a ticket is about.
@@ -197,13 +225,25 @@ class Approval:
             return False
         return True
 
-    def requests(self, state: State, most: int = MOST_LISTED) -> list[Grant]:
-        """The rows in a state, those first that came into it first, and `most` of them.
+    def requests(
+        self, state: State, behind: Due | None = None, most: int = MOST_LISTED
+    ) -> tuple[list[Grant], Due | None]:
+        """The rows in a state, those first that came into it first: a page of `most` of them.
+
+        Args:
+            state: The state.
+            behind: Where the page before ended; None for the first.
+            most: How many at the most.
+
+        Returns:
+            The rows, and where the page ends if there may be more.
 
         Raises:
             RetryableError: The ledger does not answer at the moment.
         """
-        return list(islice((row for row in self._rows(state) if row.state is state), most))
+        entries = current_entries(self._ledger, self._ledger.due(state, behind=behind))
+        found = list(islice(((entry, row) for entry, row in entries if row.state is state), most))
+        return [row for _, row in found], found[-1][0] if len(found) == most else None
 
     def find(self, wanted: str) -> Ticket | None:
         """The request of an id, as notices carry it, of any version that a row still tells of; None if there is none.

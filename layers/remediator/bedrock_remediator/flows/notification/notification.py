@@ -7,7 +7,9 @@
 Delivery is at least once; the marker makes duplicates rare. Nothing here can reach IAM.
 
 In a storm, notices beyond so many an hour are counted and not sent: upkeep tells of them in one digest when the hour is
-over. What a person must decide and what may be an attack always goes out by itself.
+over. Advice has an hour's number of its own, of which one principal may use a tenth: nothing that anybody is denied
+displaces the word of a grant. What a person must decide always goes out by itself, and so does an alert, unless it is
+one of many about the same caller.
 """
 
 import enum
@@ -20,8 +22,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger import Ledger, Sightings
-from bedrock_remediator.aws.ledger_notices import hour_of
-from bedrock_remediator.aws.ledger_queries import Dossier
+from bedrock_remediator.aws.ledger_notices import FOLDED, hour_of, share_of_one
+from bedrock_remediator.aws.ledger_queries import Dossier, Dossiers
 from bedrock_remediator.aws.topics import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
@@ -79,6 +81,11 @@ class Notification:
         self._links = links
         self._settings = settings
         self._clock = clock
+        self.begin()
+
+    def begin(self) -> None:
+        """A new batch: everything is read anew."""
+        self._dossiers = Dossiers(self._ledger)
 
     def tell(self, record: Mapping[str, Any]) -> Fate:
         """Send the notice that one record of the stream calls for, if any.
@@ -92,7 +99,7 @@ class Notification:
         change = Change.read(record)
         if change is None:
             return Fate.SILENT
-        dossier = self._ledger.dossier(change.pk, change.sk)
+        dossier = self._dossiers.of(change.pk, change.sk)
         grant = dossier.grant
         if grant is None or (grant.state, grant.version) != (change.state, change.version):
             return Fate.OVERTAKEN
@@ -113,10 +120,18 @@ class Notification:
 
     def _room(self, notice: Notice) -> float:
         """How many notices may follow this one in its hour: none at 0, and below that this one is folded too."""
+        hour, most = hour_of(self._clock.now()), self._settings.notices_an_hour
+        if subject_of_flood := notice.of_one:
+            own = share_of_one(most)
+            counted = self._ledger.count_notice_of_one(subject_of_flood, hour)
+            if counted > own:
+                self._ledger.count_notice(f"{notice.occasion}{FOLDED}", hour)
+                return -1
+            if not notice.foldable:
+                return math.inf if counted < own else 0
         if not notice.foldable:
             return math.inf
-        counted = self._ledger.count_notice(notice.occasion, hour_of(self._clock.now()))
-        return self._settings.notices_an_hour - counted
+        return most - self._ledger.count_notice(notice.occasion, hour)
 
     def _notice(self, grant: Grant, dossier: Dossier, about: Occasion, *, may_be_duplicate: bool) -> Notice:
         return Notice(

@@ -1,7 +1,7 @@
 """A batch of messages sorted into groups: the denials of one principal that are the same, once each."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -105,6 +105,14 @@ def grouped(denials: Iterable[tuple[str, Denial | Unreadable]]) -> list[Group]:
         group = groups.setdefault(key, Group(*key, denial=denial, messages=[], events={}, targets=denied))
         group.add(message_id, denial)
     return list(groups.values())
+
+
+def merged(groups: Sequence[Group], fingerprint: str) -> Group:
+    """Groups of one principal as one, under a fingerprint of its own."""
+    newest = max(groups, key=lambda group: group.denial.time)
+    events = {ids: time for group in groups for ids, time in group.events.items()}
+    messages = [message for group in groups for message in group.messages]
+    return Group(newest.pk, fingerprint, denial=newest.denial, messages=messages, events=events, targets={})
 
 
 def counter(group: Group, seen: Seen | None, new: Mapping[tuple[str, ...], datetime]) -> Seen:

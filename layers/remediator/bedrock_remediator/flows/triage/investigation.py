@@ -29,14 +29,19 @@ from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileTyp
 from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
 from bedrock_remediator.core.subject import Subject
-from bedrock_remediator.flows.simulation import Identities, forecast
+from bedrock_remediator.flows.simulation import Simulator, forecast
 from bedrock_remediator.flows.subjects import Subjects
+from bedrock_remediator.flows.triage.principals import Principals, Source
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_SORT_KEY: Final = 1024
 """DynamoDB's limit."""
+
+
+class Iam(Simulator, Source, Protocol):
+    """What is asked of IAM."""
 
 
 class Profiles(Protocol):
@@ -64,19 +69,36 @@ class Findings(Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
 
 
+class _Described(Struct, frozen=True):
+    """What Bedrock says of that which a denial points at: the profile, or the model and the profiles that serve it."""
+
+    profile: Profile | None = None
+    model: FoundationModel | None = None
+    serving: tuple[Profile, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a thing."""
+        return bool(self.profile or self.model or self.serving)
+
+
 class Investigation:
     """Finds out what a denial is about. `home` is the account that the service runs in."""
 
-    def __init__(self, *, home: str, iam: Identities, profiles: Profiles, policy: PolicySettings) -> None:
+    def __init__(self, *, home: str, iam: Iam, profiles: Profiles, policy: PolicySettings) -> None:
         self._enrolment = Enrolment(home, policy.enrolled_accounts)
         self._iam = iam
+        self.principals = Principals(iam)
         self._profiles = profiles
         self._subjects = Subjects(profiles, self._enrolment)
         self._extra_actions = policy.extra_actions
         self._grantable = GrantablePrincipals(policy.grantable_principals)
 
-    def investigate(self, denial: Denial | Unreadable, now: datetime) -> Findings:
+    def investigate(self, denial: Denial | Unreadable, now: datetime, *, sparing: bool = False) -> Findings:
         """Diagnose one denial.
+
+        `sparing` is for a caller that calls one thing after the other that there is not: what the region's list of
+        profiles does not name is then called unknown, without a look at it alone.
 
         Raises:
             botocore.exceptions.ClientError: AWS refused a call.
@@ -89,8 +111,8 @@ class Investigation:
         try:
             advice = caller.from_caller(denial, self._grantable.covers)
             if advice:
-                return Findings(diagnosis=self._with_target(denial, advice))
-            return self._of_principal(denial, now)
+                return Findings(diagnosis=advice if sparing else self._with_target(denial, advice))
+            return self._of_principal(denial, now, sparing=sparing)
         except RoleMissingError as error:
             return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
 
@@ -156,12 +178,14 @@ class Investigation:
         target = targets.from_profile(denial, want, profile) if profile else None
         return target.explain(advice) if isinstance(target, Target) else advice
 
-    def _of_principal(self, denial: Denial, now: datetime) -> Findings:
+    def _of_principal(self, denial: Denial, now: datetime, *, sparing: bool) -> Findings:
         want = targets.wanted(denial)
         if isinstance(want, Diagnosis):
             return Findings(diagnosis=want)
         assert denial.caller.principal is not None  # noqa: S101 - from_caller has answered where there is none
-        identity = self._iam.identity(denial.caller.principal)
+        # Bedrock first: anybody can call what there is not, and IAM answers the whole account a few times a second.
+        described = self._described(denial, want) if not sparing or self._listed(denial, want) else _Described()
+        identity = self.principals.identity(denial.caller.principal, now, recent=not described.exists)
         if identity is None or identity.created_at > denial.time:
             return Findings(diagnosis=_gone(denial, identity))
         if found := held_policies.from_quarantine(denial.caller, identity.holdings):
@@ -170,30 +194,49 @@ class Investigation:
             return Findings(diagnosis=self._with_target(denial, advice), identity=identity)
         known = _context(identity, now, denial).keys
         policies = Evaluator(identity.holdings)
-        target = self._target(denial, want, policies, known)
+        target = self._target(denial, want, described, policies, known)
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
         return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
 
-    def _target(self, denial: Denial, want: Wanted, policies: Evaluator, known: Keys) -> Target | Diagnosis:
-        """What the call needs, as AWS describes it."""
+    def _described(self, denial: Denial, want: Wanted) -> _Described:
+        """What Bedrock says of that which the denial points at."""
         account, region = denial.account, denial.region
         if want.misplaced:
-            own = self._profiles.profile(account, region, want.misplaced.id) if want.misplaced.is_profile else None
-            existing = () if own else self._profiles.profiles(account, region)
-            return targets.from_misplaced(denial, want.misplaced, own, existing)
+            return _Described()
         if want.profile:
-            profile = self._profiles.profile(account, region, want.profile)
-            if profile:
-                return targets.from_profile(denial, want, profile)
-            return targets.from_missing_profile(denial, want.profile, self._profiles.profiles(account, region))
+            return _Described(profile=self._profiles.profile(account, region, want.profile))
         model_id, model_arn = want.model_id or "", want.model_arn or ""
         model = None if want.direct is False else self._profiles.model(account, region, model_id)
         if want.direct and model and model.on_demand:
-            return targets.choose(denial, want, model, (), ())
-        serving = [item for item in self._profiles.profiles(account, region) if model_arn in item.models]
-        held = [item for item in serving if _holds(denial, item, policies, known)]
-        return targets.choose(denial, want, model, serving, held)
+            return _Described(model=model)
+        listed = self._profiles.profiles(account, region)
+        return _Described(model=model, serving=tuple(item for item in listed if model_arn in item.models))
+
+    def _listed(self, denial: Denial, want: Wanted) -> bool:
+        """Whether the region's list of profiles names what the denial points at; the list is read now and then."""
+        listed = self._profiles.profiles(denial.account, denial.region)
+        if want.profile:
+            return any(want.profile in (item.id, item.arn) for item in listed)
+        return any(want.model_arn in item.models for item in listed)
+
+    def _target(
+        self, denial: Denial, want: Wanted, described: _Described, policies: Evaluator, known: Keys
+    ) -> Target | Diagnosis:
+        """What the call needs, as AWS describes it."""
+        if want.misplaced:
+            # The list is enough: whoever names others' profiles may name any number of them.
+            listed = self._profiles.profiles(denial.account, denial.region)
+            named = want.misplaced
+            own = next((item for item in listed if named.is_profile and item.id == named.id), None)
+            return targets.from_misplaced(denial, named, own, listed)
+        if want.profile:
+            if described.profile:
+                return targets.from_profile(denial, want, described.profile)
+            listed = self._profiles.profiles(denial.account, denial.region)
+            return targets.from_missing_profile(denial, want.profile, listed)
+        held = [item for item in described.serving if _holds(denial, item, policies, known)]
+        return targets.choose(denial, want, described.model, described.serving, held)
 
     def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
         findings = {

@@ -54,13 +54,26 @@ class Judge:
         self._settings = settings
         self._reaches = reaches
 
-    def verdict(self, denial: Denial | Unreadable, now: datetime) -> Verdict:
+    def verdict(
+        self,
+        denial: Denial | Unreadable,
+        now: datetime,
+        *,
+        sparing: bool = False,
+        counted: Callable[[Verdict], bool] = lambda _: False,
+    ) -> Verdict:
         """What is the matter and what is done; a grant that certainly would not help is advice, and nobody is asked.
+
+        Args:
+            denial: The denial.
+            now: The time.
+            sparing: As `Investigation.investigate` has it.
+            counted: Whether a request of that verdict would only be counted: then the simulator is not asked.
 
         Raises:
             RetryableError: AWS does not answer.
         """
-        findings = self._findings(denial, now)
+        findings = self._findings(denial, now, sparing=sparing)
         # A refusal that no grant can change is none of the rules' business: they are not even read.
         allowlist = self._allowlists.read() if findings.diagnosis.grantable else None
         verdict = Verdict(
@@ -70,6 +83,8 @@ class Judge:
         )
         considered = verdict.decision.outcome is not Outcome.REPORT or verdict.decision.code == "mode_observe"
         if not (findings.identity and findings.diagnosis.grantable and considered and isinstance(denial, Denial)):
+            return verdict
+        if counted(verdict):
             return verdict
         helped = self._investigation.would_help(denial, findings, now)
         if helped is None:
@@ -82,10 +97,10 @@ class Judge:
             simulated=True,
         )
 
-    def _findings(self, denial: Denial | Unreadable, now: datetime) -> Findings:
+    def _findings(self, denial: Denial | Unreadable, now: datetime, *, sparing: bool) -> Findings:
         """What is the matter. Where AWS refuses to tell, that is the finding: to ask again would be refused again."""
         try:
-            return self._investigation.investigate(denial, now)
+            return self._investigation.investigate(denial, now, sparing=sparing)
         except ClientError as error:
             logger.exception("AWS refused a call that reads", extra={"operation": error.operation_name})
             answer = f"AWS refused {error.operation_name} to this service ({error_code(error)})"

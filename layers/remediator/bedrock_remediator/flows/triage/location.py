@@ -12,7 +12,7 @@ from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis.message import from_message
 
 
-class Principals(Protocol):
+class Paths(Protocol):
     """What is asked of IAM about such a role."""
 
     def principal(self, principal: Principal) -> tuple[Principal, str] | None:
@@ -20,7 +20,7 @@ class Principals(Protocol):
         ...
 
 
-def located(denial: Denial | Unreadable, principals: Principals) -> Denial | Unreadable:
+def located(denial: Denial | Unreadable, principals: Paths) -> Denial | Unreadable:
     """The denial with its role's path; as it is, where it does not matter or IAM refuses to tell.
 
     Raises:

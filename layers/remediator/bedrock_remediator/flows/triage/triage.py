@@ -2,7 +2,8 @@
 
 One message is one EventBridge event. Denials of one principal that are the same (`core/opening.py`) are handled
 together: a batch of repeats costs one read and one write for each kind, however many they are. A denial that is new is
-investigated, decided, and opened as a row; the ledger's stream carries it on from there.
+investigated, decided, and opened as a row; the ledger's stream carries it on from there. What is beyond the bounds of
+its principal (`core/usage.py`) only counts, in one write a batch.
 """
 
 import logging
@@ -15,7 +16,14 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import CapReachedError, ConflictError, HabitsChangedError, Ledger, Seen
+from bedrock_remediator.aws.ledger import (
+    CapReachedError,
+    ConflictError,
+    HabitsChangedError,
+    Ledger,
+    Seen,
+    UsageChangedError,
+)
 from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import cloudtrail, opening
@@ -25,12 +33,23 @@ from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
 from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.usage import (
+    Bounds,
+    Share,
+    Usage,
+    also_named,
+    beyond,
+    beyond_counter,
+    beyond_key,
+    row_beyond,
+    share,
+)
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.rule_cap import cap, today
-from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped
-from bedrock_remediator.flows.triage.investigation import Investigation
+from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped, merged
+from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.flows.triage.judge import Allowlists, Judge
-from bedrock_remediator.flows.triage.location import Principals, located, refiled
+from bedrock_remediator.flows.triage.location import located, refiled
 from bedrock_remediator.flows.triage.verdict import Verdict
 from bedrock_remediator.settings import PolicySettings
 
@@ -64,9 +83,30 @@ class _Case(Struct):
     known: Known
 
 
+class _BeyondError(Exception):
+    """There is no room for the group's row within its principal's bounds: it only counts.
+
+    `share` is the bound, `name` what was asked for, as AWS calls it.
+    """
+
+    def __init__(self, group: Group, share: Share, name: str | None) -> None:
+        super().__init__(share)
+        self.group = group
+        self.share = share
+        self.name = name
+
+
+class _Batch(Struct):
+    """What the ledger holds of a batch's groups, and those of them that are beyond a bound, with what they ask for."""
+
+    known: Known
+    beyond: dict[tuple[str, Share], list[tuple[Group, str | None]]]
+
+
 class Triage:
     """Triages batches. Everything that it needs is given to it.
 
+    `open_requests` is how many requests of one principal may wait for a person at once.
     `reaches` tells whether the role in a member account can be assumed now; asked only where it could not before.
     `called` tells what a member account is called; None for the service's own.
     """
@@ -76,10 +116,10 @@ class Triage:
         *,
         ledger: Ledger,
         investigation: Investigation,
-        principals: Principals,
         allowlists: Allowlists,
         refuse: Refuse,
         settings: PolicySettings,
+        open_requests: int,
         clock: Clock,
         reaches: Callable[[str], bool] = lambda _: False,
         called: Callable[[str], str | None] = lambda _: None,
@@ -87,9 +127,9 @@ class Triage:
         self._ledger = ledger
         self._investigation = investigation
         self._judge = Judge(investigation, allowlists, settings, reaches)
-        self._principals = principals
         self._refuse = refuse
         self._settings = settings
+        self._bounds = Bounds(requests=open_requests, told=settings.probes.profiles, window=settings.probes.window)
         self._clock = clock
         self._called = called
 
@@ -106,18 +146,21 @@ class Triage:
         """
         summary = Summary(counts=Counter(), opened=[], failed=set())
         unfit: dict[str, str] = {}
+        self._investigation.principals.begin()
         groups = grouped(
             (message_id, _as_delivered(denial, deliveries.get(message_id)))
             for message_id, denial in self._read(messages, summary, unfit, has_time)
         )
-        known = self._known(groups)
+        batch = _Batch(self._known(groups), {})
         for group in groups:
             if not has_time():
                 # AWS is slow to answer. To be cut off would have all of the batch delivered again.
                 summary.failed.update(group.messages)
                 continue
             try:
-                fate, opened = self._settle(group, known)
+                fate, opened = self._settle(group, batch.known)
+            except _BeyondError as error:
+                batch.beyond.setdefault((error.group.pk, error.share), []).append((error.group, error.name))
             except Exception:
                 # One principal's trouble must not hold up the others: these messages alone are delivered again.
                 logger.exception("triage of a denial failed", extra={"pk": group.pk, "messages": len(group.messages)})
@@ -125,7 +168,12 @@ class Triage:
             else:
                 summary.counts[fate] += len(group.messages)
                 summary.opened += [opened] if opened else []
+        self._settle_beyond(batch, summary)
         # Last, since a message that is refused twice is there twice: nothing can cut the batch off after it.
+        self._set_aside(messages, unfit, summary)
+        return summary
+
+    def _set_aside(self, messages: Mapping[str, str], unfit: Mapping[str, str], summary: Summary) -> None:
         for message_id, reason in unfit.items():
             try:
                 self._refuse(messages[message_id], reason)
@@ -134,7 +182,6 @@ class Triage:
                 summary.failed.add(message_id)
             else:
                 summary.counts["refused"] += 1
-        return summary
 
     def _known(self, groups: Sequence[Group]) -> Known:
         """What the ledger holds of these groups: by one call, where each belongs to the row that was expected.
@@ -162,7 +209,7 @@ class Triage:
                 summary.failed.add(message_id)
                 continue
             try:
-                denial = located(cloudtrail.read(body), self._principals)
+                denial = located(cloudtrail.read(body), self._investigation.principals)
             except RecordError as error:
                 unfit[message_id] = str(error)
             except Exception:
@@ -172,13 +219,63 @@ class Triage:
                 yield message_id, denial
 
     def _settle(self, group: Group, known: Known) -> tuple[str, Grant | None]:
-        """Count the group or open a row for it; where another batch was quicker, read again and decide again."""
+        """Count the group or open a row for it; where another batch was quicker, read again and decide again.
+
+        Raises:
+            _BeyondError: There is no room for its row.
+        """
         for _ in range(_TRIES):
             try:
                 return self._count_or_open(group, known)
             except ConflictError:
                 known = self._known([group])
         raise ConflictError(*group.key)
+
+    def _settle_beyond(self, batch: _Batch, summary: Summary) -> None:
+        """Count what is beyond a bound of its principal: for each of them at once, however many denials there are."""
+        for (pk, bound), groups in batch.beyond.items():
+            one = merged([group for group, _ in groups], beyond_counter(bound))
+            names = [name for _, name in groups if name]
+            try:
+                fate, opened = self._settle_one_beyond(bound, one, len(groups), names)
+            except Exception:
+                logger.exception("counting denials failed", extra={"pk": pk, "messages": len(one.messages)})
+                summary.failed.update(one.messages)
+            else:
+                summary.counts[fate] += len(one.messages)
+                summary.opened += [opened] if opened else []
+
+    def _settle_one_beyond(
+        self, bound: Share, group: Group, number: int, names: Sequence[str]
+    ) -> tuple[str, Grant | None]:
+        """Count what is beyond a bound, and open the row on which that is told if there is none."""
+        key = (group.pk, beyond_key(bound))
+        for _ in range(_TRIES):
+            known = self._ledger.known([group.key], [key])
+            seen, row = known.seen.get(group.key), known.rows[key]
+            new = group.since(seen)
+            if not new:
+                return "copy", None
+            case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
+            try:
+                return "beyond_bounds", self._count_or_tell(case, bound, number, names)
+            except ConflictError:
+                continue
+        raise ConflictError(*key)
+
+    def _count_or_tell(self, case: _Case, bound: Share, number: int, names: Sequence[str]) -> Grant | None:
+        diagnosis, decision = beyond(bound, number, names, self._bounds)
+        configured = basis(self._settings, None)
+        if case.row and opening.is_repeat(case.row, case.group.denial.time, configured, case.now):
+            naming = also_named(case.row, names, self._bounds)
+            if naming != case.row and case.row.state is State.PENDING:
+                self._ledger.update(case.row, naming)
+            self._count(case, case.row)
+            return None
+        verdict = Verdict(findings=Findings(diagnosis=diagnosis), decision=decision, basis=configured)
+        row = row_beyond(bound, self._row(case, verdict, case.row))
+        self._ledger.open(row, replace(case.counter, row=row.sk), replaces=case.row)
+        return row
 
     def _count_or_open(self, group: Group, known: Known) -> tuple[str, Grant | None]:
         seen = known.seen.get(group.key)
@@ -195,20 +292,28 @@ class Triage:
 
     def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
-        verdict = self._judge.verdict(case.group.denial, case.now)
+        verdict = self._judge.verdict(
+            case.group.denial,
+            case.now,
+            sparing=self._usage(case).full(Share.ADVICE, self._bounds, case.now),
+            counted=lambda found: self._full(case, self._wary(case, found, self._habits(case))),
+        )
         if found := refiled(case.group.denial, verdict.findings.identity):
             group = case.group.anew(found)
             return self._settle(group, self._known([group]))
-        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
-        before = self._row_under(case, sk)
         owner = self._owner(case, verdict, latest)
         if owner and opening.is_repeat(owner, latest, verdict.basis, case.now):
-            self._count(case, owner.sk)
+            self._count(case, owner)
             return "repeat", None
+        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
+        known = case.known.rows.get((case.group.pk, sk))
+        if (known is None or (case.seen is None and opening.is_advice(sk))) and self._full(case, verdict):
+            raise self._beyond(case, verdict)
+        before = self._row_under(case, sk)
         unchanged = before != case.row or opening.answers_as_before(before, verdict.findings.diagnosis)
         if before and unchanged and opening.is_repeat(before, latest, verdict.basis, case.now):
             self._note_look(case, before)
-            self._count(case, sk)
+            self._count(case, before, self._used(case, verdict))
             return "repeat", None
         standing = next((row for row in (case.row, before, owner) if row and row.state is State.ACTIVE), None)
         if standing:
@@ -257,12 +362,53 @@ class Triage:
             case.known.habits[pk] = self._ledger.habits(pk)
         return case.known.habits[pk]
 
+    def _usage(self, case: _Case) -> Usage:
+        """What the group's principal has used of its bounds, read unless the batch knows it."""
+        pk = case.group.pk
+        if pk not in case.known.usage:
+            case.known.usage[pk] = self._ledger.usage(pk)
+        return case.known.usage[pk]
+
+    def _share(self, case: _Case, verdict: Verdict) -> Share | None:
+        diagnosis = verdict.findings.diagnosis
+        return share(opening.sort_key(case.group.denial, diagnosis), verdict.decision.outcome, diagnosis)
+
+    def _full(self, case: _Case, verdict: Verdict) -> bool:
+        """Whether a row of that verdict has no room within its principal's bounds."""
+        bound = self._share(case, verdict)
+        if bound is None or not self._usage(case).full(bound, self._bounds, case.now):
+            return False
+        if bound is not Share.REQUESTS:
+            return True
+        # Nobody who decides a request writes the usage: it is here that those which wait no more make room.
+        pk, usage, rows = case.group.pk, self._usage(case), case.known.rows
+        unknown = [(pk, sk) for sk in usage.requests if (pk, sk) not in rows]
+        if unknown:
+            rows.update(self._ledger.known((), unknown).rows)
+        waiting = {sk for sk in usage.requests if (row := rows.get((pk, sk))) and row.state is State.PENDING}
+        case.known.usage[pk] = usage.waiting(waiting.__contains__)
+        return case.known.usage[pk].full(bound, self._bounds, case.now)
+
+    def _used(self, case: _Case, verdict: Verdict) -> Usage | None:
+        """What is used of the bounds with one more row of that verdict; None where it takes nothing of them."""
+        bound = self._share(case, verdict)
+        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
+        return self._usage(case).after(bound, sk, self._bounds, case.now) if bound else None
+
+    def _beyond(self, case: _Case, verdict: Verdict) -> _BeyondError:
+        bound = self._share(case, verdict)
+        assert bound  # noqa: S101 - what takes nothing of the bounds is never beyond them
+        return _BeyondError(case.group, bound, verdict.findings.diagnosis.model_id if bound is Share.REQUESTS else None)
+
     def _write(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
         """Write the row together with what is known of its principal, by which it was decided."""
         for _ in range(_MORE_TRIES):
             habits = self._habits(case)
             checked = self._wary(case, verdict, habits)
+            if self._full(case, checked):
+                raise self._beyond(case, checked)
             row, learned = self._row(case, checked, before), self._learned(case, checked, habits)
+            used = self._used(case, checked)
             try:
                 self._ledger.open(
                     row,
@@ -270,13 +416,18 @@ class Triage:
                     cap=cap(checked.decision, case.now),
                     replaces=before,
                     habits=learned,
+                    usage=used,
                 )
             except CapReachedError:
                 verdict = verdict.asking("cap_reached", CAP_REACHED)
             except HabitsChangedError:
                 del case.known.habits[case.group.pk]
+            except UsageChangedError:
+                del case.known.usage[case.group.pk]
             else:
                 case.known.rows[row.key] = row
+                if used:
+                    case.known.usage[case.group.pk] = used
                 case.known.habits[case.group.pk] = learned or habits
                 return row
         raise ConflictError(*case.group.key)
@@ -311,15 +462,18 @@ class Triage:
         blocked = replace(standing, blocked_by=advice.findings.diagnosis.code)
         self._ledger.update(standing, blocked)
         case.known.rows[blocked.key] = blocked
-        self._count(case, standing.sk)
+        self._count(case, standing)
         return row
 
-    def _count(self, case: _Case, sk: str) -> None:
-        """Count the group's events for the row with that sk."""
+    def _count(self, case: _Case, row: Grant, used: Usage | None = None) -> None:
+        """Count the group's events for that row; a first counter of advice takes from the principal's bounds, too."""
         if case.seen:
-            self._ledger.count(case.seen, replace(case.counter, row=sk))
-        else:
-            self._ledger.link(replace(case.counter, row=sk))
+            self._ledger.count(case.seen, replace(case.counter, row=row.sk))
+            return
+        used = used if opening.is_advice(row.sk) else None
+        self._ledger.link(replace(case.counter, row=row.sk), row, used)
+        if used:
+            case.known.usage[case.group.pk] = used
 
     def _row(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
         identity = verdict.findings.identity

@@ -22,10 +22,10 @@ def triage(settings: TriageSettings, home: str, clock: Clock) -> Triage:
     return Triage(
         ledger=Ledger(clients.dynamodb, policy.ledger_table, clock),
         investigation=Investigation(home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=policy),
-        principals=iam,
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
         refuse=RefusedQueue(lambda: clients.sqs, settings.refused_queue_url),
         settings=policy,
+        open_requests=settings.open_requests,
         clock=clock,
         reaches=clients.reaches,
         called=AccountNames(lambda: clients.organizations, home, clock, asks=bool(policy.enrolled_accounts)),

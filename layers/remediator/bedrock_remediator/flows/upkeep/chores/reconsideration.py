@@ -27,6 +27,7 @@ from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.opening import cool_down, told
 from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, target, unless_unusual
 from bedrock_remediator.core.subject import Subject
+from bedrock_remediator.core.usage import counts_requests
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.current_rows import current
 from bedrock_remediator.flows.rule_cap import cap
@@ -113,7 +114,9 @@ class Reconsideration:
         today = basis(self._settings, allowlist)
         waiting = current(self._ledger, self._ledger.due(State.PENDING), has_time)
         self._silent.clear()
-        others = (row for row in waiting if row.state is State.PENDING and row.basis != today)
+        others = (
+            row for row in waiting if row.state is State.PENDING and row.basis != today and not counts_requests(row)
+        )
         return tend(islice(others, self._most), lambda row: self._tend(row, allowlist, today), has_time)
 
     def _tend(self, row: Grant, allowlist: Allowlist, today: str) -> str:

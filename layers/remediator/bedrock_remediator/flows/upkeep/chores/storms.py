@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_notices import beginning, hour_of
+from bedrock_remediator.aws.ledger_notices import beginning, folded, hour_of
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.upkeep.chores import digest
 from bedrock_remediator.flows.upkeep.chores.account import Account
@@ -70,7 +70,7 @@ class Storms:
         before = hour_of(now)
         after = max(self._ledger.place(self.name) or "", hour_of(now - _LONGEST_AGO))
         hours = self._ledger.notices_counted(after, before)
-        storms = {hour: kinds for hour, kinds in hours.items() if sum(kinds.values()) > self._singly}
+        storms = {hour: kinds for hour, kinds in hours.items() if folded(kinds, self._singly)}
         told = self._tell(storms, has_time) if storms else Counter()
         if hours:
             self._ledger.put_place(self.name, max(hours))
@@ -85,8 +85,9 @@ class Storms:
         counts: Counter[str] = Counter()
         for kinds in left.values():
             counts.update(kinds)
-        folded = notice.Folded(counts=counts, singly=self._singly * len(left))
-        found = replace(self._account.since(beginning(min(left)), has_time), folded=folded)
+        beyond = sum(folded(kinds, self._singly) for kinds in left.values())
+        told = notice.Folded(counts=counts, singly=self._singly, told_here=beyond)
+        found = replace(self._account.since(beginning(min(left)), has_time), folded=told)
         texts = notice.message(found, may_be_duplicate="maybe_sent" in claims.values())
         self._publisher().publish(self._topic_arn, notice.subject(found), texts, notice.attributes(found))
         for hour in left:

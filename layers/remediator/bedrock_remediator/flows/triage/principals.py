@@ -1,0 +1,96 @@
+"""Principals as IAM knows them, each read once a batch: IAM serves a whole account a few calls a second."""
+
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+from bedrock_remediator.aws.errors import RetryableError
+from bedrock_remediator.aws.iam import Identity
+from bedrock_remediator.core.arn import Principal
+
+_KEPT: Final = 200
+_RECENT: Final = timedelta(minutes=5)
+
+_Key = tuple[str, str, str]
+_Found = TypeVar("_Found")
+
+
+class Source(Protocol):
+    """What is asked of IAM."""
+
+    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
+        """The principal with its true path, and its id; None if it does not exist."""
+        ...
+
+    def identity(self, principal: Principal) -> Identity | None:
+        """The principal with its policies, None if it does not exist."""
+        ...
+
+
+class Principals:
+    """Remembers for a batch what IAM said of a principal, that it does not answer included.
+
+    A principal that is only asked about because nothing it calls exists may be known from the minutes before: how many
+    calls of that kind there are is its own choice.
+    """
+
+    def __init__(self, iam: Source) -> None:
+        self._iam = iam
+        self._paths: dict[_Key, tuple[Principal, str] | RetryableError | None] = {}
+        self._identities: dict[_Key, Identity | RetryableError | None] = {}
+        self._recent: dict[_Key, tuple[datetime, Identity | None]] = {}
+
+    def begin(self) -> None:
+        """A new batch: everything is asked anew."""
+        self._paths.clear()
+        self._identities.clear()
+
+    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
+        """The principal with its true path, and its id; None if it does not exist.
+
+        Raises:
+            RetryableError: IAM does not answer, or did not in this batch.
+        """
+        key = _key(principal)
+        if key not in self._paths:
+            try:
+                self._paths[key] = self._iam.principal(principal)
+            except RetryableError as error:
+                self._paths[key] = error
+        return _answer(self._paths[key])
+
+    def identity(self, principal: Principal, now: datetime, *, recent: bool = False) -> Identity | None:
+        """The principal with its policies, None if it does not exist.
+
+        Args:
+            principal: Which.
+            now: The time.
+            recent: Whether an answer of the last five minutes will do.
+
+        Raises:
+            RetryableError: IAM does not answer, or did not in this batch.
+        """
+        key = _key(principal)
+        if recent and key in self._recent and now - self._recent[key][0] < _RECENT:
+            return self._recent[key][1]
+        if key not in self._identities:
+            try:
+                self._identities[key] = self._iam.identity(principal)
+            except RetryableError as error:
+                self._identities[key] = error
+        identity = _answer(self._identities[key])
+        self._recent.pop(key, None)
+        if len(self._recent) >= _KEPT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[key] = now, identity
+        return identity
+
+
+def _key(principal: Principal) -> _Key:
+    """What IAM knows a principal by: names are unique whatever the path."""
+    return principal.account, principal.kind, principal.name
+
+
+def _answer(found: _Found | RetryableError) -> _Found:
+    if isinstance(found, RetryableError):
+        raise found
+    return found
