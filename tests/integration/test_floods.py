@@ -459,7 +459,7 @@ class TestNotices:
         flooded.service.rules(
             {"name": "any", "effect": "auto", "principals": ["arn:aws:iam::*:role/**"], "profiles": ["*"]}
         )
-        subjects = Subjects(flooded.service.profiles, Enrolment(ACCOUNT))
+        subjects = Subjects(flooded.service.profiles, Enrolment(make.ACCOUNT))
         chore = Reconsideration(ledger, flooded.service, flooded.service.iam, subjects, settings, flooded.clock)  # type: ignore[arg-type]
         assert "failed" not in chore.run(lambda: True)
         assert flooded.row(beyond_key(Share.REQUESTS)).state is State.PENDING
