@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from sandbox.authorization_details import AccessTroubleshooter
 from sandbox.bedrock import Bedrock
 from sandbox.calls import Call
 from sandbox.evaluator import Source
@@ -99,6 +100,7 @@ def _services(
     answers = {
         "iam": {**rules.answers, **simulator.answers, **Inventory(directory).answers},
         "bedrock": bedrock.answers,
+        "iam-toolbox": AccessTroubleshooter(content.authorization_details).answers,
     }
     return AccountServices(
         directory=directory,

@@ -27,6 +27,7 @@ class Bedrock:
             "ListInferenceProfiles": self._list_profiles,
             "GetFoundationModel": self._get_model,
             "ListFoundationModels": self._list_models,
+            "GetFoundationModelAvailability": self._availability,
         }
 
     def profile_arn(self, identifier: str, region: str) -> str:
@@ -88,6 +89,19 @@ class Bedrock:
         wanted = call.parameters.get("byInferenceType")
         models = [each for each in self._models(call.region) if wanted is None or wanted in each.inference_types]
         return {"modelSummaries": [_model_details(model, call.region) for model in models]}
+
+    def _availability(self, call: Call) -> Mapping[str, Any]:
+        """Of a model that there is in the region, everything; AWS's own answer for another is not documented."""
+        model_id = call.parameters["modelId"]
+        if not any(model.id == model_id for model in self._models(call.region)):
+            raise ApiError("ResourceNotFoundException", f"There is no model {model_id}.", 404)
+        return {
+            "modelId": model_id,
+            "agreementAvailability": {"status": "AVAILABLE"},
+            "authorizationStatus": "AUTHORIZED",
+            "entitlementAvailability": "AVAILABLE",
+            "regionAvailability": "AVAILABLE",
+        }
 
     def _models(self, region: str) -> Iterator[FoundationModel]:
         yield from self._content.foundation_models.get(region, ())

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sandbox.sessions import AssumedRole
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+_TOOLBOX: Final = "//iam-toolbox."
 _OK: Final = 200
 _NOBODY: Final = {"AWS_ACCESS_KEY_ID": "AKIAANYBODY", "AWS_SECRET_ACCESS_KEY": SECRET}
 """What a client signs with that was given no credentials: the calls of a person at this machine."""
@@ -132,7 +133,9 @@ def _signature(request: AWSPreparedRequest) -> tuple[str, str, str]:
     found = _CREDENTIAL.search(_text(request.headers.get("Authorization")))
     if not found:
         raise NetworkClosedError(f"an unsigned request to {request.url}")
-    return found[1], found[2], found[3]
+    # IAM Toolbox signs as IAM does, and is a service of its own.
+    service = found[3] if _TOOLBOX not in request.url else "iam-toolbox"
+    return found[1], found[2], service
 
 
 def _serialized(call: Call, request: AWSPreparedRequest, result: Mapping[str, Any]) -> AWSResponse:

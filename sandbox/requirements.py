@@ -108,6 +108,11 @@ def _simulate(call: Call, _: Names) -> Iterator[Requirement]:
     yield Requirement("iam:SimulatePrincipalPolicy", call.parameters["PolicySourceArn"])
 
 
+def _authorization_details(call: Call, _: Names) -> Iterator[Requirement]:
+    # The service is iam-toolbox, and its actions are IAM's.
+    yield Requirement(f"iam:{call.operation}", "*")
+
+
 def _profile(call: Call, names: Names) -> Iterator[Requirement]:
     yield Requirement(call.name, names.profile(call.parameters["inferenceProfileIdentifier"], call.region))
 
@@ -272,6 +277,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     **{f"iam:{name}": _on_parameter("PolicyArn") for name in (*_POLICY, *_POLICY_WRITES)},
     "iam:CreatePolicy": _create_policy,
     "iam:SimulatePrincipalPolicy": _simulate,
+    "iam-toolbox:*": _authorization_details,
     "bedrock:GetInferenceProfile": _profile,
     "bedrock:GetFoundationModel": _model,
     "dynamodb:*": _table,

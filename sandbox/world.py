@@ -94,6 +94,22 @@ class FoundationModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     inference_types: tuple[str, ...] = ()
 
 
+class AuthorizationDetails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What IAM recorded of a refused request, under the authorization id in its message.
+
+    `evaluations` are as GetRequestAuthorizationDetails gives them, `page` of them at a time. The first `not_found`
+    questions come too early. `foreign` is a request by a principal of another organization, of which the layers are
+    not told.
+    """
+
+    id: str
+    region: str = "us-east-1"
+    evaluations: tuple[dict[str, Any], ...] = ()
+    page: int = 100
+    not_found: int = 0
+    foreign: bool = False
+
+
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is in an account, before the first event. Maps by region hold what Bedrock has there.
 
@@ -110,6 +126,7 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scps: tuple[Document, ...] = ()
     inference_profiles: dict[str, tuple[InferenceProfile, ...]] = {}
     foundation_models: dict[str, tuple[FoundationModel, ...]] = {}
+    authorization_details: tuple[AuthorizationDetails, ...] = ()
 
     def principals_of(self, account: str, partition: str) -> Iterator[tuple[str, Role]]:
         """Every role and user with its IAM ARN, in the file's order."""

@@ -49,6 +49,7 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "SimulatePrincipalPolicy",
         "TagPolicy",
     ),
+    "iam-toolbox": ("GetRequestAuthorizationDetails",),
     "kms": ("GenerateMac", "VerifyMac"),
     "organizations": ("DescribeAccount",),
     "secretsmanager": ("GetSecretValue",),

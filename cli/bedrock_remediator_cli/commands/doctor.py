@@ -9,8 +9,10 @@ from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.errors import RetryableError, error_code
 from bedrock_remediator.clock import SystemClock
+from bedrock_remediator_cli import __version__
 from bedrock_remediator_cli.deployment import Deployment, not_an_operator, read_deployment, stack_option
-from bedrock_remediator_cli.doctor import arrival, telling, working
+from bedrock_remediator_cli.doctor import arrival, beliefs, telling, working
+from bedrock_remediator_cli.doctor.beliefs import Belief, Held, Place
 from bedrock_remediator_cli.doctor.check import REFUSED, Check, Status, Ward, asked
 from bedrock_remediator_cli.doctor.synthetic import Synthetic, Watch, Watched, synthetic_denial
 from bedrock_remediator_cli.help import Command
@@ -21,6 +23,7 @@ from bedrock_remediator_cli.trouble import EnvironmentTrouble
 _EXAMPLES: Final = (
     "bedrock-remediator doctor",
     "bedrock-remediator doctor --send-test-event",
+    "bedrock-remediator doctor --beliefs --json > beliefs.json",
     "bedrock-remediator doctor --json | jq '.checks[] | select(.status != \"ok\")'",
 )
 _SLACK: Final = "https://slack.com/api/"
@@ -37,6 +40,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Ward], Check]], ...]] = (
     ("dead letters", working.dead_letters),
 )
 _STYLES: Final = {Status.OK: "green", Status.LOOK: "yellow", Status.BROKEN: "bold red", Status.UNKNOWN: "dim"}
+_BELIEF_STYLES: Final = {Held.YES: "green", Held.NO: "yellow", Held.NOT_TRIED: "dim"}
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
@@ -46,15 +50,24 @@ _STYLES: Final = {Status.OK: "green", Status.LOOK: "yellow", Status.BROKEN: "bol
 @click.option(
     "--wait", default=180, show_default=True, type=click.IntRange(10, 900), metavar="SECONDS", help="How long for it."
 )
+@click.option("--beliefs", "try_beliefs", is_flag=True, help="Try what this project believes about AWS, by reading.")
 @click.option("--slack-api", default=_SLACK, hidden=True)
-def command(program: Program, *, stack_name: str, send_event: bool, wait: int, slack_api: str) -> None:
+def command(  # noqa: PLR0913 - the command's options
+    program: Program, *, stack_name: str, send_event: bool, wait: int, try_beliefs: bool, slack_api: str
+) -> None:
     """Check that denials arrive, that the stack works, and that people are told; say what to do where not.
 
     With --send-test-event a denial of a role that does not exist goes through the denials queue, and the command waits
     for the row in the ledger and for its notice. It cannot grant anything: there is nobody to grant to, and it is
     marked as backfilled. It does not test the trail and the rule, which stand before the queue. Sending needs a session
     of one of OperatorRoleArns, waiting the right to read the ledger.
+
+    With --beliefs nothing is checked but what this project believes about AWS and could not confirm: each belief is
+    tried with your own rights to read, in this account and region, and a stack is not needed. With --json the answer
+    holds no account's id: attach it to a bug report.
     """
+    if try_beliefs:
+        _try_beliefs(program, stack_name)
     if urlsplit(slack_api).scheme != "https" and urlsplit(slack_api).hostname != "127.0.0.1":
         raise click.BadParameter("Slack is asked by https only", param_hint="--slack-api")
     clock = SystemClock()
@@ -78,6 +91,32 @@ def command(program: Program, *, stack_name: str, send_event: bool, wait: int, s
     program.output.answer(answer, lambda: _tell_test(program.output, test))
     unwell = any(each.status in {Status.LOOK, Status.BROKEN} for each in checks)
     finish(found=unwell or (test is not None and not test["well"]))
+
+
+def _try_beliefs(program: Program, stack_name: str) -> None:
+    found: list[Belief] = []
+    with program.output.progress("trying", len(beliefs.QUESTIONS)) as advance:
+        for belief in beliefs.tried(Place(program.aws, stack_name, SystemClock())):
+            found.append(belief)
+            advance()
+    answer = {
+        "version": __version__,
+        "region": program.aws.region,
+        "beliefs": [
+            {"fact": each.fact, "says": each.says, "held": each.held, "seen": each.seen, "changes": each.changes}
+            for each in found
+        ],
+    }
+
+    def tell() -> None:
+        for each in found:
+            program.output.say(f"{each.held:<13} {each.fact:<6} {each.says}", style=_BELIEF_STYLES[each.held])
+            program.output.say(f"{'':<20} {each.seen}")
+            if each.changes:
+                program.output.say(f"{'':<20} {each.changes}")
+
+    program.output.answer(answer, tell)
+    finish(found=any(each.held is Held.NO for each in found))
 
 
 def _tell(output: Output, checks: list[Check]) -> None:

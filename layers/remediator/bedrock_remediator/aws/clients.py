@@ -159,6 +159,16 @@ class Clients:
         client: BedrockClient = self._client("bedrock", account, region, _CONFIG)
         return client
 
+    def authorization_details(self, account: str, region: str) -> Any:
+        """IAM's Access Troubleshooter of an account, in a region: nobody waits long for it.
+
+        Raises:
+            NotEnrolledError: The service does not work in that account.
+            RoleMissingError: Its role there cannot be assumed.
+            RetryableError: STS does not answer at the moment.
+        """
+        return self._client("iam-toolbox", account, region, _BRIEF_CONFIG)
+
     def reaches(self, account: str) -> bool:
         """Whether the role in a member account can be assumed, as far as is known within a minute."""
         try:

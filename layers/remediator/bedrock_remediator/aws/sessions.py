@@ -19,7 +19,19 @@ MODELS: Final = Path(__file__).parent / "models"
 """Where the layer has the descriptions. In a checkout there is no such folder, and botocore's own are read."""
 
 SERVICES: Final = frozenset(
-    {"bedrock", "dynamodb", "iam", "kms", "organizations", "secrets-manager", "sns", "sqs", "ssm", "sts"},
+    {
+        "bedrock",
+        "dynamodb",
+        "iam",
+        "iam-toolbox",
+        "kms",
+        "organizations",
+        "secrets-manager",
+        "sns",
+        "sqs",
+        "ssm",
+        "sts",
+    },
 )
 """The services that are called, as botocore's events name them."""
 
