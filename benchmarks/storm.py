@@ -138,6 +138,9 @@ class _Aws:
             for resource in resources
         ]
 
+    def evaluations(self, *_: str) -> tuple[()]:
+        return ()
+
     def profile(self, _account: str, _region: str, identifier: str) -> Profile:
         model = identifier.rpartition("/global.")[2]
         return Profile.confirmed(
@@ -184,7 +187,7 @@ def _measured(denials: int, path: str) -> Storm:
     )
     triage = Triage(
         ledger=Ledger(cast("DynamoDBClient", table), "ledger", aws),
-        investigation=Investigation(home="123456789012", iam=aws, profiles=aws, policy=settings),
+        investigation=Investigation(home="123456789012", iam=aws, profiles=aws, details=aws, policy=settings),
         allowlists=aws,
         refuse=lambda _body, reason: sys.exit(reason),
         settings=settings,

@@ -6,6 +6,7 @@ from typing import Any
 
 from bedrock_remediator.aws.iam import Identity, Simulated
 from bedrock_remediator.core.arn import Principal
+from bedrock_remediator.core.authorization_details import Evaluation
 from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from tests.builders import records as make
@@ -106,6 +107,19 @@ class FakeIam:
         if self.path is None:
             return principal
         return Principal(principal.partition, principal.account, principal.kind, self.path, principal.name)
+
+
+class FakeDetails:
+    """What IAM recorded: nothing, unless a test says so."""
+
+    def __init__(self, *evaluations: Evaluation) -> None:
+        self.found = evaluations
+        self.asked: list[tuple[str, str, str]] = []
+
+    def evaluations(self, account: str, region: str, authorization_id: str) -> tuple[Evaluation, ...]:
+        """What there is, whoever asks."""
+        self.asked.append((account, region, authorization_id))
+        return self.found
 
 
 class FakeProfiles:

@@ -27,6 +27,7 @@ from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
 from bedrock_remediator.flows.remediation.remediation import Remediation
 from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from tests.builders.aws import FakeDetails
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, SIGHTING, first_seen, pending_grant
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class World:
         self.allowlist = FakeAllowlist()
         self.approvals = FakeApprovals()
         self.seals = Seals(Key())
+        self.details = FakeDetails()
         self.uses = UsedApprovals(boto3.client("dynamodb"), "used")
 
     def block(self, resource: str = MODELS[1]) -> None:
@@ -284,6 +286,7 @@ class World:
             Claims(witnesses, self.settings, self.clock),
             Placements(lambda _account: self.iam, self.reader.own_policies, self.settings, self.seals),
             GrantSimulation(self.simulator, self.settings.extra_actions, self.clock),
+            self.details,
             self.clock,
         )
 

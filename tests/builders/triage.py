@@ -13,7 +13,7 @@ from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
-from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
+from tests.builders.aws import FakeDetails, FakeIam, FakeProfiles, policy, profile, statement
 from tests.builders.clocks import StoppedClock
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Service:
         self.clock = clock
         self.iam = FakeIam(policy(statement(make.model())))
         self.profiles = FakeProfiles(US)
+        self.details = FakeDetails()
         self.mode = Mode.APPROVE
         self.paused = False
         self.default_grant_days = 0
@@ -73,7 +74,9 @@ class Service:
         )
         return Triage(
             ledger=self.ledger,
-            investigation=Investigation(home=self.home, iam=self.iam, profiles=self.profiles, policy=settings),
+            investigation=Investigation(
+                home=self.home, iam=self.iam, profiles=self.profiles, details=self.details, policy=settings
+            ),
             allowlists=self,
             refuse=self._refuse,
             settings=settings,

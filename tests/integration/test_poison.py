@@ -19,7 +19,7 @@ from bedrock_remediator.core.profile import FoundationModel, Profile
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
-from tests.builders.aws import FakeIam, FakeProfiles
+from tests.builders.aws import FakeDetails, FakeIam, FakeProfiles
 from tests.builders.clocks import StoppedClock
 from tests.builders.triage import US, Service
 
@@ -132,7 +132,9 @@ def test_whatever_is_denied_and_called_is_diagnosed(strict: Service) -> None:
         grantable_principals=("arn:aws:iam::*:role/*",),
         default_grant_days=0,
     )
-    investigation = Investigation(home=make.ACCOUNT, iam=FakeIam(), profiles=strict.profiles, policy=settings)
+    investigation = Investigation(
+        home=make.ACCOUNT, iam=FakeIam(), profiles=strict.profiles, details=FakeDetails(), policy=settings
+    )
     template = cloudtrail.read(json.dumps(denial(1)))
     assert isinstance(template, Denial)
     for denied, called in itertools.product(DENIED, [*NAMES, *STRANGE, None]):

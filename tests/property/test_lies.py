@@ -30,7 +30,7 @@ from bedrock_remediator_cli.explain.refusals import heard
 from bedrock_remediator_cli.explain.samples import gather
 from bedrock_remediator_cli.explain.sources import Source
 from tests.builders import records as make
-from tests.builders.aws import FakeIam, FakeProfiles, application_profile, policy, profile, statement
+from tests.builders.aws import FakeDetails, FakeIam, FakeProfiles, application_profile, policy, profile, statement
 from tests.builders.lies import HOSTILE, PROFILE_IDS, Told, bent, contradictions, events, messages, tried
 from tests.builders.remediation import SETTINGS
 
@@ -79,7 +79,7 @@ def read(told: Told) -> Denial | Unreadable | None:
 def investigation(iam: FakeIam) -> Investigation:
     """An investigation in an account where one role and one user exist, and three profiles."""
     profiles = FakeProfiles(*PROFILES, models=MODELS)
-    return Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS_OF_HOME)
+    return Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, details=FakeDetails(), policy=SETTINGS_OF_HOME)
 
 
 def investigated(denial: Denial | Unreadable) -> Findings:

@@ -1,4 +1,4 @@
-"""What IAM's record of a refused request makes of its denial. Facts: docs/aws-facts.md §4.11."""
+"""What IAM's record of a refused request makes of its denial. Facts: docs/aws-facts.md §4.12."""
 
 import json
 from typing import Any

@@ -18,7 +18,7 @@ from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders import records as make
-from tests.builders.aws import FakeIam, FakeProfiles, application_profile, policy, profile, statement
+from tests.builders.aws import FakeDetails, FakeIam, FakeProfiles, application_profile, policy, profile, statement
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 US, GLOBAL = profile(), profile("global.amazon.nova-2-lite-v1:0", ("us-east-1",))
@@ -59,7 +59,11 @@ def investigate(
         enrolled_accounts=enrolled,
     )
     investigation = Investigation(
-        home=home, iam=iam or FakeIam(), profiles=profiles or FakeProfiles(US, GLOBAL), policy=settings
+        home=home,
+        iam=iam or FakeIam(),
+        profiles=profiles or FakeProfiles(US, GLOBAL),
+        details=FakeDetails(),
+        policy=settings,
     )
     denial = cloudtrail.read(json.dumps(make.event(make.record(**record), **(event or {}))))
     return investigation.investigate(denial, NOW)
@@ -875,7 +879,7 @@ def test_a_denial_that_names_no_layer_is_asked_about() -> None:
 def test_the_row_of_a_denial_is_guessed_without_a_call(record: dict[str, Any], expected: str | None) -> None:
     """To be read together with the counter; no guess where AWS must be asked, or where there is no such key."""
     iam, profiles = FakeIam(), FakeProfiles()
-    investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS)
+    investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, details=FakeDetails(), policy=SETTINGS)
     denial = cloudtrail.read(json.dumps(make.event(make.record(**record))))
     assert investigation.expected_row(denial) == expected
     assert iam.asked == profiles.asked == []
@@ -891,7 +895,9 @@ class TestWouldHelp:
         profiles = FakeProfiles(US)
         found = investigate(iam, profiles)
         assert found.identity is not None
-        investigation = Investigation(home=make.ACCOUNT, iam=iam, profiles=profiles, policy=SETTINGS)
+        investigation = Investigation(
+            home=make.ACCOUNT, iam=iam, profiles=profiles, details=FakeDetails(), policy=SETTINGS
+        )
         denial = cloudtrail.read(json.dumps(make.event(make.record())))
         assert isinstance(denial, Denial)
         return investigation.would_help(denial, found, NOW)

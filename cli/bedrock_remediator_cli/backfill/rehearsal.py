@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
+from bedrock_remediator.aws.authorization_details import AuthorizationDetailsReader
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
@@ -85,7 +86,11 @@ class Rehearsal:
         self._triage = Triage(
             ledger=self._ledger,
             investigation=Investigation(
-                home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=settings
+                home=home,
+                iam=iam,
+                profiles=ProfileReader(clients.bedrock, clock),
+                details=AuthorizationDetailsReader(clients.authorization_details, clock),
+                policy=settings,
             ),
             allowlists=AllowlistReader(lambda: clients.ssm, settings.allowlist_path, clock),
             refuse=lambda body, reason: self._refused.update({body: reason}),

@@ -139,7 +139,7 @@ def _simulated(place: Place, condition: Mapping[str, Any] | None = None, **argum
     (one,) = result.get("ResourceSpecificResults") or [result]
     return {
         "decision": one.get("EvalResourceDecision") or one["EvalDecision"],
-        "missing": {*one.get("MissingContextValues", ()), *result.get("MissingContextValues", ())},
+        "missing": {key.lower() for found in (one, result) for key in found.get("MissingContextValues", ())},
     }
 
 
@@ -156,7 +156,7 @@ def _model_without_region(place: Place) -> _Answer:
 
 def _keys_are_not_filled_in(place: Place) -> _Answer:
     found = _simulated(place, {"DateLessThan": {"aws:CurrentTime": "2099-01-01T00:00:00Z"}})
-    holds = found["decision"] != "allowed" and "aws:CurrentTime" in found["missing"]
+    holds = found["decision"] != "allowed" and "aws:currenttime" in found["missing"]
     missing = ", ".join(sorted(found["missing"])) or "nothing"
     return _answer(
         holds=holds, seen=f"Without the time given: {found['decision']}, and {missing} was said to be missing."
@@ -184,7 +184,7 @@ def _boundary_keys_are_not_reported(place: Place) -> _Answer:
         ],
     }
     found = _simulated(place, PermissionsBoundaryPolicyInputList=[json.dumps(boundary)])
-    reported = "aws:SourceVpc" in found["missing"]
+    reported = "aws:sourcevpc" in found["missing"]
     return _answer(holds=not reported, seen=f"A boundary's key was {'reported' if reported else 'not reported'}.")
 
 
@@ -401,13 +401,13 @@ QUESTIONS: Final = (
         changes="A grant that such a policy defeats is found out later, by the next denial.",
     ),
     _Question(
-        fact="§4.11",
+        fact="§4.12",
         says="IAM's Access Troubleshooter can be asked in this region.",
         ask=_troubleshooter,
         changes="Refusals are explained from their messages alone.",
     ),
     _Question(
-        fact="§4.11",
+        fact="§4.12",
         says="Refusals by Bedrock carry an authorization id.",
         ask=_share_of_denied(lambda each: bool(_ID.search(str(each.get("errorMessage", "")))), "carry an id"),
         changes="The Access Troubleshooter cannot be asked about them.",

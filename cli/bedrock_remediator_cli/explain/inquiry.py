@@ -11,10 +11,12 @@ from typing import Final
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
+from bedrock_remediator.aws.authorization_details import AuthorizationDetailsReader
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
+from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.denial import Caller, Denial
 from bedrock_remediator.core.diagnosis import Diagnosis, defeats_a_control
 from bedrock_remediator.core.diagnosis.target import nearest
@@ -74,7 +76,10 @@ class Inquiry:
         self._profiles = ProfileReader(clients.bedrock)
         iam = IamReader(clients.iam)
         self._iam = iam
-        self._investigation = Investigation(home=self._account, iam=iam, profiles=self._profiles, policy=_SETTINGS)
+        details = AuthorizationDetailsReader(clients.authorization_details, SystemClock())
+        self._investigation = Investigation(
+            home=self._account, iam=iam, profiles=self._profiles, details=details, policy=_SETTINGS
+        )
 
     def ask(self, explanation: Explanation) -> Explanation:
         """The explanation with what AWS says of the call; as it is where AWS cannot be asked."""
@@ -124,6 +129,7 @@ class Inquiry:
             layer=refusal.layer,
             effect=refusal.effect,
             policy_arn=refusal.policy_arn,
+            authorization_id=refusal.authorization_id,
             message="",
             certain=not refusal.doubtful and refusal.layer.value != "unknown",
             source_ip=None,
@@ -132,7 +138,10 @@ class Inquiry:
 
     def _investigated(self, explanation: Explanation, denial: Denial) -> Explanation:
         try:
-            findings = self._investigation.investigate(denial, self._now)
+            recorded = self._investigation.as_recorded(denial)
+            findings = self._investigation.investigate(recorded, self._now)
+            if recorded != denial:
+                self._note(wording.RECORDED)
             diagnosis = findings.diagnosis
             simulated = None
             if diagnosis.grantable and findings.identity:

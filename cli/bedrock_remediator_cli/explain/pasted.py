@@ -56,7 +56,11 @@ _CONSOLE: Final = re.compile(
 _REASON: Final = re.compile(r"[ \n]+(?:because|with|due|as)\b")
 _SENTENCE: Final = re.compile(r"\.[ \n]+(?P<text>[A-Z][^\"{}(\n]*(?:\n[^\"{}(\n]+)?)")
 _DETAILS: Final = re.compile(
-    rf"\.{_GAP}{soft('Go to')}[ \n]+\S+.{{0,200}}?{soft('authorization id:')}{_GAP}[\w-]*", re.DOTALL
+    rf"\.{_GAP}{soft('Go to')}[ \n]+\S+.{{0,200}}?{soft('authorization id:')}{_GAP}(?P<id>[\w-]*)", re.DOTALL
+)
+_GO_TO: Final = (
+    ". Go to https://console.aws.amazon.com/iam for complete details, or call the GetRequestAuthorizationDetails API "
+    "with the following authorization id: {}"
 )
 _ON_DEMAND: Final = re.compile(
     rf"{soft('Invocation of model ID')}{_GAP}(?P<model>[^\"]{{1,300}}?)[ \n]+{soft('with on-demand throughput isn')}"
@@ -214,8 +218,8 @@ def _continued(arn: str, window: str, end: int) -> tuple[str, int]:
 
 def _sentence(window: str, end: int) -> str:
     """What AWS may have written after a form: a sentence that is not known must not be overlooked."""
-    if _DETAILS.match(window, end):
-        return ""
+    if details := _DETAILS.match(window, end):
+        return _GO_TO.format(details["id"]) if details["id"] else ""
     more = _SENTENCE.match(window, end)
     return f". {' '.join(more['text'].split())}" if more else ""
 

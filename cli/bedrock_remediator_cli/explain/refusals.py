@@ -29,7 +29,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     `principal` is as the message or the record names it, `holder` the role or user that a policy would go to.
     `region` is the caller's, `called` the `modelId` of the request; None where nothing tells. `problem` says why the
     text cannot be relied upon; `doubtful` that it ends in words which are not known. `denial` is the record as the
-    service itself reads it, where there is one.
+    service itself reads it, where there is one. `authorization_id` is what IAM's record of the request is asked by.
     """
 
     where: str
@@ -40,6 +40,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     action: str | None = None
     resource: str | None = None
     policy_arn: str | None = None
+    authorization_id: str | None = None
     region: str | None = None
     called: str | None = None
     needs_profile: str | None = None
@@ -106,6 +107,7 @@ def _judged(found: Found, where: str, called: str | None, *, whole: bool = True)
         action=said.action,
         resource=said.resource,
         policy_arn=said.policy_arn,
+        authorization_id=said.authorization_id,
         region=_region(said.resource),
         called=called,
         problem=_CONTRADICTS if contradicts else _UNFINISHED if found.unfinished else None,
@@ -174,6 +176,7 @@ def _with_record(judged: Refusal, record: Mapping[str, Any], envelope: Mapping[s
         action=judged.action or cloudtrail.INVOCATIONS.get(str(record.get("eventName"))),
         resource=judged.resource,
         policy_arn=judged.policy_arn,
+        authorization_id=judged.authorization_id,
         region=region if isinstance(region, str) and _REGION.fullmatch(region) else judged.region,
         called=passed if isinstance(passed, str) and _names_something(passed) else judged.called,
         needs_profile=judged.needs_profile,

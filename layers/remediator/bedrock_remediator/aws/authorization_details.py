@@ -1,6 +1,6 @@
 """IAM's Access Troubleshooter: what was recorded of a refused request, by the authorization id in its message.
 
-It is a preview, and whether Bedrock's refusals carry an id is not confirmed (docs/aws-facts.md §4.11). So whatever is
+It is a preview, and whether Bedrock's refusals carry an id is not confirmed (docs/aws-facts.md §4.12). So whatever is
 wrong with it (no right, no such id yet, not offered in the region), everything goes on without.
 """
 

@@ -1,4 +1,4 @@
-"""What IAM recorded of a refused request: which layer of policies stopped it (docs/aws-facts.md §4.11).
+"""What IAM recorded of a refused request: which layer of policies stopped it (docs/aws-facts.md §4.12).
 
 A refusal may carry an authorization id, by which IAM tells how each layer was evaluated. Its word on a layer is better
 evidence than the message, which names one layer only, and than the simulator, which knows no session policy and no VPC
@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core.denial import Denial, Effect, Layer
+from bedrock_remediator.core.layers import LAYERS
 
 _LAYERS: Final = {
     "RESOURCE_CONTROL_POLICY": Layer.RCP,
@@ -91,6 +92,12 @@ def decisive(evaluations: Iterable[Evaluation], action: str, resource: str | Non
             if stop.layer is not Layer.IDENTITY or stop.effect is Effect.EXPLICIT:
                 return stop
     return None
+
+
+def told(stop: Stop) -> str:
+    """A stop in words, to stand after a colon: the layer, how it stopped the request, and the policies that matched."""
+    how = ", ".join(("a Deny" if stop.effect is Effect.EXPLICIT else "no Allow", *stop.policies))
+    return f"{LAYERS[stop.layer].name} ({how})"
 
 
 def corrected(denial: Denial, evaluations: Iterable[Evaluation]) -> Denial:

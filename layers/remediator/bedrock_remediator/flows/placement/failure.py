@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bedrock_remediator.aws.iam_policies import RefusedError
+from bedrock_remediator.core.message import Message, Refusal, read
 from bedrock_remediator.core.policy import NotOursError, PolicyTooLargeError
 
 
@@ -12,14 +13,16 @@ class PlacementError(Exception):
     """The grant cannot be written, or not be taken away, and another try would end the same.
 
     `code` is the reason in one word, `reason` in a sentence that says what to do. `foreign` is True where what stands
-    in its place is not this service's: then nothing of ours is there either.
+    in its place is not this service's: then nothing of ours is there either. `refused` is what AWS's own refusal says,
+    if it was one.
     """
 
-    def __init__(self, code: str, reason: str, *, foreign: bool = False) -> None:
+    def __init__(self, code: str, reason: str, *, foreign: bool = False, refused: Refusal | None = None) -> None:
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
         self.foreign = foreign
+        self.refused = refused
 
 
 _REFUSALS: Final = {
@@ -69,8 +72,12 @@ def explained() -> Iterator[None]:
             error.code, ("iam_refused", "see what it says, and approve again when it is right.")
         )
         foreign = error.code == "EntityAlreadyExists"
+        said = read(error.message, whole=True)
         raise PlacementError(
-            code, f"IAM refused {error.operation} ({error.message.rstrip('.')}): {advice}", foreign=foreign
+            code,
+            f"IAM refused {error.operation} ({error.message.rstrip('.')}): {advice}",
+            foreign=foreign,
+            refused=said.refusal if isinstance(said, Message) else None,
         ) from error
     except PolicyTooLargeError as error:
         raise PlacementError(

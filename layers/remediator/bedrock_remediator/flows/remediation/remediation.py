@@ -26,7 +26,9 @@ from bedrock_remediator.aws.ledger import ConflictError
 from bedrock_remediator.aws.ledger_queries import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval_use import after_revocation, after_step, stands
+from bedrock_remediator.core.authorization_details import Evaluation, decisive, told
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
+from bedrock_remediator.core.message import Refusal
 from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.simulation import Helpfulness, Judgement
 from bedrock_remediator.core.waiting import MOST_TRIES, given_up
@@ -51,6 +53,8 @@ _FORECAST_HOLDS: Final = timedelta(minutes=10)
 _NOT_APPLIED: Final = (
     f"It was approved, and {MOST_TRIES} further attempts have not applied it: see remediate's log and dead letters."
 )
+_IAM_REGIONS: Final = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""Where IAM answers calls, and so records refusals, by partition."""
 _VERIFICATIONS: Final = {
     Helpfulness.HELPS: Verification.SIMULATED,
     Helpfulness.INCONCLUSIVE: Verification.INCONCLUSIVE,
@@ -85,6 +89,14 @@ class Rows(Protocol):
         ...
 
 
+class Details(Protocol):
+    """What IAM recorded of refused requests."""
+
+    def evaluations(self, account: str, region: str, authorization_id: str) -> tuple[Evaluation, ...]:
+        """How a request was evaluated; empty where nothing can be learned."""
+        ...
+
+
 class RevocationError(Exception):
     """A grant cannot be taken out of IAM. The row stays in revoking, and the message ends where people look."""
 
@@ -92,14 +104,21 @@ class RevocationError(Exception):
 class Remediation:
     """Works on one change at a time; those of one principal must come one after the other."""
 
-    def __init__(
-        self, ledger: Rows, claims: Claims, placements: Placements, simulation: GrantSimulation, clock: Clock
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts
+        self,
+        ledger: Rows,
+        claims: Claims,
+        placements: Placements,
+        simulation: GrantSimulation,
+        details: Details,
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._claims = claims
         self._placements = placements
         self._withdrawal = Withdrawal(ledger, claims.hold, placements, clock)
         self._simulation = simulation
+        self._details = details
         self._clock = clock
 
     def handle(self, change: Change, *, settle: timedelta, deadline: datetime) -> Grant | None:
@@ -160,7 +179,7 @@ class Remediation:
         except PlacementError as error:
             if touched:
                 self._withdrawal.take_out(row, owner)
-            return self._end(row, State.FAILED, error.code, error.reason)
+            return self._end(row, State.FAILED, error.code, error.reason + self._recorded(row, error.refused))
         judgement = self._simulation.after(row, owner.tags, foreseen=foreseen, wait=settle, deadline=deadline)
         try:
             done = self._verify(row, owner, written, judgement)
@@ -261,6 +280,17 @@ class Remediation:
         except (NotEnrolledError, RoleMissingError) as error:
             raise RevocationError(f"{row.sk} of {row.pk} cannot be revoked: {error}") from error
         return self._move(row, State.REVOKED, "Taken out of the principal's policies.")
+
+    def _recorded(self, row: Grant, refused: Refusal | None) -> str:
+        """A sentence on which layer stopped a write, where IAM recorded it; nothing where that cannot be learned."""
+        if refused is None or refused.authorization_id is None or refused.action is None:
+            return ""
+        region = _IAM_REGIONS.get(row.pk.split(":")[1])
+        if region is None:
+            return ""
+        found = self._details.evaluations(row.account, region, refused.authorization_id)
+        stop = decisive(found, refused.action, refused.resource)
+        return f" IAM recorded what stopped it: {told(stop)}." if stop else ""
 
     def _end(self, row: Grant, to: State, code: str, reason: str, **changes: Any) -> Grant:
         rest = cool_down(row.cool_downs, self._clock.now()) if to in FINISHED else None

@@ -1,5 +1,6 @@
 """Remediate's parts put together: the adapters of one environment, made when they are first needed."""
 
+from bedrock_remediator.aws.authorization_details import AuthorizationDetailsReader
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
@@ -37,5 +38,6 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
         Claims(witnesses, policy, clock),
         Placements(clients.iam, iam.own_policies, policy, seals),
         GrantSimulation(iam, policy.extra_actions, clock),
+        AuthorizationDetailsReader(clients.authorization_details, clock),
         clock,
     )

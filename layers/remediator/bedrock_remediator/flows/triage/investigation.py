@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity
 from bedrock_remediator.core import opening
+from bedrock_remediator.core.authorization_details import Evaluation, corrected
 from bedrock_remediator.core.denial import Denial, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis, caller, message
 from bedrock_remediator.core.diagnosis import holdings as held_policies
@@ -62,6 +63,14 @@ class Profiles(Protocol):
         ...
 
 
+class Details(Protocol):
+    """What IAM recorded of refused requests."""
+
+    def evaluations(self, account: str, region: str, authorization_id: str) -> tuple[Evaluation, ...]:
+        """How a request was evaluated; empty where nothing can be learned."""
+        ...
+
+
 class Findings(Struct, frozen=True, kw_only=True):
     """What an investigation found: the diagnosis, and the principal as IAM knows it where it was asked."""
 
@@ -85,11 +94,12 @@ class _Described(Struct, frozen=True):
 class Investigation:
     """Finds out what a denial is about. `home` is the account that the service runs in."""
 
-    def __init__(self, *, home: str, iam: Iam, profiles: Profiles, policy: PolicySettings) -> None:
+    def __init__(self, *, home: str, iam: Iam, profiles: Profiles, details: Details, policy: PolicySettings) -> None:
         self._enrolment = Enrolment(home, policy.enrolled_accounts)
         self._iam = iam
         self.principals = Principals(iam)
         self._profiles = profiles
+        self._details = details
         self._subjects = Subjects(profiles, self._enrolment)
         self._extra_actions = policy.extra_actions
         self._grantable = GrantablePrincipals(policy.grantable_principals)
@@ -115,6 +125,16 @@ class Investigation:
             return self._of_principal(denial, now, sparing=sparing)
         except RoleMissingError as error:
             return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
+
+    def as_recorded(self, denial: Denial | Unreadable) -> Denial | Unreadable:
+        """The denial with the layer that IAM recorded as having stopped the call, where it can be asked.
+
+        It is asked only about a denial that a grant might be the remedy for: nothing that it says makes one.
+        """
+        if not isinstance(denial, Denial) or denial.authorization_id is None or self.is_settled(denial):
+            return denial
+        found = self._details.evaluations(denial.account, denial.region, denial.authorization_id)
+        return corrected(denial, found)
 
     def subject(self, findings: Findings, denial: Denial) -> Subject:
         """Who asks for what, as AWS confirmed it: this is what rules are held against.

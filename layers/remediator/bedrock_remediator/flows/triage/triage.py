@@ -292,6 +292,7 @@ class Triage:
 
     def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
+        case.group.denial = self._investigation.as_recorded(case.group.denial)
         verdict = self._judge.verdict(
             case.group.denial,
             case.now,

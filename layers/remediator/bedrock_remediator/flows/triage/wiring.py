@@ -1,6 +1,7 @@
 """Triage's parts put together: the adapters of one environment, made when they are first needed."""
 
 from bedrock_remediator.aws.account_names import AccountNames
+from bedrock_remediator.aws.authorization_details import AuthorizationDetailsReader
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
@@ -21,7 +22,13 @@ def triage(settings: TriageSettings, home: str, clock: Clock) -> Triage:
     iam = IamReader(clients.iam, clock)
     return Triage(
         ledger=Ledger(clients.dynamodb, policy.ledger_table, clock),
-        investigation=Investigation(home=home, iam=iam, profiles=ProfileReader(clients.bedrock, clock), policy=policy),
+        investigation=Investigation(
+            home=home,
+            iam=iam,
+            profiles=ProfileReader(clients.bedrock, clock),
+            details=AuthorizationDetailsReader(clients.authorization_details, clock),
+            policy=policy,
+        ),
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
         refuse=RefusedQueue(lambda: clients.sqs, settings.refused_queue_url),
         settings=policy,
