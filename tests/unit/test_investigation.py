@@ -12,6 +12,7 @@ from bedrock_remediator.aws.iam import SimulationRefusedError
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.denial import Denial, Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
+from bedrock_remediator.core.diagnosis.caller import from_refused_lookup
 from bedrock_remediator.core.evaluation import PolicyKind
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
@@ -928,3 +929,10 @@ class TestWouldHelp:
     def test_no_answer_is_no_answer(self, trouble: Exception) -> None:
         """A simulator that cannot be asked proves nothing."""
         assert self.ask(trouble) is None
+
+
+def test_what_aws_refuses_to_tell_is_the_finding() -> None:
+    """Where a question is refused, the reason says which, and nothing is granted."""
+    found = from_refused_lookup("AWS refused GetRole to this service (AccessDenied)")
+    assert (found.code, found.grantable) == ("lookup_refused", False)
+    assert found.reason.startswith("AWS refused GetRole to this service (AccessDenied), so nothing")

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.ledger_queries import Dossier
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links, Ticket
 from bedrock_remediator.flows.notification.notification import Fate, Notification
@@ -46,9 +45,9 @@ class OneRow:
     def __init__(self, row: Grant) -> None:
         self._row = row
 
-    def dossier(self, _pk: str, sk: str) -> Dossier:
+    def rows_and_counters(self, _pk: str) -> tuple[list[Any], bool]:
         """The row; nothing was counted."""
-        return Dossier(sk, [grant_item(self._row)])
+        return [grant_item(self._row)], True
 
     def __getattr__(self, name: str) -> Any:
         """Every claim is new, and every notice the first of its hour."""

@@ -26,7 +26,14 @@ WORLD = make.world(
     roles=[
         {"name": "app", "tags": {"team": "ml"}, "inline": {"p": make.document(SCOPED)}},
         {"name": "empty"},
-        {"name": "tagged", "inline": {"p": make.document(make.statement(resource="*/${aws:PrincipalTag/model}"))}},
+        {
+            "name": "tagged",
+            "inline": {
+                "p": make.document(
+                    make.statement(resource="arn:aws:bedrock:*::foundation-model/${aws:PrincipalTag/model}")
+                )
+            },
+        },
         {
             "name": "bounded",
             "inline": {"p": make.document(make.statement())},
