@@ -92,10 +92,13 @@ class Authority:
     def context(self, host: str) -> ssl.SSLContext:
         """What serves TLS as that host."""
         with self._lock:
-            return self._context(host)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certify(host))
+            return context
 
     @functools.cache  # noqa: B019 - an authority lives as long as its server
-    def _context(self, host: str) -> ssl.SSLContext:
+    def certify(self, host: str) -> Path:
+        """A file with a key for that host, and its certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sandbox host")])
         made = self._certificate(name, key, x509.BasicConstraints(ca=False, path_length=None), (host,))
@@ -106,9 +109,7 @@ class Authority:
             )
             + made.public_bytes(serialization.Encoding.PEM)
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
     def _certificate(
         self,
@@ -234,14 +235,15 @@ def read_call(request: AWSPreparedRequest) -> tuple[str, Mapping[str, Any]]:
     model = get_service_model(found[1])
     asked = Request.from_primitives(request.method, request.url, request.headers, request.body)
     target = headers.get("x-amz-target")
-    place: Mapping[str, Any] = {}
+    place: dict[str, Any] = {}
     if target:
         operation = target.rpartition(".")[2]
     elif "Action" in asked.values:
         operation = str(asked.values["Action"])
     else:
         try:
-            matched, place = get_service_router(model.service_name).match(asked)
+            matched, found_place = get_service_router(model.service_name).match(asked)
+            place = dict(found_place)
         except HTTPException as error:
             raise ValueError(f"{request.method} {request.url} is no operation of {found[1]}") from error
         operation = matched.name

@@ -1,0 +1,150 @@
+"""What `sam build` made, deployed by `sam deploy` to MiniStack: CloudFormation, IAM, DynamoDB and SNS of other hands.
+
+docs/emulation.md says what that proves, and what it does not.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from sandbox.deciding import decide
+from sandbox.running import Given, read_events
+from sandbox.world import read_world
+from tests.builders.emulation import Emulator, emulated, link_in
+from tests.builders.shipped import ROOT, recent, timeless
+from tests.conftest import Tell
+
+pytestmark = [pytest.mark.built, pytest.mark.xdist_group("emulation")]
+
+EVENTS: Final = {
+    "geographic-profile": "nova-developer",
+    "global-profile": "chat-backend",
+    "application-profile": "billing-assistant",
+    "model-in-another-region": "report-writer",
+    "already-allowed": "data-scientist",
+    "guardrail-required": "customer-chat",
+    "wrong-prefix": "search-indexer",
+    "permissions-boundary": "contractor",
+    "identity-policy-denies": "finance-bot",
+}
+"""Sample events, and whom they are about."""
+
+ROLE: Final = "arn:aws:iam::123456789012:role/approver"
+STRANGER: Final = "arn:aws:iam::123456789012:role/stranger"
+SUBSCRIBER: Final = "arn:aws:iam::123456789012:role/subscriber"
+RULES: Final = """
+version: 1
+rules:
+  - {name: chat, effect: auto, principals: ["arn:aws:iam::*:role/service/chat-backend"], profiles: ["*"]}
+"""
+PARAMETERS: Final = {
+    "Mode": "auto",
+    "ApproverRoleArns": ROLE,
+    "ApproverAuth": "link",
+    "SubscribeAdministrators": SUBSCRIBER,
+}
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Given]:
+    """The sample events, as if they had happened by now."""
+    return recent([event for name in EVENTS for event in read_events([ROOT / "events" / f"{name}.json"])])
+
+
+@pytest.fixture(scope="module")
+def emulator(events: list[Given]) -> Iterator[Emulator]:
+    """The stack, deployed, with the events handled."""
+    with emulated(read_world()) as account:
+        account.load({*EVENTS.values()})
+        iam = account.client("iam")
+        for arn in (ROLE, STRANGER, SUBSCRIBER):
+            trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+            document = {"Version": "2012-10-17", "Statement": [trust]}
+            iam.create_role(RoleName=arn.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(document))
+        for name, action in (("approver", "execute-api:Invoke"), ("subscriber", "sns:Subscribe")):
+            statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+            document = {"Version": "2012-10-17", "Statement": [statement]}
+            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(document))
+        account.allow(RULES)
+        account.deploy(**PARAMETERS)
+        account.listen(SUBSCRIBER)
+        account.put(events)
+        account.until("every event has its row", lambda: len(account.rows()) == len(EVENTS))
+        account.until("nothing is under way", lambda: not {"approved", "applying"} & {*account.states().values()})
+        yield account
+
+
+@pytest.fixture(scope="module")
+def expected(events: list[Given], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `sandbox run --json` says of the same events."""
+    folder: Path = tmp_path_factory.mktemp("expected")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    (folder / "events.jsonl").write_text("\n".join(json.dumps(each.event) for each in events), encoding="utf-8")
+    options = ["--mode", "auto", "--allowlist", str(folder / "rules.yaml"), "--parameter", f"ApproverRoleArns={ROLE}"]
+    command = [sys.executable, "-m", "sandbox", "run", "--json", *options, str(folder / "events.jsonl")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)  # noqa: S603 - our own
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def test_rows_equal_the_sandboxs(emulator: Emulator, expected: dict[str, Any], tell: Tell) -> None:
+    """Each event has the row that the sandbox gives it, by AWS services of other hands."""
+
+    def by_principal(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return {row["principal"]: row for row in timeless(rows)}
+
+    rows = by_principal(emulator.rows())
+    assert rows == by_principal(expected["grants"])
+    tell(f"{len(rows)} rows in MiniStack equal the sandbox's")
+
+
+def test_a_rule_grants_in_iam(emulator: Emulator, expected: dict[str, Any]) -> None:
+    """What a rule granted stands in MiniStack's IAM as the sandbox would write it."""
+    ours = [each["document"] for each in expected["policies"]["arn:aws:iam::123456789012:role/service/chat-backend"]]
+    (written,) = emulator.policies("role", "chat-backend")
+    assert timeless(written) in timeless(ours)
+
+
+def test_a_link_grants(emulator: Emulator) -> None:
+    """The link of a mail opens the page, its form grants, and the policy is attached."""
+    assert emulator.states()["nova-developer"] == "pending"
+    emulator.until("the mail is there", lambda: "nova-developer" in json.dumps(emulator.read_mails()))
+    decide(emulator.connection(), link_in(emulator.mails, "nova-developer"), "approve")
+    emulator.until("it is granted", lambda: emulator.states()["nova-developer"] == "active")
+    assert emulator.policies("user", "nova-developer")
+
+
+def test_the_signed_api_grants_and_revokes(emulator: Emulator) -> None:
+    """A session of the approvers' role lists, grants and revokes; another's and an unsigned call are refused."""
+    assert emulator.api(STRANGER, "GET", "/api/requests")[0] == 403
+    status, answer = emulator.api(ROLE, "GET", "/api/requests?state=pending")
+    assert status == 200, answer
+    (request,) = [each for each in answer["requests"] if "report-writer" in json.dumps(each)]
+    for decision, end, more in (("approve", "active", {"length": "1d"}), ("revoke", "revoked", {})):
+        _, shown = emulator.api(ROLE, "GET", f"/api/requests/{request['id']}")
+        body = {"decision": decision, "version": shown["request"]["version"], **more}
+        status, answer = emulator.api(ROLE, "POST", f"/api/requests/{request['id']}", body)
+        assert status == 200, answer
+        emulator.until(f"it is {end}", lambda end=end: emulator.states()["report-writer"] == end)  # type: ignore[misc]
+    assert emulator.policies("role", "report-writer") == []
+
+
+def test_an_update_keeps_the_rows(emulator: Emulator) -> None:
+    """An update of the stack with another parameter leaves every row and policy as it is."""
+    before, policy = emulator.rows(), emulator.policies("role", "chat-backend")
+    emulator.deploy(**PARAMETERS, MaxGrantDays="30")
+    assert (emulator.rows(), emulator.policies("role", "chat-backend")) == (before, policy)
+
+
+def test_a_deletion_leaves_ledger_and_grants(emulator: Emulator) -> None:
+    """Deleting the stack takes the functions away, and keeps the ledger and what was granted."""
+    ledger, rows = emulator.physical("Ledger"), emulator.rows()
+    emulator.delete()
+    assert emulator.client("lambda").list_functions()["Functions"] == []
+    assert emulator.client("dynamodb").scan(TableName=ledger)["Count"] >= len(rows)
+    assert emulator.policies("role", "chat-backend")
