@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import signal
 import socket
 import ssl
@@ -42,7 +41,7 @@ PYTHON: Final = ROOT / ".venv-emulate" / "bin" / "python"
 SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
 SERVER: Final = ROOT / "tests" / "emulation" / "server.py"
 ALLOWLIST: Final = "/bedrock-access-remediator/allowlist"
-_LONGEST: Final = 240
+_LONGEST: Final = 90
 """Seconds that anything may take."""
 
 _TRUST: Final = {
@@ -153,7 +152,7 @@ class Emulator:
             env={**self._environment, "SAM_CLI_TELEMETRY": "0"},
             capture_output=True,
             text=True,
-            timeout=_LONGEST,
+            timeout=2 * _LONGEST,
             check=False,
         )
         said = ran.stdout + ran.stderr
@@ -359,11 +358,10 @@ class Gateway:
 
 
 def link_in(mails: Sequence[Mapping[str, Any]], principal: str) -> str:
-    """The link of the last request about a principal."""
-    texts = [json.dumps(each) for each in mails if principal in json.dumps(each.get("request", each))]
-    found = [link for text in texts for link in re.findall(r"https://[^\s\"\\]+/request/[^\s\"\\]+", text)]
+    """The link to the page of the last request about a principal."""
+    found = [each["page"] for each in mails if principal in json.dumps(each.get("request")) and each.get("page")]
     assert found, f"no mail about {principal} has a link"
-    return found[-1]
+    return str(found[-1])
 
 
 def _catalogue(world: World) -> dict[str, Any]:

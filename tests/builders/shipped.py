@@ -52,7 +52,20 @@ def running(shipped: Shipped, world: World, **options: Any) -> Iterator[Sandbox]
 
 def recent(events: list[Given]) -> list[Given]:
     """The events, all moved by as much as makes them recent: a process cannot be told that it is another day."""
-    distance = datetime.now(UTC).replace(microsecond=0) - time_after(events)
+    return _moved_by(events, datetime.now(UTC).replace(microsecond=0) - time_after(events))
+
+
+def happening(events: list[Given]) -> list[Given]:
+    """The events, each moved to this moment: their principals were made a moment ago."""
+    return [moved for each in events for moved in _moved_by([each], _ago(each))]
+
+
+def _ago(given: Given) -> timedelta:
+    time = datetime.fromisoformat(given.event["detail"]["eventTime"])
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1) - time
+
+
+def _moved_by(events: list[Given], distance: timedelta) -> list[Given]:
     return [Given(each.name, json.loads(_moved(json.dumps(each.event), distance))) for each in events]
 
 

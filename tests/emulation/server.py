@@ -155,12 +155,18 @@ def pipes_to_queues() -> None:
         filters = properties.get("SourceParameters", {}).get("FilterCriteria", {}).get("Filters", [])
         patterns = [json.loads(each["Pattern"]) for each in filters]
         wanted = properties["TargetParameters"]["SqsQueueParameters"]
-        for record in batch:
-            if not any(lambda_svc._match_esm_filter(record, pattern) for pattern in patterns):
-                continue
-            message = {name: _dug(record, path) for name, path in wanted.items()}
-            url = sqs._queue_url(pipe["Target"].rpartition(":")[2])
-            sqs._act_send_message({"MessageBody": json.dumps(record), **message}, url)
+        url = sqs._queue_url(pipe["Target"].rpartition(":")[2])
+        # It sends as its role, over TLS: the queue's policy asks.
+        caller = iam_evaluator._request_caller_arn.set(pipe["RoleArn"])
+        origin = iam_evaluator._request_origin.set(("127.0.0.1", True))
+        try:
+            for record in batch:
+                if any(lambda_svc._match_esm_filter(record, pattern) for pattern in patterns):
+                    message = {name: _dug(record, path) for name, path in wanted.items()}
+                    sqs._act_send_message({"MessageBody": json.dumps(record), **message}, url)
+        finally:
+            iam_evaluator._request_caller_arn.reset(caller)
+            iam_evaluator._request_origin.reset(origin)
         return True
 
     handlers.update(create=created, update=updated)
@@ -226,6 +232,20 @@ def _named(asked: Any) -> tuple[set[str], set[str], str | None]:
         more, others, inner = _named(part)
         names, keys, returned = names | more, keys | others, returned or inner
     return names, keys, returned
+
+
+def resources() -> None:
+    """Two actions are asked about the resource that they read, not about everything: the path, and the principal."""
+    extract = iam_actions.extract_resource_arn
+
+    def resource(service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any) -> Any:
+        if service == "iam" and iam._p(rest[0], "Action") == "SimulatePrincipalPolicy":
+            return iam._p(rest[0], "PolicySourceArn")
+        if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
+            return f"arn:aws:ssm:{get_region()}:{get_account_id()}:parameter{json.loads(body)['Path']}"
+        return extract(service, method, path, headers, body, *rest)
+
+    iam_actions.extract_resource_arn = resource
 
 
 def simulation() -> None:
@@ -304,12 +324,12 @@ def bedrock_profiles() -> None:
         if kind == "inference-profiles" and not identifier:
             wanted = (query.get("typeEquals") or query.get("type") or ["SYSTEM_DEFINED"])[0]
             listed = [each for each in own["profiles"] if each["type"] == wanted]
-            return 200, _JSON, json.dumps({"inferenceProfileSummaries": listed}).encode()
+            return 200, {**_JSON}, json.dumps({"inferenceProfileSummaries": listed}).encode()
         names = ("inferenceProfileId", "inferenceProfileArn", "modelId", "modelArn")
         for each in own["profiles" if kind == "inference-profiles" else "models"]:
             if identifier in {each.get(name) for name in names}:
                 answer = each if kind == "inference-profiles" else {"modelDetails": each}
-                return 200, _JSON, json.dumps(answer).encode()
+                return 200, {**_JSON}, json.dumps(answer).encode()
         error = {"message": f"{identifier} was not found."}
         return 404, {**_JSON, "x-amzn-errortype": "ResourceNotFoundException"}, json.dumps(error).encode()
 
@@ -324,6 +344,7 @@ SHIMS: Final = (
     events_of_services,
     pipes_to_queues,
     condition_keys,
+    resources,
     simulation,
     bedrock_profiles,
 )

@@ -16,7 +16,7 @@ from sandbox.deciding import decide
 from sandbox.running import Given, read_events
 from sandbox.world import read_world
 from tests.builders.emulation import Emulator, emulated, link_in
-from tests.builders.shipped import ROOT, recent, timeless
+from tests.builders.shipped import ROOT, happening, timeless
 from tests.conftest import Tell
 
 pytestmark = [pytest.mark.built, pytest.mark.xdist_group("emulation")]
@@ -51,32 +51,38 @@ PARAMETERS: Final = {
 
 
 @pytest.fixture(scope="module")
-def events() -> list[Given]:
-    """The sample events, as if they had happened by now."""
-    return recent([event for name in EVENTS for event in read_events([ROOT / "events" / f"{name}.json"])])
+def account() -> Iterator[Emulator]:
+    """The account, with those whom the events are about."""
+    with emulated(read_world()) as account:
+        account.load({*EVENTS.values()})
+        yield account
 
 
 @pytest.fixture(scope="module")
-def emulator(events: list[Given]) -> Iterator[Emulator]:
+def events(account: Emulator) -> list[Given]:
+    """The sample events: they happen now, since the principals were made now."""
+    return happening([event for name in EVENTS for event in read_events([ROOT / "events" / f"{name}.json"])])
+
+
+@pytest.fixture(scope="module")
+def emulator(account: Emulator, events: list[Given]) -> Emulator:
     """The stack, deployed, with the events handled."""
-    with emulated(read_world()) as account:
-        account.load({*EVENTS.values()})
-        iam = account.client("iam")
-        for arn in (ROLE, STRANGER, SUBSCRIBER):
-            trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-            document = {"Version": "2012-10-17", "Statement": [trust]}
-            iam.create_role(RoleName=arn.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(document))
-        for name, action in (("approver", "execute-api:Invoke"), ("subscriber", "sns:Subscribe")):
-            statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
-            document = {"Version": "2012-10-17", "Statement": [statement]}
-            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(document))
-        account.allow(RULES)
-        account.deploy(**PARAMETERS)
-        account.listen(SUBSCRIBER)
-        account.put(events)
-        account.until("every event has its row", lambda: len(account.rows()) == len(EVENTS))
-        account.until("nothing is under way", lambda: not {"approved", "applying"} & {*account.states().values()})
-        yield account
+    iam = account.client("iam")
+    for arn in (ROLE, STRANGER, SUBSCRIBER):
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        iam.create_role(RoleName=arn.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(document))
+    for name, action in (("approver", "execute-api:Invoke"), ("subscriber", "sns:Subscribe")):
+        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(document))
+    account.allow(RULES)
+    account.deploy(**PARAMETERS)
+    account.listen(SUBSCRIBER)
+    account.put(events)
+    account.until("every event has its row", lambda: len(account.rows()) == len(EVENTS))
+    account.until("nothing is under way", lambda: not {"approved", "applying"} & {*account.states().values()})
+    return account
 
 
 @pytest.fixture(scope="module")
@@ -122,16 +128,21 @@ def test_a_link_grants(emulator: Emulator) -> None:
 def test_the_signed_api_grants_and_revokes(emulator: Emulator) -> None:
     """A session of the approvers' role lists, grants and revokes; another's and an unsigned call are refused."""
     assert emulator.api(STRANGER, "GET", "/api/requests")[0] == 403
-    status, answer = emulator.api(ROLE, "GET", "/api/requests?state=pending")
-    assert status == 200, answer
-    (request,) = [each for each in answer["requests"] if "report-writer" in json.dumps(each)]
-    for decision, end, more in (("approve", "active", {"length": "1d"}), ("revoke", "revoked", {})):
-        _, shown = emulator.api(ROLE, "GET", f"/api/requests/{request['id']}")
-        body = {"decision": decision, "version": shown["request"]["version"], **more}
-        status, answer = emulator.api(ROLE, "POST", f"/api/requests/{request['id']}", body)
-        assert status == 200, answer
-        emulator.until(f"it is {end}", lambda end=end: emulator.states()["report-writer"] == end)  # type: ignore[misc]
+    decided(emulator, "pending", {"decision": "approve", "length": "1d"})
+    emulator.until("it is granted", lambda: emulator.states()["report-writer"] == "active")
+    assert emulator.policies("role", "report-writer")
+    decided(emulator, "active", {"decision": "revoke"})
+    emulator.until("it is revoked", lambda: emulator.states()["report-writer"] == "revoked")
     assert emulator.policies("role", "report-writer") == []
+
+
+def decided(emulator: Emulator, state: str, decision: dict[str, str]) -> None:
+    """Decide about report-writer's request, which is in that state, by the API."""
+    _, listed = emulator.api(ROLE, "GET", f"/api/requests?state={state}")
+    (request,) = [each for each in listed["requests"] if "report-writer" in json.dumps(each)]
+    body = {"version": request["version"], **decision}
+    status, answer = emulator.api(ROLE, "POST", f"/api/requests/{request['id']}", body)
+    assert status == 200, answer
 
 
 def test_an_update_keeps_the_rows(emulator: Emulator) -> None:
