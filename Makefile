@@ -106,6 +106,16 @@ build: $(SAM_VENV)/.ready ## validate the template and build what `sam deploy` s
 runtime: setup $(RUNTIMES:%=%/.ready) ## run what `make build` made, as Lambda's runtime does, on an old and a new boto3
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m built tests/runtime
 
+$(EMULATE_VENV)/.ready: requirements/emulate.txt
+	@echo "setting up $(EMULATE_VENV) with python3.13"
+	@rm -rf $(EMULATE_VENV)
+	@python3.13 -m venv $(EMULATE_VENV)
+	@$(EMULATE_VENV)/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/emulate.txt
+	@touch $@
+
+emulate: setup $(SAM_VENV)/.ready $(EMULATE_VENV)/.ready ## deploy what `make build` made to MiniStack, and use it
+	$(BIN)/python -m pytest -n 0 -p no:randomly -m built tests/emulation
+
 bench: setup ## measure against the budgets in docs/performance.md
 	$(BIN)/python -m benchmarks
 

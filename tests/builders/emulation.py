@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -64,8 +65,7 @@ class Emulator:
         self._folder = folder
         self._port = _free_port()
         self._outputs: dict[str, str] = {}
-        self._sink = ""
-        self.mails: list[dict[str, Any]] = []
+        self._mails = folder / "mails.jsonl"
         catalogue = folder / "catalogue.json"
         catalogue.write_text(json.dumps(_catalogue(world), default=datetime.isoformat), encoding="utf-8")
         authority = Authority(folder)
@@ -87,6 +87,7 @@ class Emulator:
             "GATEWAY_PORT": str(self._port),
             "MINISTACK_ACCOUNT_ID": world.account,
             "EMULATION_CATALOGUE": str(catalogue),
+            "EMULATION_MAILS": str(self._mails),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": world.region,
@@ -219,25 +220,12 @@ class Emulator:
         """Write the allowlist's `main`."""
         self.client("ssm").put_parameter(Name=f"{ALLOWLIST}/main", Value=text, Type="String", Overwrite=True)
 
-    def listen(self, role: str) -> None:
-        """Have a role that may subscribe have everything that the topics publish sent to a queue, too."""
-        sqs, sns = self.client("sqs"), self.client("sns", **self.session(role))
-        self._sink = sqs.create_queue(QueueName="people")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._sink, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}]}
-        sqs.set_queue_attributes(QueueUrl=self._sink, Attributes={"Policy": json.dumps(policy)})
-        for topic in ("Approvals", "Notices"):
-            sns.subscribe(TopicArn=self.physical(topic), Protocol="sqs", Endpoint=arn)
-
-    def read_mails(self) -> list[dict[str, Any]]:
-        """The structured notices so far."""
-        sqs = self.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._sink, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                sqs.delete_message(QueueUrl=self._sink, ReceiptHandle=message["ReceiptHandle"])
-                with contextlib.suppress(ValueError):
-                    self.mails.append(json.loads(json.loads(message["Body"])["Message"]))
-        return self.mails
+    def mails(self) -> list[str]:
+        """The text of every e-mail so far."""
+        if not self._mails.exists():
+            return []
+        lines = self._mails.read_text(encoding="utf-8").splitlines()
+        return [json.loads(json.loads(line)["message"]).get("email", "") for line in lines]
 
     def put(self, events: Sequence[Given]) -> None:
         """Hand events to EventBridge, as CloudTrail does."""
@@ -308,6 +296,7 @@ class Emulator:
         gateway.request(method, path, content, dict(request.headers))
         answer = gateway.getresponse()
         text = answer.read().decode()
+        gateway.close()
         with contextlib.suppress(ValueError):
             return answer.status, json.loads(text)
         return answer.status, text
@@ -351,15 +340,20 @@ class Gateway:
         own: Mapping[str, str] = {name: value for name, value in (headers or {}).items() if name.lower() != "host"}
         self._connection.request(method, url, body, {**own, "Host": self.host})
 
+    def close(self) -> None:
+        """Close it."""
+        if self._connection is not None:
+            self._connection.close()
+
     def getresponse(self) -> http.client.HTTPResponse:
         """Its answer."""
         assert self._connection is not None
         return self._connection.getresponse()
 
 
-def link_in(mails: Sequence[Mapping[str, Any]], principal: str) -> str:
-    """The link to the page of the last request about a principal."""
-    found = [each["page"] for each in mails if principal in json.dumps(each.get("request")) and each.get("page")]
+def link_in(mails: Sequence[str], principal: str) -> str:
+    """The link of the last mail to approvers about a principal."""
+    found = [link for text in mails if principal in text for link in re.findall(r"(?m)^https://\S+/request/\S+$", text)]
     assert found, f"no mail about {principal} has a link"
     return str(found[-1])
 

@@ -4,6 +4,7 @@ Each function below is one shim: what AWS does, as small as the stack needs it. 
 MiniStack but rests on our own word: docs/emulation.md lists them. MiniStack is depended on; nothing of it is copied.
 
 `EMULATION_CATALOGUE` names a JSON file: region -> `profiles` and `models`, as Bedrock describes them.
+`EMULATION_MAILS` names the file in which mails are kept.
 """
 
 import json
@@ -18,7 +19,7 @@ from xml.sax.saxutils import escape
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import bedrock, eventbridge, iam, lambda_svc, pipes, secretsmanager, sqs
+from ministack.services import bedrock, eventbridge, iam, lambda_svc, pipes, secretsmanager, sns, sqs
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as RESOURCES
 
 WIDE: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
@@ -129,7 +130,7 @@ def wide_rules() -> None:
 def events_of_services() -> None:
     """Who puts events into the bus here stands for CloudTrail, so their source may be AWS's own."""
     put = eventbridge._put_events
-    eventbridge._put_events = lambda data, allow_aws_source=True: put(data, allow_aws_source)  # noqa: FBT002
+    eventbridge._put_events = lambda data, allow_aws_source=True: put(data, allow_aws_source)
 
 
 def pipes_to_queues() -> None:
@@ -235,12 +236,15 @@ def _named(asked: Any) -> tuple[set[str], set[str], str | None]:
 
 
 def resources() -> None:
-    """Two actions are asked about the resource that they read, not about everything: the path, and the principal."""
+    """Actions are asked about what they concern: the path that is read, the principal, the policy with its path."""
     extract = iam_actions.extract_resource_arn
 
     def resource(service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any) -> Any:
         if service == "iam" and iam._p(rest[0], "Action") == "SimulatePrincipalPolicy":
             return iam._p(rest[0], "PolicySourceArn")
+        if service == "iam" and iam._p(rest[0], "Action") == "CreatePolicy":
+            name = f"{iam._p(rest[0], 'Path') or '/'}{iam._p(rest[0], 'PolicyName')}"
+            return f"arn:aws:iam::{get_account_id()}:policy{name}"
         if service == "ssm" and headers.get("x-amz-target", "").endswith(".GetParametersByPath"):
             return f"arn:aws:ssm:{get_region()}:{get_account_id()}:parameter{json.loads(body)['Path']}"
         return extract(service, method, path, headers, body, *rest)
@@ -336,6 +340,18 @@ def bedrock_profiles() -> None:
     bedrock.handle_request = handled
 
 
+def mails() -> None:
+    """What a topic sends by e-mail is kept: one line of JSON a message, in the file that EMULATION_MAILS names."""
+    fan_out, kept = sns._fanout, Path(os.environ["EMULATION_MAILS"])
+
+    def sent(topic: str, identifier: str, message: str, *rest: Any, **named: Any) -> Any:
+        with kept.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"topic": topic, "message": message}) + "\n")
+        return fan_out(topic, identifier, message, *rest, **named)
+
+    sns._fanout = sent
+
+
 SHIMS: Final = (
     secret_policies,
     bus_policies,
@@ -347,6 +363,7 @@ SHIMS: Final = (
     resources,
     simulation,
     bedrock_profiles,
+    mails,
 )
 
 

@@ -7,8 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,6 +17,9 @@ from sandbox.world import read_world
 from tests.builders.emulation import Emulator, emulated, link_in
 from tests.builders.shipped import ROOT, happening, timeless
 from tests.conftest import Tell
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.built, pytest.mark.xdist_group("emulation")]
 
@@ -36,7 +38,6 @@ EVENTS: Final = {
 
 ROLE: Final = "arn:aws:iam::123456789012:role/approver"
 STRANGER: Final = "arn:aws:iam::123456789012:role/stranger"
-SUBSCRIBER: Final = "arn:aws:iam::123456789012:role/subscriber"
 RULES: Final = """
 version: 1
 rules:
@@ -46,7 +47,6 @@ PARAMETERS: Final = {
     "Mode": "auto",
     "ApproverRoleArns": ROLE,
     "ApproverAuth": "link",
-    "SubscribeAdministrators": SUBSCRIBER,
 }
 
 
@@ -68,17 +68,15 @@ def events(account: Emulator) -> list[Given]:
 def emulator(account: Emulator, events: list[Given]) -> Emulator:
     """The stack, deployed, with the events handled."""
     iam = account.client("iam")
-    for arn in (ROLE, STRANGER, SUBSCRIBER):
+    for arn in (ROLE, STRANGER):
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         iam.create_role(RoleName=arn.rpartition("/")[2], AssumeRolePolicyDocument=json.dumps(document))
-    for name, action in (("approver", "execute-api:Invoke"), ("subscriber", "sns:Subscribe")):
-        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
-        document = {"Version": "2012-10-17", "Statement": [statement]}
-        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(document))
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.put_role_policy(RoleName="approver", PolicyName="own", PolicyDocument=json.dumps(document))
     account.allow(RULES)
     account.deploy(**PARAMETERS)
-    account.listen(SUBSCRIBER)
     account.put(events)
     account.until("every event has its row", lambda: len(account.rows()) == len(EVENTS))
     account.until("nothing is under way", lambda: not {"approved", "applying"} & {*account.states().values()})
@@ -119,8 +117,8 @@ def test_a_rule_grants_in_iam(emulator: Emulator, expected: dict[str, Any]) -> N
 def test_a_link_grants(emulator: Emulator) -> None:
     """The link of a mail opens the page, its form grants, and the policy is attached."""
     assert emulator.states()["nova-developer"] == "pending"
-    emulator.until("the mail is there", lambda: "nova-developer" in json.dumps(emulator.read_mails()))
-    decide(emulator.connection(), link_in(emulator.mails, "nova-developer"), "approve")
+    emulator.until("the mail is there", lambda: "nova-developer" in json.dumps(emulator.mails()))
+    decide(emulator.connection(), link_in(emulator.mails(), "nova-developer"), "approve")
     emulator.until("it is granted", lambda: emulator.states()["nova-developer"] == "active")
     assert emulator.policies("user", "nova-developer")
 
