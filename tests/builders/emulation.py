@@ -396,7 +396,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def emulated(world: World) -> Iterator[Emulator]:
-    """An emulated account, empty; its logs go when all went well."""
+    """An emulated account, empty. Its logs stay in a folder of the machine's temporary files."""
     assert PYTHON.exists(), f"{PYTHON} is not there: run `make emulate`"
     folder = Path(tempfile.mkdtemp(prefix="emulate-"))
     emulator = Emulator(world, folder)
