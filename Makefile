@@ -7,6 +7,8 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 SAM_VENV := .venv-sam
 SCAN_VENV := .venv-scan
+EMULATE_VENV := .venv-emulate
+RUNTIMES := .runtime/oldest .runtime/newest
 TEMPLATES = template.yaml $(wildcard stacks/*.yaml)
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
@@ -24,7 +26,7 @@ PATHS := import pathlib, sysconfig; \
 	.write_text("\n".join(str(pathlib.Path(p).resolve()) for p in ("layers/remediator", "cli", ".")))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint types scan build bench pictures lock licences clean
+.PHONY: help setup demo test test-long lint types scan build runtime emulate bench pictures lock licences clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +97,25 @@ build: $(SAM_VENV)/.ready ## validate the template and build what `sam deploy` s
 	$(SAM) validate --lint
 	$(SAM) build
 
+# What stands for Lambda's /var/runtime: its interface client, and the oldest and the newest boto3 that are held to work.
+.runtime/%/.ready: requirements/runtime-%.txt
+	@rm -rf $(@D)
+	@python3.13 -m pip install -qq --require-hashes --only-binary=:all: --root-user-action=ignore -r $< --target $(@D)
+	@touch $@
+
+runtime: setup $(RUNTIMES:%=%/.ready) ## run what `make build` made, as Lambda's runtime does, on an old and a new boto3
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m built tests/runtime
+
+$(EMULATE_VENV)/.ready: requirements/emulate.txt
+	@echo "setting up $(EMULATE_VENV) with python3.13"
+	@rm -rf $(EMULATE_VENV)
+	@python3.13 -m venv $(EMULATE_VENV)
+	@$(EMULATE_VENV)/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/emulate.txt
+	@touch $@
+
+emulate: setup $(SAM_VENV)/.ready $(EMULATE_VENV)/.ready ## deploy what `make build` made to MiniStack, and use it
+	$(BIN)/python -m pytest -n 0 -p no:randomly -m built tests/emulation
+
 bench: setup ## measure against the budgets in docs/performance.md
 	$(BIN)/python -m benchmarks
 
@@ -102,8 +123,9 @@ pictures: setup ## draw what the operator's command prints, for docs/pictures
 	@$(BIN)/python docs/pictures/terminal.py
 
 lock: ## renew the locked requirements (needs uv)
-	for name in layers/remediator/requirements layers/remediator/botocore requirements/demo requirements/dev requirements/sam \
-	    requirements/scan; do \
+	for name in layers/remediator/requirements layers/remediator/botocore requirements/demo requirements/dev \
+	    requirements/sam requirements/scan requirements/runtime-oldest requirements/runtime-newest \
+	    requirements/emulate; do \
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	        --upgrade --quiet $$name.in --output-file $$name.txt || exit 1; done
 
@@ -111,4 +133,5 @@ licences: setup ## write docs/licences.md from the layer's locked requirements
 	$(BIN)/python -m tests.builders.licences > docs/licences.md
 
 clean: ## remove everything that the targets above made
-	rm -rf $(VENV) $(DEMO_VENV) $(SAM_VENV) $(SCAN_VENV) .aws-sam .build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) $(DEMO_VENV) $(SAM_VENV) $(SCAN_VENV) $(EMULATE_VENV) .runtime .emulate .aws-sam .build \
+	    .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

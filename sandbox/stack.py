@@ -9,7 +9,7 @@ with Sandbox(world, Options(mode="auto")) as sandbox:
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -68,7 +68,8 @@ class Options(Struct, frozen=True, kw_only=True):
     functions print on stderr. `secrets` are those that the template only names: ARN -> text; `slack_api` is the address
     that stands for Slack's, by itself one where nobody answers. For tests: `stand_ins` are others of that kind, by the
     address that they stand for; `seed` has several batches of a queue handled at once, in an order that the seed
-    decides; `settle_seconds` is how long the simulator takes to see a change of IAM; `faults` spoils a call.
+    decides; `settle_seconds` is how long the simulator takes to see a change of IAM; `faults` spoils a call;
+    `make_function` makes the functions (`sandbox/runtime.py` has another).
     """
 
     parameters: Mapping[str, str] = {}
@@ -83,6 +84,7 @@ class Options(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     settle_seconds: float = 0
     faults: Faults | None = None
+    make_function: Callable[..., Function] = Function
 
 
 class Sandbox:
@@ -206,7 +208,7 @@ class Sandbox:
         root = self.options.template.resolve().parent
         replaced = {SLACK_API: self.options.slack_api, **self.options.stand_ins}
         functions = [
-            Function(self.stack, name, root, self.clock, replaced)
+            self.options.make_function(self.stack, name, root, self.clock, replaced)
             for name in self.stack.of_type("AWS::Lambda::Function")
         ]
         self.functions = {function.logical_id: function for function in functions}
