@@ -35,14 +35,19 @@ def test_the_account_is_audited(account: Sandbox, tmp_path: Path) -> None:
     failing = {each["principal"].rpartition(":")[2]: each["kind"] for each in answer["findings"] if each["fixable"]}
     assert failing == {
         "role/night-batch": "destination-missing",
+        "role/nightly-summary": "destination-missing",
         "role/report-writer": "destination-missing",
+        "role/template-app": "no-profile",
         "user/nova-developer": "no-profile",
     }
-    assert {each["level"] for each in answer["findings"] if not each["fixable"]} == {"note"}
+    # What the principal is allowed and the organization stops is an error, and none of the principal's policies'.
+    others = [each for each in answer["findings"] if not each["fixable"]]
+    assert {each["kind"] for each in others if each["level"] == "error"} == {"organization"}
+    assert {each["level"] for each in others} == {"error", "note"}
     assert answer["service_control_policies"] == ["FullAWSAccess", "scp1", "scp2"]
     assert answer["principals"] == len(account.world.roles) + len(account.world.users)
     assert len(json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]) == len(answer["findings"])
-    assert len(list((tmp_path / "plan").glob("*.1.json"))) == len(answer["plans"]) == 3
+    assert len(list((tmp_path / "plan").glob("*.1.json"))) == len(answer["plans"]) == 5
 
 
 def test_what_is_planned_helps(account: Sandbox, tmp_path: Path) -> None:
@@ -50,7 +55,7 @@ def test_what_is_planned_helps(account: Sandbox, tmp_path: Path) -> None:
     answer = json.loads(audit("--json", "--fix-plan", str(tmp_path / "plan")).stdout)
     iam = session("AKIASANDBOX", "us-east-1").client("iam")
     needed = [(each["principal"], one) for each in answer["findings"] if each["fixable"] for one in each["profiles"]]
-    assert len(needed) == 3
+    assert len(needed) == 5
     for principal, profile in needed:
         files = next(each["files"] for each in answer["plans"] if each["principal"] == principal)
         plan = [(tmp_path / "plan" / name).read_text() for name in files]

@@ -45,6 +45,9 @@ PARAMETERS: Final = {
     "SlackTokenSecretArn": SECRET,
     "AmazonQTopic": "true",
     "DigestSchedule": "cron(0 7 ? * MON-FRI *)",
+    # One role says it all, and every word of it is to be told singly.
+    "ProbeProfiles": "20",
+    "MaxNoticesPerHour": "1000",
 }
 ACTIVE: Final = re.compile(r"<(?!!date\^\d+\^)")
 """What Slack would act upon: any angle bracket but that of our own dates."""

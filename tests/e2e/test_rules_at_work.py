@@ -132,7 +132,7 @@ def test_a_document_without_a_scope_stops_nobody() -> None:
 
 
 def test_the_systems_profiles_are_listed_for_an_application_profile_only() -> None:
-    """Once by triage and once by remediate; another call costs no more than it did."""
+    """Triage lists both types, to see how else the model is held; remediate AWS's own, for an application profile."""
     wrapped, plain = played("application-profile", rules(ANY)), played("own-vpc-endpoint", rules(ANY))
-    assert wrapped["calls"]["bedrock:ListInferenceProfiles"] == 2
-    assert plain["calls"]["bedrock:ListInferenceProfiles"] == 1  # by triage, which looks for other scopes of the model
+    assert wrapped["calls"]["bedrock:ListInferenceProfiles"] == 3
+    assert plain["calls"]["bedrock:ListInferenceProfiles"] == 2

@@ -125,13 +125,15 @@ def test_a_plainly_enabled_rule_sees_nothing(changed: Callable[[str, str], Path]
 
 
 def test_a_right_that_is_missing_shows(changed: Callable[[str, str], Path]) -> None:
-    """A call that the template does not allow is refused, and told with the role and the action."""
+    """A call that the template does not allow is refused, and its denial is told with what AWS refused."""
     events = sample("geographic-profile.json")
     with sandbox(
         events, template=changed("Action: bedrock:GetInferenceProfile", "Action: bedrock:GetGuardrail")
     ) as stack:
         handle(stack, events)
-        assert [letter.queue for letter in stack.failures] == ["DenialsDeadLetters"]
+        (row,) = (item for item in stack.ledger.items() if "state" in item)
+        assert (row["state"], row["reason_code"], stack.failures) == ("reported", "lookup_refused", [])
+        assert "GetInferenceProfile" in row["reason"]
         assert "bedrock:GetInferenceProfile" in stack.authorization.refusals[0]
 
 

@@ -115,11 +115,12 @@ def test_rejecting_shows_in_the_message(channel: Channel) -> None:
     assert "*Rejected* by <@U0ALICE>" in shown(channel.message)
 
 
-def test_nothing_of_slacks_is_called_before_the_answer(channel: Channel) -> None:
-    """For a listed user the decision needs no word of Slack's, so Slack's three seconds are ours."""
+@pytest.mark.parametrize(("button", "asked"), [("reject", []), ("approve", ["users.info"])])
+def test_little_of_slacks_is_called_before_the_answer(channel: Channel, button: str, asked: list[str]) -> None:
+    """Of a listed user only the address is asked for, which tells self-approval: Slack's three seconds are ours."""
     before = len(channel.slack.calls)
-    channel.press()
-    assert len(channel.slack.calls) == before
+    channel.press(button)
+    assert [name for name, _ in channel.slack.calls[before:]] == asked
 
 
 def test_a_second_click_changes_nothing(channel: Channel) -> None:
