@@ -124,7 +124,7 @@ def test_a_link_grants(emulator: Emulator) -> None:
 
 
 def test_the_signed_api_grants_and_revokes(emulator: Emulator) -> None:
-    """A session of the approvers' role lists, grants and revokes; another's and an unsigned call are refused."""
+    """A session of the approvers' role lists, grants and revokes; a session of another role is refused."""
     assert emulator.api(STRANGER, "GET", "/api/requests")[0] == 403
     decided(emulator, "pending", {"decision": "approve", "length": "1d"})
     emulator.until("it is granted", lambda: emulator.states()["report-writer"] == "active")

@@ -121,11 +121,11 @@ def test_a_link_leads_back_to_its_row(pk: str, sk: str, version: int, look_only:
 @given(st.integers(0, 500), st.characters(codec="ascii"))
 @QUICK
 def test_a_link_with_one_character_changed_leads_nowhere(place: int, character: str) -> None:
-    """Every character of a token counts, but for the bits that base64 leaves over at an end."""
+    """Every character counts, but for the bits that base64 leaves over at an end, and `+` for `-`."""
     token = LINKS.token(Ticket("principal", "profile", 1))
     place %= len(token)
     changed = token[:place] + character + token[place + 1 :]
-    if changed != token and not _ends_a_part(token, place):
+    if changed.translate(str.maketrans("+/", "-_")) != token and not _ends_a_part(token, place):
         with pytest.raises(LinkError):
             LINKS.read(changed)
 

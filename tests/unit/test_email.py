@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from bedrock_remediator.core.entitlement import Entitlement
 from bedrock_remediator.core.grant import Event, State, Verification, Written
 from bedrock_remediator.core.policy import compile_policies
+from bedrock_remediator.core.simulation import ASKED
 from bedrock_remediator.notices.email import text
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.snippets import Snippets
@@ -134,8 +135,20 @@ def test_what_was_written_and_how_sure_it_is() -> None:
     )
     mail = text(notice_of(in_place))
     assert "in-place policy\n               base\n  Added there  arn:aws:bedrock" in mail
-    assert "inconclusive:" in mail
+    assert "inconclusive: IAM's policy simulator gave no clear answer" in flat(mail)
     assert "Written" not in text(notice_of(granted(written=None)))
+
+
+def test_an_unsure_grant_names_what_leaves_it_open() -> None:
+    """The layer and the keys that the simulator's answer hangs on are told of, as the grant's history has them."""
+    doubt = "the policy simulator says that an SCP stops bedrock:InvokeModel, which depends on aws:SourceVpce."
+    steps = (
+        Event(at=NOON, state=State.ACTIVE, by="remediate", reason=f"{ASKED}an older answer."),
+        Event(at=NOON, state=State.ACTIVE, by="remediate", reason=f"{ASKED}{doubt}"),
+        Event(at=NOON, state=State.ACTIVE, by="upkeep", reason="Put right."),
+    )
+    mail = text(notice_of(granted(verification=Verification.INCONCLUSIVE, history=steps)))
+    assert f"Verified inconclusive: {doubt}" in flat(mail)
 
 
 def test_the_last_step_is_told() -> None:

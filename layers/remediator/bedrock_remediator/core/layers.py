@@ -213,12 +213,20 @@ _ENTRIES: Final = (
             "Model access is denied",
         ),
         code="model_access",
-        advice="the account has no access to the model; it is requested in the Bedrock console",
+        advice=(
+            "the account has no access to the model; bedrock:GetFoundationModelAvailability says which part of it is "
+            "missing"
+        ),
         steps=(
             (
-                "Permissions are not the matter: the account has no access to the model. Open the Amazon Bedrock "
-                "console in the region of the call, choose the model in the model catalog and request access; "
-                "Anthropic's models also ask for use case details once an account."
+                "Permissions are not the matter: the account has no access to the model. `aws bedrock "
+                "get-foundation-model-availability --model-id <the model> --region <of the call>` says what is "
+                "missing: the agreement, the authorization, the entitlement or the region."
+            ),
+            (
+                "Anthropic's models need the use case form, once an account: open one of them in the Bedrock "
+                "console's model catalog. Other providers' models are subscribed to by the first call of somebody "
+                "with aws-marketplace:ViewSubscriptions and aws-marketplace:Subscribe."
             ),
             "Access can take some minutes to reach every region. After that the call works without any change in IAM.",
         ),

@@ -32,6 +32,9 @@ from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.evaluation import Finding
 from bedrock_remediator.core.request_context import UNSPECIFIED_REGION, requested_region
 
+ASKED: Final = "Written, and asked of the policy simulator: "
+"""How the line of a grant's history begins that says what the simulator's answer was once the grant was written."""
+
 
 class Helpfulness(enum.StrEnum):
     """What the simulator's answers prove."""

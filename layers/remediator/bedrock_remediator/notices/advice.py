@@ -13,6 +13,7 @@ from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.diagnosis import defeats_a_control
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
 from bedrock_remediator.core.layers import LAYERS
+from bedrock_remediator.core.simulation import ASKED
 from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS, Steps
 
@@ -260,6 +261,14 @@ _DRIFTED: Final = (
         "right by themselves. To give the grant up, revoke it."
     ),
 )
+
+
+def verified(grant: Grant) -> str:
+    """What is known of whether a grant in force works and, where that is open, what left it open."""
+    if grant.verification is Verification.SIMULATED:
+        return "simulated: IAM's policy simulator allows the call"
+    asked = (each.reason.removeprefix(ASKED) for each in reversed(grant.history) if each.reason.startswith(ASKED))
+    return "inconclusive: " + next(asked, "IAM's policy simulator gave no clear answer.")
 
 
 def _granted(grant: Grant) -> Steps:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
 from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.lengths import words
 from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
-from bedrock_remediator.notices.advice import destinations, next_steps, permission_set
+from bedrock_remediator.notices.advice import destinations, next_steps, permission_set, verified
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
 from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names, statement_lines
 from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, account, last_step, who
@@ -184,7 +184,7 @@ def _granted(notice: Notice) -> list[str]:
     ]
     if grant.state is State.ACTIVE:
         added = grant.written.added if grant.written else ()
-        rows += [("Verified", _verified(grant)), ("Written", _written(grant)), ("Added there", added)]
+        rows += [("Verified", verified(grant)), ("Written", _written(grant)), ("Added there", added)]
     return section(_granted_title(grant), _table(grant, rows))
 
 
@@ -207,12 +207,6 @@ def _end(notice: Notice) -> str:
     if grant.grant_seconds:
         return f"{words(timedelta(seconds=grant.grant_seconds))} after it is granted, by itself"
     return "not by itself"
-
-
-def _verified(grant: Grant) -> str:
-    if grant.verification is Verification.SIMULATED:
-        return "simulated: IAM's policy simulator allows the call"
-    return "inconclusive: IAM's policy simulator gave no clear answer"
 
 
 def _written(grant: Grant) -> tuple[str, ...]:

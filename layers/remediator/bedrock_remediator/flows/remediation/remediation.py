@@ -30,7 +30,7 @@ from bedrock_remediator.core.authorization_details import Evaluation, decisive, 
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
 from bedrock_remediator.core.message import Refusal
 from bedrock_remediator.core.opening import cool_down
-from bedrock_remediator.core.simulation import Helpfulness, Judgement
+from bedrock_remediator.core.simulation import ASKED, Helpfulness, Judgement
 from bedrock_remediator.core.waiting import MOST_TRIES, given_up
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner
@@ -243,7 +243,7 @@ class Remediation:
         return self._move(
             row,
             State.ACTIVE,
-            f"Written, and asked of the policy simulator: {judgement.reason}",
+            f"{ASKED}{judgement.reason}",
             written=written,
             verification=_VERIFICATIONS[judgement.helpfulness],
             applied_at=self._clock.now(),

@@ -5,11 +5,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.grant import Grant, State, Verification
+from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.layers import LAYERS
 from bedrock_remediator.core.lengths import words
 from bedrock_remediator.notices import wording as notice_wording
-from bedrock_remediator.notices.advice import destinations
+from bedrock_remediator.notices.advice import destinations, verified
 from bedrock_remediator.notices.foreign import confirmed
 from bedrock_remediator.notices.notice import Denials, Plan, account, target, who
 from bedrock_remediator.notices.text import visible
@@ -64,7 +64,7 @@ def granted(grant: Grant, plan: Plan, now: datetime) -> tuple[Fact, ...]:
         Fact(label="Models" if len(grant.models) > 1 else "Model", values=_models(grant)),
         Fact(label="Only", values=(Value(text=_only(grant)),)),
         Fact(label="Ends", values=_end(grant, now)),
-        Fact(label="Verified", values=(Value(text=_verified(grant)),) if grant.state is State.ACTIVE else ()),
+        Fact(label="Verified", values=(Value(text=verified(grant)),) if grant.state is State.ACTIVE else ()),
         Fact(label="Written to", values=_written(grant)),
     )
     return tuple(row for row in rows if row.values)
@@ -156,12 +156,6 @@ def _end(grant: Grant, now: datetime) -> tuple[Value, ...]:
     if grant.grant_seconds and grant.state is not State.ACTIVE:
         return (Value(text=f"{words(timedelta(seconds=grant.grant_seconds))} after it is granted, by itself"),)
     return (Value(text="not by itself"),)
-
-
-def _verified(grant: Grant) -> str:
-    if grant.verification is Verification.SIMULATED:
-        return "simulated: IAM's policy simulator allows the call now"
-    return "inconclusive: IAM's policy simulator gave no clear answer"
 
 
 def _written(grant: Grant) -> tuple[Value, ...]:
