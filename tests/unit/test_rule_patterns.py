@@ -89,6 +89,9 @@ def test_profile_patterns_taken(text: str) -> None:
         ("inference-profile/us.amazon.nova-lite-v1:0", "neither the id of inference profiles nor a whole ARN"),
         ("amazon.nova-lite-v1:0", "names a model"),
         ("anthropic.claude-*", "a rule about models goes under models:"),
+        ("Anthropic.Claude-*", "a rule about models goes under models:"),
+        ("Arn:aws:bedrock:*", "neither the id of inference profiles nor a whole ARN that begins with arn:"),
+        ("ARN:*", "neither the id of inference profiles nor a whole ARN that begins with arn:"),
         ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "does not name inference profiles"),
         ("arn:aws:bedrock:*:*:*/foundation-model/*", "does not name inference profiles"),
         ("arn:*foundation-model/*", "does not name inference profiles"),
@@ -124,6 +127,8 @@ def test_model_patterns_taken(text: str) -> None:
     [
         ("us.amazon.nova-lite-v1:0", "which goes under profiles:"),
         ("global.*", "which goes under profiles:"),
+        ("US.Anthropic.*", "which goes under profiles:"),
+        ("Arn:aws:bedrock:*", "neither the id of foundation models nor a whole ARN that begins with arn:"),
         ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x", "does not name foundation models"),
         ("arn:aws:bedrock:us-east-1:123456789012:*inference-profile/x", "does not name foundation models"),
         ("foundation-model/amazon.nova-lite-v1:0", "neither the id of foundation models nor a whole ARN"),

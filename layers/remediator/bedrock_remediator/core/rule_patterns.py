@@ -83,7 +83,7 @@ def profile_pattern(text: str) -> str:
         ValueError: It is malformed, or names something else than inference profiles.
     """
     _check_target(text, _PROFILES, _MODELS, "inference profiles")
-    if text.partition(".")[0] in VENDORS:
+    if text.lower().partition(".")[0] in VENDORS:
         raise ValueError(
             f"{shown(text)} names a model, and the id of a profile begins with a scope such as us. or global.;"
             " a rule about models goes under models:"
@@ -98,7 +98,7 @@ def model_pattern(text: str) -> str:
         ValueError: It is malformed, or names something else than foundation models.
     """
     _check_target(text, _MODELS, _PROFILES, "foundation models")
-    if text.partition(".")[0] in SCOPES_SEEN:
+    if text.lower().partition(".")[0] in SCOPES_SEEN:
         raise ValueError(f"{shown(text)} names an inference profile, which goes under profiles:")
     if text != text.lower():
         raise ValueError(f'{shown(text)} has capitals, and no model\'s id has; did you mean "{text.lower()}"?')
@@ -139,7 +139,7 @@ def _check_characters(text: str) -> None:
 def _check_target(text: str, kinds: tuple[str, ...], others: tuple[str, ...], plural: str) -> None:
     _check_characters(text)
     if not text.startswith("arn:"):
-        if not _IDENTIFIER.fullmatch(text):
+        if not _IDENTIFIER.fullmatch(text) or text.lower().startswith("arn:"):
             raise ValueError(f"{shown(text)} is neither the id of {plural} nor a whole ARN that begins with arn:")
         return
     kind = text.partition("/")[0].rpartition(":")[2]
