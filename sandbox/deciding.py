@@ -11,7 +11,7 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -128,6 +128,11 @@ class _Page(HTMLParser):
             form.choices[name] = value
         if "required" in given:
             form.required.add(name)
+
+
+def read_forms(text: str) -> Sequence[Form]:
+    """The forms of a page."""
+    return _Page(text).forms
 
 
 def decide_all(sandbox: Sandbox, decision: str, state: str = "pending") -> list[Answered]:

@@ -357,5 +357,5 @@ def digest(body: str) -> str:
 def _content(body: str) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body

@@ -151,7 +151,7 @@ def _distance(text: str, now: datetime) -> timedelta:
     """
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError('the body must be JSON: {"forward": "72h"} or {"to": "2026-12-24T18:00:00Z"}') from error
     match given:
         case {"forward": str(length), **rest} if not rest and (found := _DURATION.fullmatch(length)):

@@ -120,3 +120,11 @@ def test_a_message_may_be_too_large(time: Time) -> None:
     """A message over 1 MiB is refused."""
     with pytest.raises(ApiError):
         queue(time).send("x" * 1_048_577)
+
+
+def test_a_dead_letter_may_be_nested_too_deeply_to_be_read(time: Time) -> None:
+    """What no reader of JSON takes is shown as the text that it is."""
+    denials = queue(time)
+    body = "[" * 100_000
+    denials.send(body)
+    assert [letter.body for letter in denials.dead_letters()] == [body]
