@@ -8,11 +8,14 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
+from bedrock_remediator.aws.ledger_items import grant_item
 from bedrock_remediator.core.grant import State
 from sandbox.faults import Fault, Way
 from tests.builders.endings import in_iam
 from tests.builders.forgeries import FORGERIES, REPLAYS, RULES, forge, genuine, replay
+from tests.builders.parts import revoked
 from tests.builders.small_world import APP, BARE, DEV, denial, profile_arn
 from tests.builders.soundness import grants
 from tests.builders.stories import Played, Stage, Story
@@ -156,6 +159,43 @@ def test_a_signature_of_a_grant_that_ended_gives_nothing(strategy: str, end: str
     # Upkeep takes a copy that is kept for nothing away without a word, as it does when another grant stands instead.
     assert [name for name, _, told in ends if not told] in ([], ["kept, active"])
     count("forged rows: a signature of a grant that ended", len(ends))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_rules_grant_that_a_person_took_back_stays_away_under_a_never_rule(strategy: str) -> None:
+    """Put back as it stood, or as if it were being applied or active, it gives nothing: the rules are asked again."""
+    ended = (State.APPROVED, State.APPLYING, State.ACTIVE)
+    held: list[Any] = []
+
+    def attack(stage: Stage) -> None:
+        held.append(in_iam(stage.sandbox)["principals"][APP])
+        stage.deny(denial(APP, profile_arn(0)))
+        (stood,) = grants(stage.sandbox)
+        assert in_iam(stage.sandbox)["principals"][APP] != held[0]
+        path = stage.sandbox.stack.parameters["AllowlistPath"]
+        never = RULES.replace("effect: auto", "effect: never")
+        stage.sandbox.parameters.put(f"{path}/main", never)
+        stage.later(hours=1)
+        revoked(1)(stage)
+        held.append(in_iam(stage.sandbox)["principals"][APP])
+        for state in ended:
+            now = next(row for row in grants(stage.sandbox) if row.key == stood.key)
+            row = replace(stood, state=state, version=now.version + 1, updated_at=stage.sandbox.clock.now())
+            stage.sandbox.ledger.put(grant_item(row))
+            stage.sandbox.run()
+            stage.later(hours=1)
+            stage.round("upkeep")
+            held.append(in_iam(stage.sandbox)["principals"][APP])
+
+    Story(
+        name="a rule's",
+        watched="RemediateFunction",
+        parameters={"PolicyStrategy": strategy, "ApproverRoleArns": "arn:aws:iam::123456789012:role/approvers"},
+        allowlist=RULES,
+        act=attack,
+    ).play()
+    assert [each for each in held if each != held[0]] == []
+    assert len(held) == 2 + len(ended)
 
 
 def _cut(fault: Fault | None = None) -> Played:

@@ -15,7 +15,7 @@ from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE, Membership
 from tests.builders.approve import ORIGIN, ApproveStack
 from tests.builders.clocks import StoppedClock
-from tests.builders.decisions import waiting
+from tests.builders.decisions import stepped, waiting
 from tests.builders.grants import NOON, first_seen
 from tests.builders.identity_provider import (
     CLIENT_ID,
@@ -119,6 +119,16 @@ class TestRound:
         assert browser.get(path).status == 303
         assert browser.post(path, {"decision": "new_link"}).status == 403
         assert browser.stack.row(row) == row
+
+    def test_who_is_signed_in_gives_another_end_by_an_old_link(self, browser: Browser) -> None:
+        """The person may decide, whichever link of the request brought them: the approval is under their own name."""
+        row = browser.stack.put(stepped(waiting(), State.APPROVED, State.APPLYING, State.ACTIVE))
+        path = browser.stack.link(row, version=1)
+        page = browser.open(path)
+        assert page.buttons == {"revoke", "extend", "sign_out"}
+        assert browser.post(path, {"csrf": page.csrf, "decision": "extend", "length": "1d"}).status == 303
+        after = browser.stack.row(row)
+        assert (after.state, after.decided_by) == (State.APPROVED, "alice@example.com")
 
     def test_the_provider_is_asked_as_it_should_be(self, browser: Browser, row: Grant) -> None:
         """Code flow, PKCE with S256, state and nonce that are new each time; the secret is nowhere in the address."""
