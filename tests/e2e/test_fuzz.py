@@ -4,7 +4,8 @@ from unittest.mock import patch
 
 import pytest
 
-from bedrock_remediator.core.decision import Decision, Outcome
+from bedrock_remediator.core.decision import Decision
+from bedrock_remediator.core.grant import Outcome
 from bedrock_remediator.flows.approval.forms import Forms
 from bedrock_remediator.flows.slack.trust import SlackSignature
 from bedrock_remediator.flows.triage.triage import Triage
