@@ -522,6 +522,39 @@ def test_another_scope_granted_shows_both_ways_out() -> None:
     assert GLOBAL.id in found.reason
 
 
+@pytest.mark.parametrize("called", [MODEL_HERE, make.MODEL_ID])
+@pytest.mark.parametrize("held", [[], [US.arn]])
+@pytest.mark.parametrize("types", [["ON_DEMAND"], ["INFERENCE_PROFILE"]])
+def test_a_model_that_only_the_request_names_is_a_persons_to_confirm(
+    called: str, held: list[str], types: list[str]
+) -> None:
+    """The message names no resource (facts §2), and the caller wrote `modelId` (facts 1.6): no rule grants by it."""
+    found = diagnose(
+        FakeIam(policy(statement(held or "arn:aws:s3:::none"))),
+        FakeProfiles(US, GLOBAL, models={make.MODEL_ID: types}),
+        errorMessage=make.message(resource=None),
+        requestParameters={"modelId": called},
+    )
+    assert (found.kind, found.grantable, found.ask_only) == (DiagnosisKind.MISSING_GRANT, True, True)
+    assert found.code == ("profile_choice" if types == ["INFERENCE_PROFILE"] and not held else "profile_from_request")
+    assert (found.model_arn == MODEL_HERE) is (types == ["ON_DEMAND"])
+
+
+def test_another_model_in_the_request_does_not_tell_how_the_denied_one_was_reached() -> None:
+    """An id of a model is no profile that is missing, whether it comes as an ARN or bare."""
+    known = FakeProfiles(US, GLOBAL, models={make.MODEL_ID: ["INFERENCE_PROFILE"], "amazon.other-v1:0": ["ON_DEMAND"]})
+    bare, whole = (
+        diagnose(
+            profiles=known,
+            errorMessage=make.message(resource=MODEL_HERE),
+            requestParameters={"modelId": called},
+        )
+        for called in ("amazon.other-v1:0", make.model(model_id="amazon.other-v1:0"))
+    )
+    assert bare == whole
+    assert (bare.code, bare.ask_only) == ("profile_choice", True)
+
+
 INVOKE = "bedrock:InvokeModel"
 GUARDED = {"StringEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}
 BOUND_US = {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": US.arn}}}

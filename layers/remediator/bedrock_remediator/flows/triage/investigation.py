@@ -202,6 +202,7 @@ class Investigation:
         want = targets.wanted(denial)
         if isinstance(want, Diagnosis):
             return Findings(diagnosis=want)
+        want = want if sparing else self._of_model(denial, want)
         assert denial.caller.principal is not None  # noqa: S101 - from_caller has answered where there is none
         # Bedrock first: anybody can call what there is not, and IAM answers the whole account a few times a second.
         described = self._described(denial, want) if not sparing or self._listed(denial, want) else _Described()
@@ -218,6 +219,16 @@ class Investigation:
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
         return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
+
+    def _of_model(self, denial: Denial, want: Wanted) -> Wanted:
+        """What the denial points at, where the request's id turns out to be a model's, and no profile's."""
+        called = want.profile
+        if called is None or called.startswith("arn:"):
+            return want
+        if self._profiles.profile(denial.account, denial.region, called):
+            return want
+        model = self._profiles.model(denial.account, denial.region, called)
+        return targets.of_model(denial, model) if model else want
 
     def _described(self, denial: Denial, want: Wanted) -> _Described:
         """What Bedrock says of that which the denial points at."""
