@@ -675,6 +675,24 @@ def test_only_the_denied_action_tells_whether_a_profile_is_held(granted: Any) ->
     assert summary(diagnose(iam, eventName="Converse", errorMessage=other)) == MISSING
 
 
+@pytest.mark.parametrize(
+    ("held", "actions"),
+    [
+        ([statement(list(US.resources), Action=INVOKE)], "denied"),
+        ([statement(ANY_APP, Action=INVOKE), statement(MODELS, Action=INVOKE, Condition=BY_APP)], "denied"),
+        ([statement([US.arn, MODEL_HERE], Action=INVOKE)], "both"),
+        ([], "both"),
+    ],
+)
+def test_an_action_held_by_another_profile_is_not_granted_along(held: list[dict[str, Any]], actions: str) -> None:
+    """Its own denial would be a person's to decide (facts 3.8), so a denial of the other action does not grant it."""
+    found = diagnose(
+        FakeIam(policy(*held)), FakeProfiles(US, GLOBAL, APP), errorMessage=make.message(resource=GLOBAL.arn)
+    )
+    assert summary(found) == MISSING
+    assert found.actions == ((INVOKE, make.ACTION) if actions == "both" else (make.ACTION,))
+
+
 def test_a_call_that_its_action_allows_is_allowed() -> None:
     """That the other action is not allowed says nothing about the denied one."""
     found = diagnose(FakeIam(policy(statement(list(US.resources), Action=make.ACTION))))

@@ -279,17 +279,24 @@ class Investigation:
         }
         diagnosis = held_policies.from_holdings(denial, target, findings)
         if diagnosis.grantable and held_policies.may_be_meant(target, findings, denial.action):
-            others = self._others(denial, target, policies, known)
+            others = self._others(denial, denial.action, target, policies, known)
             if others:
                 return held_policies.from_holdings(denial, target, findings, others)
+            # Nor is what its own denial would ask a person about granted along with another.
+            actions = tuple(
+                action
+                for action in diagnosis.actions
+                if action == denial.action or not self._others(denial, action, target, policies, known)
+            )
+            return replace(diagnosis, actions=actions)
         return diagnosis
 
-    def _others(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
-        """The other profiles of the same model that the principal may invoke, application profiles among them."""
+    def _others(self, denial: Denial, action: str, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
+        """The other profiles of the same model on which the principal may do so, application profiles among them."""
         called = target.profile.arn if target.profile else None
         models = target.profile.model_ids if target.profile else {target.model.id} if target.model else set()
         alike = [
-            (other, held_policies.may_invoke(other, denial.action, policies, known))
+            (other, held_policies.may_invoke(other, action, policies, known))
             for other in self._profiles.profiles(denial.account, denial.region)
             if other.arn != called and other.model_ids == models
         ]
