@@ -675,6 +675,32 @@ def test_only_the_denied_action_tells_whether_a_profile_is_held(granted: Any) ->
     assert summary(diagnose(iam, eventName="Converse", errorMessage=other)) == MISSING
 
 
+BY_US = {"ArnLike": {"bedrock:InferenceProfileArn": US.arn.replace("us.", "us.*")}}
+NOT_BY_US = {"ArnNotLike": BY_US["ArnLike"]}
+NOT_BY_APP = {"ArnNotLike": BY_APP["ArnLike"]}
+DENY = (DiagnosisKind.NOT_FIXABLE, "explicit_deny", False, False)
+LIMIT = (DiagnosisKind.NOT_FIXABLE, "boundary", False, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "boundary", "expected"),
+    [
+        ([statement("*", Effect="Deny", Condition=NOT_BY_US)], None, MAY_DENY),
+        ([statement("*"), statement("*", Effect="Deny", Condition=NOT_BY_US)], None, MAY_DENY),
+        ([statement("*", Effect="Deny", Condition=NOT_BY_APP)], None, DENY),
+        ([], [statement("*", Condition=BY_US)], MISSING),
+        ([], [statement("*", Condition=BY_APP)], LIMIT),
+        ([], [statement("*"), statement("*", Effect="Deny", Condition=NOT_BY_US)], MAY_DENY),
+    ],
+)
+def test_a_condition_on_the_profile_may_or_may_not_see_the_profile_itself(
+    own: list[Any], boundary: list[Any] | None, expected: tuple[DiagnosisKind, str, bool, bool]
+) -> None:
+    """Whether the profile itself has bedrock:InferenceProfileArn is not told (§3.5): nothing is certain by it."""
+    limit = policy(*boundary, name="boundary") if boundary else None
+    assert summary(diagnose(FakeIam(policy(*own), boundary=limit), FakeProfiles(US))) == expected
+
+
 @pytest.mark.parametrize(
     ("held", "actions"),
     [

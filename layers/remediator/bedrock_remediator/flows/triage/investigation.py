@@ -271,9 +271,7 @@ class Investigation:
 
     def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
         findings = {
-            (action, resource): policies.evaluate(
-                Request(action, resource, held_policies.contexts(target, resource, known))
-            )
+            (action, resource): held_policies.evaluated(target, action, resource, policies, known)
             for action in INVOKE_ACTIONS
             for resource in target.resources
         }
