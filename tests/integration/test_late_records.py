@@ -135,6 +135,53 @@ def test_a_late_record_swallows_nothing_once_the_grant_is_revoked(service: Servi
     assert service.row().state is State.PENDING
 
 
+def revoked(service: Service, minutes: float, by: str, **changes: Any) -> None:
+    """The grant is revoked some minutes from now, and the principal's policies show it."""
+    at = service.clock.now() + timedelta(minutes=minutes)
+    row = service.row()
+    revoking = row.moved(State.REVOKING, at=at, by=by, reason="test", **changes)
+    service.ledger.move(row, revoking)
+    service.ledger.move(revoking, revoking.moved(State.REVOKED, at=at + timedelta(seconds=5), by="test", reason="test"))
+    service.iam = FakeIam(policy(statement(HERE)))
+
+
+@pytest.mark.parametrize("resource", [US.arn, WEST])
+@pytest.mark.parametrize("minutes", [-4, 29])
+def test_a_late_record_opens_nothing_once_a_person_has_revoked(
+    service: Service, denial: Denials, resource: str, minutes: float
+) -> None:
+    """A call of before the revocation says nothing of what follows (facts §1.9): nobody is asked, no rule applies."""
+    granted(service, denial)
+    revoked(service, 30, "alice", decided_at=service.clock.now() + timedelta(minutes=30))
+    assert service.handle(denial(resource, minutes=minutes)) == {"repeat": 1}
+    assert (keys(service), service.row().state) == ({SK}, State.REVOKED)
+    assert service.ledger.denials(make.ROLE, SK).count == 2
+    assert service.handle(denial(resource, minutes=30)) == {"pending": 1}
+
+
+def test_a_call_after_the_end_of_a_grant_is_a_new_question(service: Service, denial: Denials) -> None:
+    """Upkeep takes an ended grant out within the hour: what is denied between the end and then is no late record."""
+    granted(service, denial)
+    revoked(service, 50, "upkeep", expires_at=service.clock.now() + timedelta(minutes=20))
+    assert service.handle(denial(minutes=19)) == {"repeat": 1}
+    assert service.handle(denial(minutes=20)) == {"pending": 1}
+
+
+def test_a_call_after_somebody_took_the_policy_away_is_a_new_question(service: Service, denial: Denials) -> None:
+    """Nobody knows since when the policy that upkeep misses was gone: only what came before the grant is late."""
+    granted(service, denial)
+    revoked(service, 50, "upkeep")
+    assert service.handle(denial(minutes=9)) == {"repeat": 1}
+    assert service.handle(denial(minutes=20)) == {"pending": 1}
+
+
+def test_what_was_never_in_force_put_nothing_right(service: Service, denial: Denials) -> None:
+    """A revoked row of which it is not known when it was applied answers no call made since the request."""
+    granted(service, denial)
+    revoked(service, 50, "upkeep", applied_at=None)
+    assert service.handle(denial(minutes=0)) == {"pending": 1}
+
+
 def after(service: Service, **time: float) -> None:
     """Let time pass."""
     service.clock.time += timedelta(**time)

@@ -9,7 +9,7 @@ from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.authorization_details import corrected, decisive, read
 from bedrock_remediator.core.denial import Denial, Effect, Layer
 from bedrock_remediator.core.diagnosis.message import from_message
-from tests.builders.records import ACTION, PROFILE, event
+from tests.builders.records import ACTION, PROFILE, event, model
 
 SCP = "arn:aws:organizations::444455556666:policy/o-example12345/service_control_policy/p-example1"
 CHECKS = {
@@ -106,6 +106,25 @@ def test_of_several_policies_none_is_called_the_one() -> None:
 def test_what_is_about_something_else_or_says_nothing_changes_nothing(other: dict[str, Any]) -> None:
     """Another action, another resource, no checks (a foreign organization's request), no evaluation: no evidence."""
     assert after(other) == denial()
+
+
+@pytest.mark.parametrize("recorded", ["", "*", PROFILE.replace("us.amazon", "us.*"), model("us-west-2"), model("")])
+def test_a_stop_that_the_same_call_met_elsewhere_counts(recorded: str) -> None:
+    """IAM may record a pattern, or no ARN at all, and a call through a profile needs each of its models (§3.4)."""
+    found = after(
+        evaluation(check("PRINCIPAL", "IMPLICIT_DENY")),
+        evaluation(check("SERVICE_CONTROL_POLICY", "EXPLICIT_DENY", SCP), resource=recorded),
+    )
+    assert (found.layer, found.effect, found.policy_arn) == (Layer.SCP, Effect.EXPLICIT, SCP)
+
+
+def test_what_stopped_the_denied_resource_is_named_before_what_stopped_a_model() -> None:
+    """The message is about the first; of the rest people hear when that is put right."""
+    found = after(
+        evaluation(check("SERVICE_CONTROL_POLICY", "EXPLICIT_DENY"), resource=model("us-west-2")),
+        evaluation(check("SESSION", "IMPLICIT_DENY")),
+    )
+    assert found.layer is Layer.SESSION
 
 
 def test_a_message_without_a_resource_is_about_every_resource() -> None:

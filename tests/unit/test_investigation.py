@@ -522,6 +522,39 @@ def test_another_scope_granted_shows_both_ways_out() -> None:
     assert GLOBAL.id in found.reason
 
 
+@pytest.mark.parametrize("called", [MODEL_HERE, make.MODEL_ID])
+@pytest.mark.parametrize("held", [[], [US.arn]])
+@pytest.mark.parametrize("types", [["ON_DEMAND"], ["INFERENCE_PROFILE"]])
+def test_a_model_that_only_the_request_names_is_a_persons_to_confirm(
+    called: str, held: list[str], types: list[str]
+) -> None:
+    """The message names no resource (facts §2), and the caller wrote `modelId` (facts 1.6): no rule grants by it."""
+    found = diagnose(
+        FakeIam(policy(statement(held or "arn:aws:s3:::none"))),
+        FakeProfiles(US, GLOBAL, models={make.MODEL_ID: types}),
+        errorMessage=make.message(resource=None),
+        requestParameters={"modelId": called},
+    )
+    assert (found.kind, found.grantable, found.ask_only) == (DiagnosisKind.MISSING_GRANT, True, True)
+    assert found.code == ("profile_choice" if types == ["INFERENCE_PROFILE"] and not held else "profile_from_request")
+    assert (found.model_arn == MODEL_HERE) is (types == ["ON_DEMAND"])
+
+
+def test_another_model_in_the_request_does_not_tell_how_the_denied_one_was_reached() -> None:
+    """An id of a model is no profile that is missing, whether it comes as an ARN or bare."""
+    known = FakeProfiles(US, GLOBAL, models={make.MODEL_ID: ["INFERENCE_PROFILE"], "amazon.other-v1:0": ["ON_DEMAND"]})
+    bare, whole = (
+        diagnose(
+            profiles=known,
+            errorMessage=make.message(resource=MODEL_HERE),
+            requestParameters={"modelId": called},
+        )
+        for called in ("amazon.other-v1:0", make.model(model_id="amazon.other-v1:0"))
+    )
+    assert bare == whole
+    assert (bare.code, bare.ask_only) == ("profile_choice", True)
+
+
 INVOKE = "bedrock:InvokeModel"
 GUARDED = {"StringEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}
 BOUND_US = {"Condition": {"StringEquals": {"bedrock:InferenceProfileArn": US.arn}}}
@@ -640,6 +673,50 @@ def test_only_the_denied_action_tells_whether_a_profile_is_held(granted: Any) ->
     assert summary(diagnose(iam, errorMessage=make.message(resource=GLOBAL.arn))) == OTHER
     other = make.message(resource=GLOBAL.arn).replace(make.ACTION, INVOKE)
     assert summary(diagnose(iam, eventName="Converse", errorMessage=other)) == MISSING
+
+
+BY_US = {"ArnLike": {"bedrock:InferenceProfileArn": US.arn.replace("us.", "us.*")}}
+NOT_BY_US = {"ArnNotLike": BY_US["ArnLike"]}
+NOT_BY_APP = {"ArnNotLike": BY_APP["ArnLike"]}
+DENY = (DiagnosisKind.NOT_FIXABLE, "explicit_deny", False, False)
+LIMIT = (DiagnosisKind.NOT_FIXABLE, "boundary", False, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "boundary", "expected"),
+    [
+        ([statement("*", Effect="Deny", Condition=NOT_BY_US)], None, MAY_DENY),
+        ([statement("*"), statement("*", Effect="Deny", Condition=NOT_BY_US)], None, MAY_DENY),
+        ([statement("*", Effect="Deny", Condition=NOT_BY_APP)], None, DENY),
+        ([], [statement("*", Condition=BY_US)], MISSING),
+        ([], [statement("*", Condition=BY_APP)], LIMIT),
+        ([], [statement("*"), statement("*", Effect="Deny", Condition=NOT_BY_US)], MAY_DENY),
+    ],
+)
+def test_a_condition_on_the_profile_may_or_may_not_see_the_profile_itself(
+    own: list[Any], boundary: list[Any] | None, expected: tuple[DiagnosisKind, str, bool, bool]
+) -> None:
+    """Whether the profile itself has bedrock:InferenceProfileArn is not told (§3.5): nothing is certain by it."""
+    limit = policy(*boundary, name="boundary") if boundary else None
+    assert summary(diagnose(FakeIam(policy(*own), boundary=limit), FakeProfiles(US))) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "actions"),
+    [
+        ([statement(list(US.resources), Action=INVOKE)], "denied"),
+        ([statement(ANY_APP, Action=INVOKE), statement(MODELS, Action=INVOKE, Condition=BY_APP)], "denied"),
+        ([statement([US.arn, MODEL_HERE], Action=INVOKE)], "both"),
+        ([], "both"),
+    ],
+)
+def test_an_action_held_by_another_profile_is_not_granted_along(held: list[dict[str, Any]], actions: str) -> None:
+    """Its own denial would be a person's to decide (facts 3.8), so a denial of the other action does not grant it."""
+    found = diagnose(
+        FakeIam(policy(*held)), FakeProfiles(US, GLOBAL, APP), errorMessage=make.message(resource=GLOBAL.arn)
+    )
+    assert summary(found) == MISSING
+    assert found.actions == ((INVOKE, make.ACTION) if actions == "both" else (make.ACTION,))
 
 
 def test_a_call_that_its_action_allows_is_allowed() -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core.denial import Denial, Effect, Layer
 from bedrock_remediator.core.layers import LAYERS
+from bedrock_remediator.core.patterns import matches
 
 _LAYERS: Final = {
     "RESOURCE_CONTROL_POLICY": Layer.RCP,
@@ -27,6 +28,7 @@ _LAYERS: Final = {
 """The checks that IAM lists, in the order in which one is named where several stop the call: a grant changes only what
 the last of them says. A check of another type is a layer that is not known."""
 
+_MODEL: Final = ":foundation-model/"
 _EFFECTS: Final = {"EXPLICIT_DENY": Effect.EXPLICIT, "IMPLICIT_DENY": Effect.IMPLICIT}
 
 
@@ -83,15 +85,22 @@ def decisive(evaluations: Iterable[Evaluation], action: str, resource: str | Non
     Args:
         evaluations: What IAM recorded of the request.
         action: The denied IAM action.
-        resource: The ARN that was denied; None where the message names none, so that every evaluation counts.
+        resource: The ARN that was denied; None where the message names none, so that every evaluation counts. Of a
+            Bedrock call the models that it reaches count, too: what is stopped there no grant puts right either.
     """
-    for each in evaluations:
-        if each.action.lower() != action.lower() or (resource is not None and each.resource != resource):
-            continue
+    same = [each for each in evaluations if each.action.lower() == action.lower()]
+    first = [each for each in same if resource is None or _covers(each.resource, resource)]
+    models = [each for each in same if _MODEL in each.resource] if resource is not None else []
+    for each in (*first, *models):
         for stop in each.stops:
             if stop.layer is not Layer.IDENTITY or stop.effect is Effect.EXPLICIT:
                 return stop
     return None
+
+
+def _covers(recorded: str, resource: str) -> bool:
+    """Whether an evaluation is about the ARN: IAM may record a pattern of ARNs, or none."""
+    return recorded == "" or matches(recorded, resource)
 
 
 def told(stop: Stop) -> str:

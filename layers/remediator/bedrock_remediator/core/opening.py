@@ -113,6 +113,8 @@ def is_repeat(row: Grant, latest: datetime, basis: str, now: datetime) -> bool:
         basis: The digest of the configuration now.
         now: The time.
     """
+    if row.state is State.REVOKED and latest < _ended(row):
+        return True
     if row.state in FINISHED:
         resting = row.cool_down_until is not None and now < row.cool_down_until
         return resting and row.basis == basis
@@ -120,6 +122,20 @@ def is_repeat(row: Grant, latest: datetime, basis: str, now: datetime) -> bool:
         settled = row.applied_at is None or latest <= row.applied_at + SETTLING
         return settled or row.blocked_by is not None
     return True
+
+
+def _ended(row: Grant) -> datetime:
+    """Until when a revoked grant surely worked: CloudTrail is late, and a call of before asks nothing about after.
+
+    That is its own end, or the moment at which a person revoked it. Where upkeep found that it was gone, nobody knows
+    since when: what is certain is that it put right the calls made before it took effect.
+    """
+    revoked = next((event.at for event in reversed(row.history) if event.state is State.REVOKING), row.updated_at)
+    if row.expires_at and row.expires_at <= revoked:
+        return row.expires_at
+    if row.decided_at == revoked:
+        return revoked
+    return min(revoked, row.applied_at + SETTLING) if row.applied_at else row.created_at
 
 
 def is_stale(row: Grant, now: datetime) -> bool:

@@ -198,8 +198,8 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     ),
     "profile_from_request": (
         (
-            "The message names no resource. The profile is the one that the caller's own request names, and AWS "
-            "confirms that it exists: check that it is the one that is meant."
+            "The message names no resource. The profile or model is the one that the caller's own request names, and "
+            "AWS confirms that it exists: check that it is the one that is meant."
         ),
     ),
     "layer_unknown": (

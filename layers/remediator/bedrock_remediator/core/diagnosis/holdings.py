@@ -30,6 +30,25 @@ def contexts(target: Target, resource: str, known: Keys) -> Mapping[str, tuple[s
     return {**known, **keys_of_resource(target.profile.arn if target.profile else None, resource)}
 
 
+def evaluated(target: Target, action: str, resource: str, policies: Evaluator, known: Keys) -> Finding:
+    """What the principal's policies say of an action on one resource of the target.
+
+    Whether AWS gives the key bedrock:InferenceProfileArn for the profile itself is not told (docs/aws-facts.md §3.5):
+    what stops the call only if it does not is not certain to stop it.
+    """
+    context = contexts(target, resource, known)
+    found = policies.evaluate(Request(action, resource, context))
+    if not found.final or target.profile is None or resource != target.profile.arn:
+        return found
+    given = policies.evaluate(Request(action, resource, {**context, PROFILE_KEY: (resource,)}))
+    if given.final:
+        return found
+    if found.verdict is not Verdict.DENIED:
+        return given
+    doubt = replace(found, verdict=Verdict.CONDITIONAL, keys=("bedrock:InferenceProfileArn",))
+    return replace(given, may_deny=doubt) if given.verdict is Verdict.NOT_ALLOWED else doubt
+
+
 def from_quarantine(caller: Caller, holdings: Holdings) -> Diagnosis | None:
     """AWS's quarantine among the principal's policies: a leaked key, whatever else is the matter."""
     for policy in holdings.policies:

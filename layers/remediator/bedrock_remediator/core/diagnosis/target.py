@@ -118,11 +118,21 @@ def _wanted_model(denial: Denial, model: BedrockResource, called: str | None, na
         return Wanted(misplaced=named)
     if named.is_profile if named else called not in (None, model.id):
         return Wanted(profile=called, model_arn=str(model), model_id=model.id)
+    return _model_alone(denial, model, told=(named.id if named else called) == model.id)
+
+
+def _model_alone(denial: Denial, model: BedrockResource, *, told: bool) -> Wanted:
+    """A denied model of which the request names no profile; `told` is whether it names that model."""
     # A prompt, or another model, does not tell how the denied one was reached.
-    told = (named.id if named else called) == model.id
     # In another region than the caller's, a model is reached by a profile only, whatever the request says.
     direct = (True if told else None) if model.arn.region == denial.region else False
     return Wanted(model_arn=str(model), model_id=model.id, direct=direct)
+
+
+def of_model(denial: Denial, model: FoundationModel) -> Wanted:
+    """What the denial points at, where the id in the request is that of a model, and of no profile."""
+    resource = denial.resource or BedrockResource.parse(model.arn)
+    return _model_alone(denial, resource, told=denial.resource is None)
 
 
 def _names_something(called: str) -> bool:
@@ -240,6 +250,16 @@ def choose(
         serving: The source region's profiles that route to the denied model.
         held: Those of them that the principal may invoke already.
     """
+    found = _chosen(denial, want, model, serving, held)
+    if denial.resource is not None or isinstance(found, Diagnosis) or found.ask_only:
+        return found
+    note = "The message names no resource; the model is the one that the request names."
+    return replace(found, ask_only=True, code="profile_from_request", note=note)
+
+
+def _chosen(
+    denial: Denial, want: Wanted, model: FoundationModel | None, serving: Sequence[Profile], held: Sequence[Profile]
+) -> Target | Diagnosis:
     names = tuple(profile.client_model_id for profile in serving)
     direct = want.direct is not False and model is not None and model.on_demand
     if direct and not (want.direct is None and held):

@@ -202,6 +202,7 @@ class Investigation:
         want = targets.wanted(denial)
         if isinstance(want, Diagnosis):
             return Findings(diagnosis=want)
+        want = want if sparing else self._of_model(denial, want)
         assert denial.caller.principal is not None  # noqa: S101 - from_caller has answered where there is none
         # Bedrock first: anybody can call what there is not, and IAM answers the whole account a few times a second.
         described = self._described(denial, want) if not sparing or self._listed(denial, want) else _Described()
@@ -218,6 +219,16 @@ class Investigation:
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
         return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
+
+    def _of_model(self, denial: Denial, want: Wanted) -> Wanted:
+        """What the denial points at, where the request's id turns out to be a model's, and no profile's."""
+        called = want.profile
+        if called is None or called.startswith("arn:"):
+            return want
+        if self._profiles.profile(denial.account, denial.region, called):
+            return want
+        model = self._profiles.model(denial.account, denial.region, called)
+        return targets.of_model(denial, model) if model else want
 
     def _described(self, denial: Denial, want: Wanted) -> _Described:
         """What Bedrock says of that which the denial points at."""
@@ -260,25 +271,30 @@ class Investigation:
 
     def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
         findings = {
-            (action, resource): policies.evaluate(
-                Request(action, resource, held_policies.contexts(target, resource, known))
-            )
+            (action, resource): held_policies.evaluated(target, action, resource, policies, known)
             for action in INVOKE_ACTIONS
             for resource in target.resources
         }
         diagnosis = held_policies.from_holdings(denial, target, findings)
         if diagnosis.grantable and held_policies.may_be_meant(target, findings, denial.action):
-            others = self._others(denial, target, policies, known)
+            others = self._others(denial, denial.action, target, policies, known)
             if others:
                 return held_policies.from_holdings(denial, target, findings, others)
+            # Nor is what its own denial would ask a person about granted along with another.
+            actions = tuple(
+                action
+                for action in diagnosis.actions
+                if action == denial.action or not self._others(denial, action, target, policies, known)
+            )
+            return replace(diagnosis, actions=actions)
         return diagnosis
 
-    def _others(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
-        """The other profiles of the same model that the principal may invoke, application profiles among them."""
+    def _others(self, denial: Denial, action: str, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
+        """The other profiles of the same model on which the principal may do so, application profiles among them."""
         called = target.profile.arn if target.profile else None
         models = target.profile.model_ids if target.profile else {target.model.id} if target.model else set()
         alike = [
-            (other, held_policies.may_invoke(other, denial.action, policies, known))
+            (other, held_policies.may_invoke(other, action, policies, known))
             for other in self._profiles.profiles(denial.account, denial.region)
             if other.arn != called and other.model_ids == models
         ]
