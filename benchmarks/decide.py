@@ -13,16 +13,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core import allowlist, cloudtrail
+from bedrock_remediator.core import cloudtrail
+from bedrock_remediator.core.allowlist.rules import Allowlist, Subject, parse
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.decision import decide
-from bedrock_remediator.core.denial import Denial
-from bedrock_remediator.core.diagnosis.holdings import contexts, from_holdings
+from bedrock_remediator.core.diagnosis.policies import contexts, from_holdings
 from bedrock_remediator.core.diagnosis.target import Target
-from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request
+from bedrock_remediator.core.iam.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request
 from bedrock_remediator.core.policy import Entitlement, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
-from bedrock_remediator.core.subject import Subject
 from benchmarks.parse import EVENTS
 
 BUDGET: Final = 1
@@ -123,7 +123,7 @@ def _holdings(statements: int) -> Holdings:
     return Holdings(policies=tuple(policies))
 
 
-def _rules(rules: int) -> allowlist.Allowlist:
+def _rules(rules: int) -> Allowlist:
     document = {
         "version": 1,
         "rules": [
@@ -136,6 +136,6 @@ def _rules(rules: int) -> allowlist.Allowlist:
             for number in range(rules)
         ],
     }
-    parsed = allowlist.parse({"main": json.dumps(document)})
+    parsed = parse({"main": json.dumps(document)})
     assert not parsed.problems, parsed.problems
     return parsed

@@ -19,7 +19,7 @@ from botocore.retries import quota
 from msgspec import Struct
 
 from bedrock_remediator.aws import clients
-from bedrock_remediator.aws.sessions import MODELS, ModelLoader, new_session
+from bedrock_remediator.aws.clients import MODELS, ModelLoader, new_session
 
 SECRET: Final = "sandbox"  # noqa: S105 - it opens nothing
 
@@ -95,7 +95,7 @@ class _Shelf:
 
 
 class ServiceSession:
-    """The session that the service makes for itself in a function (`aws/sessions.py`), with its clients."""
+    """The session that the service makes for itself in a function (`aws/clients.py`), with its clients."""
 
     def __init__(self) -> None:
         self._session = new_session()

@@ -34,8 +34,7 @@ from sandbox.lambdas import Function
 from sandbox.ledger import Ledger
 from sandbox.mappings import QueueMapping, StreamMapping
 from sandbox.motion import Motion
-from sandbox.organization_policies import OrganizationPolicies
-from sandbox.organizations import Directory
+from sandbox.organizations import Directory, OrganizationPolicies
 from sandbox.other_stacks import OtherStacks
 from sandbox.output import FUNCTION_OUTPUT
 from sandbox.pipes import Pipe

@@ -9,10 +9,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.flows.remediation.change import Change
 from bedrock_remediator.flows.remediation.fifo import in_order
 from bedrock_remediator.flows.remediation.remediation import Remediation
 from bedrock_remediator.flows.remediation.wiring import remediation
+from bedrock_remediator.flows.remediation.withdrawal import Change
 from bedrock_remediator.settings import RemediateSettings
 
 logger = Logger()

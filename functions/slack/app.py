@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.slack_queue import SlackQueue
+from bedrock_remediator.aws.messaging import SlackQueue
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.flows.slack.batch import deliver
 from bedrock_remediator.flows.slack.posting import Delivery, SlackPosting

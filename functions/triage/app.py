@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.core.delivery import Delivery
+from bedrock_remediator.core.cloudtrail import Delivery
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.flows.triage.wiring import triage
 from bedrock_remediator.settings import TriageSettings

@@ -1,7 +1,7 @@
 """Cuts AWS's service descriptions, as botocore has them, down to the operations that the functions call.
 
 The layer's Makefile runs it: `python service_models.py BOTOCORE/data TARGET`. Documentation goes, and so does every
-shape that none of the operations needs; rules for endpoints stay as they are. `bedrock_remediator/aws/sessions.py`
+shape that none of the operations needs; rules for endpoints stay as they are. `bedrock_remediator/aws/clients.py`
 reads what it makes.
 """
 

@@ -16,8 +16,8 @@ import boto3
 import pytest
 
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.flows.links.links import Links, Ticket

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.catalogue import Catalogue
 from bedrock_remediator_cli.audit.examination import examine

@@ -7,7 +7,7 @@ from typing import Any
 from bedrock_remediator.aws.iam import Identity, Simulated
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.authorization_details import Evaluation
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from tests.builders import records as make
 

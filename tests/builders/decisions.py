@@ -3,8 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from bedrock_remediator.core.approval import Answer, Terms, Verb
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb
 from bedrock_remediator.core.grant import Event, Grant, State
 from tests.builders.grants import NOON, pending_grant
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.entitlement import Entitlement
+from bedrock_remediator.core.policy import Entitlement
 
 ACCOUNT = "123456789012"
 EXTRA = ("bedrock:UseInferenceProfile", "bedrock:GetFoundationModel")

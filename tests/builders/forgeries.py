@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.core.grant import Grant, Outcome, State, Written
 from tests.builders.small_world import ACCOUNT, APP, BARE, MEANT, models, profile_arn
 from tests.builders.soundness import grants

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from bedrock_remediator.aws.ledger_items import Seen
-from bedrock_remediator.core.denial import Layer
+from bedrock_remediator.aws.ledger.items import Seen
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Sighting, State
+from bedrock_remediator.core.layers import Layer
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service/llm-app"

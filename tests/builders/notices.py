@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Remark, Sighting, State, Verification, Written
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.notices.notice import Denials, Notice, occasions
 from bedrock_remediator.notices.plan import plan
 from tests.builders.grants import ACCOUNT, NOON, PROFILE, ROLE, pending_grant

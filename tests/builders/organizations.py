@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.events import envelopes
+from sandbox.running import envelopes
 from sandbox.stack import Options, Sandbox
 from sandbox.world import World
 from tests.builders import sandboxes as make

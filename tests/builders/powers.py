@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from sandbox.authorization import identity_policies, resource_policies
 from sandbox.evaluator import Ask, Decision, Source, evaluate, listed, statements
-from sandbox.stated_policies import identity_policies, resource_policies
 from sandbox.template import Stack
 
 FOREIGN: Final = "444455556666"

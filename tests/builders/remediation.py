@@ -12,19 +12,19 @@ import msgspec
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.iam import IamReader, Identity, Simulated
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.aws.used_approvals import UsedApprovals
-from bedrock_remediator.core.allowlist import Allowlist, parse
+from bedrock_remediator.core.allowlist.rules import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.entitlement import entitlement
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.grant import Grant, Outcome, State
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.policy import entitlement
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.seals import Seals
-from bedrock_remediator.flows.remediation.change import Change
-from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
+from bedrock_remediator.flows.remediation.claims import Claims, Dependencies
 from bedrock_remediator.flows.remediation.remediation import Remediation
+from bedrock_remediator.flows.remediation.withdrawal import Change
 from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
 from tests.builders.aws import FakeDetails
@@ -273,7 +273,7 @@ class World:
 
     def remediation(self) -> Remediation:
         """The use case, made anew: as another function's environment has it."""
-        witnesses = Witnesses(
+        dependencies = Dependencies(
             home=ACCOUNT,
             identities=self.reader,
             profiles=self.profiles,
@@ -283,7 +283,7 @@ class World:
         )
         return Remediation(
             self.ledger,
-            Claims(witnesses, self.settings, self.clock),
+            Claims(dependencies, self.settings, self.clock),
             Placements(lambda _account: self.iam, self.reader.own_policies, self.settings, self.seals),
             GrantSimulation(self.simulator, self.settings.extra_actions, self.clock),
             self.details,

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from bedrock_remediator.core.approval import possible
+from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import offered
-from bedrock_remediator.core.risk import risks
+from bedrock_remediator.core.suspicion import risks
 from bedrock_remediator.flows.approval.forms import Form
 from bedrock_remediator.notices.notice import Denials, request_id
 from bedrock_remediator.notices.plan import plan

@@ -112,7 +112,7 @@ class FakeSlack:
     """A workspace with its channels.
 
     `posted` holds the messages, each with `ts`, `channel` and what was given, as they are now; `said` what was given
-    when they were posted; `whispers` what single users were shown.
+    when they were posted; `ephemerals` what single users were shown.
     `faults` are taken one a request, None for none. `groups` are the user groups, `people` the users.
     """
 
@@ -124,7 +124,7 @@ class FakeSlack:
         self.faults: list[Fault | None] = []
         self.posted: list[dict[str, Any]] = []
         self.said: list[dict[str, Any]] = []
-        self.whispers: list[dict[str, Any]] = []
+        self.ephemerals: list[dict[str, Any]] = []
         self.groups: dict[str, list[str]] = {}
         self.people: dict[str, dict[str, Any]] = {}
 
@@ -143,7 +143,7 @@ class FakeSlack:
                 found.update(given)
                 return {"ok": True, "channel": given["channel"], "ts": given["ts"]}
             case "chat.postEphemeral":
-                self.whispers.append(dict(given))
+                self.ephemerals.append(dict(given))
                 return {"ok": True, "message_ts": "1"}
             case _:
                 return self._told(method, given)

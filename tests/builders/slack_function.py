@@ -13,7 +13,7 @@ from moto.core.utils import unix_time_millis
 from moto.sqs.models import sqs_backends
 
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.messaging import Publisher
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.notices.message import message
 from bedrock_remediator.notices.subject import attributes, subject

@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from bedrock_remediator.aws.ledger_items import read_grant
-from bedrock_remediator.core.entitlement import entitlement
+from bedrock_remediator.aws.ledger.items import read_grant
 from bedrock_remediator.core.grant import TRANSITIONS, Grant, State
-from bedrock_remediator.core.policy import compile_policies
+from bedrock_remediator.core.policy import compile_policies, entitlement
 from bedrock_remediator.notices.notice import occasion
 from sandbox.iam import INLINE_LIMITS, MANAGED_LIMIT
 from sandbox.stack import Sandbox

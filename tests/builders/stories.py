@@ -86,12 +86,12 @@ class Stage:
 
     def _click(self, slack: FakeSlack, payload: Mapping[str, Any]) -> None:
         for _ in range(MOST_TRIES):
-            heard = len(slack.whispers)
+            heard = len(slack.ephemerals)
             request = signed(payload, self.sandbox.clock.seconds())
             ask = Ask(method="POST", target="/slack/interactions", headers=[*request.headers.items()], body=request.raw)
             if self.sandbox.api.answer(ask).status < 500:
                 self.sandbox.run()
-                if not any("Try again" in whisper["text"] for whisper in slack.whispers[heard:]):
+                if not any("Try again" in post_ephemeral["text"] for post_ephemeral in slack.ephemerals[heard:]):
                     break
 
     def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Any:

@@ -3,12 +3,12 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import FIRST_ROW
-from bedrock_remediator.core import allowlist as allowlists
-from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.aws.ledger.items import FIRST_ROW
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.core.allowlist import rules as allowlists
+from bedrock_remediator.core.allowlist.rules import Allowlist
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.probing import ProbeLimits
+from bedrock_remediator.core.suspicion import ProbeLimits
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
@@ -93,7 +93,7 @@ class Service:
 
     def rows(self, pk: str = make.ROLE) -> list[Grant]:
         """All of a principal's rows."""
-        return self.ledger.dossier(pk, FIRST_ROW).grants
+        return self.ledger.with_counters(pk, FIRST_ROW).grants
 
     def row(self, sk: str = SK) -> Grant:
         """The row."""

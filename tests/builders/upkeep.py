@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.approval import Answer, Terms, Verb, decide
-from bedrock_remediator.core.approval_statement import signable, signed
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
+from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb, decide
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, kept_key
+from bedrock_remediator.core.signing import signable, signed
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.seals import Seals
-from bedrock_remediator.flows.remediation.approvals import SignedApprovals
+from bedrock_remediator.flows.remediation.claims import SignedApprovals
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.contract import Tally
 from bedrock_remediator.flows.upkeep.chores.drift import Drift

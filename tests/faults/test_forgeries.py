@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.core.grant import State
 from sandbox.faults import Fault, Way
 from tests.builders.endings import in_iam

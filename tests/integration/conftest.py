@@ -10,7 +10,7 @@ import pytest
 from moto.core.models import botocore_stubber
 from moto.kms.utils import generate_private_key
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from sandbox.endpoint import closed, emptied
 from sandbox.sessions import one_reader, only, refill_quotas, session
 from tests.builders.clocks import StoppedClock

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.keys import ApprovalKey
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.approval import Answer, Refusal, Terms, Verb
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
-from bedrock_remediator.core.risk import RiskKind
+from bedrock_remediator.core.suspicion import RiskKind
 from bedrock_remediator.core.usage import Share, beyond_key
 from bedrock_remediator.flows.approval.approval import Approval
 from bedrock_remediator.flows.approval.results import (
@@ -26,7 +26,7 @@ from bedrock_remediator.flows.approval.results import (
     Stale,
 )
 from bedrock_remediator.flows.links.links import Ticket
-from bedrock_remediator.flows.remediation.approvals import SignedApprovals
+from bedrock_remediator.flows.remediation.claims import SignedApprovals
 from bedrock_remediator.notices.notice import request_id
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import ALICE, ANYTHING, BOB, answer, stepped, waiting

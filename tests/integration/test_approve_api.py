@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.approval import Answer, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Via
 from bedrock_remediator.flows.approval.approval import Approval

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
 from bedrock_remediator.flows.links.links import Ticket
 from tests.builders.approve import ApproveStack

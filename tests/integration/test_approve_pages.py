@@ -9,10 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.aws.ledger_decisions import DecisionLedger
-from bedrock_remediator.core.approval import Answer, Verb
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.aws.ledger.write import ConflictError, DecisionLedger, Ledger
+from bedrock_remediator.core.approval import Answer, Approver, Verb
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
 from bedrock_remediator.flows.approval.approval import Approval
 from bedrock_remediator.flows.approval.results import Decided, NotFound, Stale

@@ -3,7 +3,7 @@
 import boto3
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from tests.builders.approve import ApproveStack
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import waiting

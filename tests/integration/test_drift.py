@@ -8,9 +8,9 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
 from bedrock_remediator.core.grant import Outcome, State
-from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.core.lifecycle import remark_of
 from bedrock_remediator.settings import Mode, Strategy
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import MODELS, PROFILE

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.approval import Answer, Terms, Verb, decide
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
+from bedrock_remediator.core.approval import Answer, Approver, Terms, Verb, decide
 from bedrock_remediator.core.grant import Outcome, State
 from bedrock_remediator.settings import Mode
 from tests.builders.clocks import StoppedClock

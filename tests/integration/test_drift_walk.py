@@ -11,13 +11,12 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
+from bedrock_remediator.core.accounts import Enrolment
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.flows.upkeep.chores.failures import Failures
+from bedrock_remediator.flows.upkeep.chores.deadlines import Failures, Stuck
 from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
-from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import ACCOUNT, NOON
 from tests.builders.remediation import nova

@@ -16,11 +16,10 @@ import pytest
 
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import grant_item, unmarshal
-from bedrock_remediator.aws.ledger_queries import Dossiers
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.enrolment import Enrolment
+from bedrock_remediator.aws.ledger.items import grant_item, unmarshal
+from bedrock_remediator.aws.ledger.read import GrantsWithCounters
+from bedrock_remediator.aws.ledger.write import Ledger, UpkeepLedger
+from bedrock_remediator.core.accounts import Enrolment
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.usage import Share, beyond_key
 from bedrock_remediator.flows.links.links import Links
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
 
-    from bedrock_remediator.aws.topics import Publisher
+    from bedrock_remediator.aws.messaging import Publisher
 
 Count = Callable[[str, int], None]
 Event = dict[str, Any]
@@ -416,22 +415,22 @@ class TestNotices:
         for row in (stands, asked):
             flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
         flooded.service.ledger.link(first_seen(asked, fingerprint="f", count=3))
-        dossier = Dossiers(flooded.service.ledger).of(*asked.key)
-        assert dossier.grant == asked
-        assert stands in dossier.grants
-        assert dossier.denials.count == 3
+        known = GrantsWithCounters(flooded.service.ledger).of(*asked.key)
+        assert known.grant == asked
+        assert stands in known.grants
+        assert known.denials.count == 3
 
     def test_are_of_the_row_as_it_is_now(self, flooded: Flooded) -> None:
         """What moved on since the batch's first look is told by its own image, and not by this one."""
         first, second = (pending_grant(pk=MALLORY, sk=f"profile#{number}") for number in range(2))
         for row in (first, second):
             flooded.dynamodb.put_item(TableName="ledger", Item=grant_item(row))
-        dossiers = Dossiers(flooded.service.ledger)
-        assert dossiers.of(*first.key).grant == first
+        rows_with_counters = GrantsWithCounters(flooded.service.ledger)
+        assert rows_with_counters.of(*first.key).grant == first
         moved = second.moved(State.REJECTED, at=flooded.clock.now(), by="bob", reason="no")
         flooded.service.ledger.move(second, moved)
-        assert dossiers.of(*second.key).grant == moved
-        assert first in dossiers.of(*second.key).grants
+        assert rows_with_counters.of(*second.key).grant == moved
+        assert first in rows_with_counters.of(*second.key).grants
 
     def test_of_requests_that_are_too_many_say_what_to_do(self, flooded: Flooded) -> None:
         """Which they are, and that to reject this one rejects all of them."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import FIRST_ROW
+from bedrock_remediator.aws.ledger.items import FIRST_ROW
+from bedrock_remediator.aws.ledger.write import Ledger
 from sandbox.dynamodb import quickened
 from tests.builders import records as make
 from tests.builders.aws import FakeProfiles, profile
@@ -144,4 +144,4 @@ def test_each_denial_of_a_storm_is_counted_once(ledger: Ledger, clock: StoppedCl
     for half in (dict(list(messages.items())[:60]), messages, messages):
         assert not service.triage().handle(half).failed
     arn = f"arn:aws:iam::{make.ACCOUNT}:role/app-0"
-    assert sum(ledger.denials(arn, row.sk).count for row in ledger.dossier(arn, FIRST_ROW).grants) == 100
+    assert sum(ledger.denials(arn, row.sk).count for row in ledger.with_counters(arn, FIRST_ROW).grants) == 100

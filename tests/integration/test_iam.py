@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Policy, PolicyKind
+from bedrock_remediator.core.iam.evaluation import Policy, PolicyKind
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import ACCOUNT
 

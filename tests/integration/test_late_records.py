@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make

@@ -11,9 +11,8 @@ from botocore.stub import ANY, Stubber
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES, DECISION_ATTRIBUTES
-from bedrock_remediator.aws.ledger_items import NEVER, grant_item
+from bedrock_remediator.aws.ledger.items import NEVER, grant_item
+from bedrock_remediator.aws.ledger.write import APPROVE_ATTRIBUTES, DECISION_ATTRIBUTES, ConflictError, Ledger
 from bedrock_remediator.core.approval import Verb, decide
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
 from tests.builders.clocks import StoppedClock

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import ConflictError, Ledger, UpkeepLedger
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, Remark, State, Written, kept_copy, kept_key
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON, pending_grant

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
+from bedrock_remediator.aws.ledger.write import ConflictError, Ledger
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
 from tests.builders.grants import NOON, first_seen, pending_grant
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, HabitsChangedError, Ledger
-from bedrock_remediator.aws.ledger_items import unmarshal
-from bedrock_remediator.aws.ledger_reads import Known
+from bedrock_remediator.aws.ledger.items import unmarshal
+from bedrock_remediator.aws.ledger.read import Known
+from bedrock_remediator.aws.ledger.write import Cap, CapReachedError, ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.core.grant import Grant, IllegalTransitionError, State
-from bedrock_remediator.core.habits import Habits, Trait
+from bedrock_remediator.core.suspicion import Habits, Trait
 from bedrock_remediator.core.usage import Usage
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 

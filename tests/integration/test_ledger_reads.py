@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from bedrock_remediator.aws import ledger_queries
-from bedrock_remediator.aws.ledger import ConflictError, Ledger, Sightings
-from bedrock_remediator.aws.ledger_items import grant_item, seen_item
-from bedrock_remediator.aws.ledger_reads import Known
+from bedrock_remediator.aws.ledger import read
+from bedrock_remediator.aws.ledger.items import grant_item, seen_item
+from bedrock_remediator.aws.ledger.read import Known
+from bedrock_remediator.aws.ledger.write import ConflictError, Ledger, Sightings
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.suspicion import Habits
 from bedrock_remediator.core.usage import Usage
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again
 
@@ -132,11 +132,11 @@ class TestReading:
         grant, other = pending_grant(), profile_grant(2)
         ledger.open(grant, first_seen(grant, count=2))
         ledger.open(other, first_seen(other, "f2"))
-        dossier = ledger.dossier(*grant.key)
-        assert dossier.grant == grant
-        assert {row.key for row in dossier.grants} == {grant.key, other.key}
-        assert dossier.denials == Sightings(count=2, first_at=NOON, last_at=NOON)
-        assert ledger.dossier(ROLE, "profile#none").grant is None
+        known = ledger.with_counters(*grant.key)
+        assert known.grant == grant
+        assert {row.key for row in known.grants} == {grant.key, other.key}
+        assert known.denials == Sightings(count=2, first_at=NOON, last_at=NOON)
+        assert ledger.with_counters(ROLE, "profile#none").grant is None
 
     def test_takes_the_same_key_twice(self, ledger: Ledger) -> None:
         """A key that is asked for twice is read once; DynamoDB refuses it twice in one call."""
@@ -162,8 +162,8 @@ class TestReading:
         again = msgspec.structs.replace(reported, version=2)
         ledger.open(again, first_seen(again, "f9"), replaces=reported)
         assert sorted(ledger.grants(ROLE), key=lambda grant: grant.sk) == [model, profile]
-        dossier = ledger.dossier(ROLE, profile.sk)
-        assert sorted(dossier.grants, key=lambda grant: grant.sk) == [again, model, profile]
+        known = ledger.with_counters(ROLE, profile.sk)
+        assert sorted(known.grants, key=lambda grant: grant.sk) == [again, model, profile]
 
     def test_reads_every_page(self, ledger: Ledger) -> None:
         """A principal with more than a megabyte of rows is read to the end: none of its grants may be forgotten."""
@@ -183,7 +183,7 @@ class TestAPrincipalOfThousands:
     @pytest.fixture
     def asked(self, ledger: Ledger, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> "Asked":
         """The principal with three grants among it all, and what is asked of DynamoDB from then on."""
-        monkeypatch.setattr(ledger_queries, "PAGE", self.PAGE)
+        monkeypatch.setattr(read, "PAGE", self.PAGE)
         for number in range(3):
             grant = profile_grant(number)
             known = Habits(pk=ROLE, revision=number + 1)
@@ -217,14 +217,14 @@ class TestAPrincipalOfThousands:
 
     def test_a_row_of_it_is_shown_all_the_same(self, ledger: Ledger, asked: "Asked") -> None:
         """With all its grants, some of its advice, and its counters."""
-        dossier = ledger.dossier(ROLE, "advice#65")
-        assert dossier.grant
-        assert {profile_grant(number).key for number in range(3)} <= {row.key for row in dossier.grants}
-        assert len(dossier.grants) == self.PAGE + 1 + 3
-        assert dossier.denials.count == 0
+        known = ledger.with_counters(ROLE, "advice#65")
+        assert known.grant
+        assert {profile_grant(number).key for number in range(3)} <= {row.key for row in known.grants}
+        assert len(known.grants) == self.PAGE + 1 + 3
+        assert known.denials.count == 0
         assert asked.times <= 6
-        assert ledger.dossier(ROLE, profile_grant(1).sk).denials.count == 1
-        assert ledger.dossier(ROLE, "advice#00").denials.count == self.MANY
+        assert ledger.with_counters(ROLE, profile_grant(1).sk).denials.count == 1
+        assert ledger.with_counters(ROLE, "advice#00").denials.count == self.MANY
 
     def test_of_too_many_counters_the_first_ones_count(self, ledger: Ledger, asked: "Asked") -> None:
         """So that each notice of a storm does not read all of the storm."""

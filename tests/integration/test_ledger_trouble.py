@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
-from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError, Ledger, RetryableError
+from bedrock_remediator.aws.ledger.write import Cap, CapReachedError, ConflictError, Ledger, RetryableError
 from bedrock_remediator.core.grant import State
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON, ROLE, first_seen, pending_grant, seen_again

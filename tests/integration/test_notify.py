@@ -16,9 +16,9 @@ from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger, Seen
-from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import Ledger, Seen
+from bedrock_remediator.aws.messaging import Publisher
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.notification.notification import Change
 from tests.builders.grants import NOON

@@ -15,15 +15,13 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies, NewVersion
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.entitlement import entitlement
-from bedrock_remediator.core.evaluation import Policy, PolicyKind
 from bedrock_remediator.core.grant import Grant, State, Written, kept_copy, kept_key
-from bedrock_remediator.core.opening import SETTLING
-from bedrock_remediator.core.policy import NotOursError
-from bedrock_remediator.flows.placement.contract import Owner
-from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.core.iam.evaluation import Policy, PolicyKind
+from bedrock_remediator.core.lifecycle import SETTLING
+from bedrock_remediator.core.policy import NotOursError, entitlement
+from bedrock_remediator.flows.placement.contract import Owner, PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement, require_only_added
 from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.remediation import RevocationError

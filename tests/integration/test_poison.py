@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError, ParamValidationError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.core import cloudtrail, opening
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.core import cloudtrail, lifecycle
 from bedrock_remediator.core.arn import ArnError, BedrockResource
-from bedrock_remediator.core.denial import Denial
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.grant import DiagnosisKind, State
 from bedrock_remediator.core.profile import FoundationModel, Profile
 from bedrock_remediator.flows.triage.investigation import Investigation
@@ -142,7 +142,7 @@ def test_whatever_is_denied_and_called_is_diagnosed(strict: Service) -> None:
         resource = BedrockResource.parse(denied) if denied else None
         each = replace(template, resource=resource, model_id=called)
         found = investigation.investigate(each, strict.clock.now()).diagnosis
-        assert len(opening.sort_key(each, found).encode()) <= 900
+        assert len(lifecycle.sort_key(each, found).encode()) <= 900
         if found.grantable:
             assert {arn for arn in found.resources if "profile" in arn} <= {US.arn}
             assert set(found.resources) <= {*US.resources}

@@ -8,12 +8,11 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import ConflictError, HabitsChangedError, Ledger
-from bedrock_remediator.aws.ledger_items import FIRST_ROW
-from bedrock_remediator.aws.ledger_reads import Known
+from bedrock_remediator.aws.ledger.items import FIRST_ROW
+from bedrock_remediator.aws.ledger.read import Known
+from bedrock_remediator.aws.ledger.write import ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting, State
-from bedrock_remediator.core.habits import Habits, Trait
-from bedrock_remediator.core.probing import ProbeLimits
+from bedrock_remediator.core.suspicion import Habits, ProbeLimits, Trait
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make
 from tests.builders.aws import FakeIam, FakeProfiles, policy, profile, statement
@@ -167,7 +166,7 @@ def test_a_quarantined_principal_is_never_asked_about(service: Service, denial: 
     service.handle(denial(0, errorMessage=make.message(resource=PROFILES[0].arn, why=why)))
     service.iam.holdings = FakeIam(policy(statement("*", Effect="Deny"), name=name, arn=quarantine)).holdings
     service.handle(*map(denial, range(1, 4)))
-    rows = service.ledger.dossier(make.ROLE, FIRST_ROW).grants
+    rows = service.ledger.with_counters(make.ROLE, FIRST_ROW).grants
     assert {(row.state, row.diagnosis, row.reason_code) for row in rows} == {
         (State.REPORTED, DiagnosisKind.LEAKED_KEY, "quarantined")
     }

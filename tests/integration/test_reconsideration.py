@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Cap, CapReachedError, ConflictError
-from bedrock_remediator.aws.ledger_items import grant_item
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.allowlist import Allowlist, parse
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import Cap, CapReachedError, ConflictError, UpkeepLedger
+from bedrock_remediator.core.accounts import Enrolment
+from bedrock_remediator.core.allowlist.rules import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Cause, Event, Grant, Outcome, State
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.subjects import Subjects

@@ -12,7 +12,7 @@ import pytest
 
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.clock import SystemClock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.environment import SettingError

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.secrets import Keyring, SecretError, Secrets
+from bedrock_remediator.aws.keys import Keyring, SecretError, Secrets
 from tests.builders.clocks import StoppedClock
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import Grant, State, Via
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE, Membership

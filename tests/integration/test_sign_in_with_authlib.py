@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import Grant, State
 from tests.builders.approve import ORIGIN, ApproveStack
 from tests.builders.authlib_provider import AuthlibProvider

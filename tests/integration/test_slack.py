@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import archive_item, grant_item
+from bedrock_remediator.aws.ledger.items import archive_item, grant_item
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.aws.messaging import SlackQueue
 from bedrock_remediator.aws.slack_messages import SlackMessage, SlackMessages
-from bedrock_remediator.aws.slack_queue import SlackQueue
 from bedrock_remediator.core.grant import Event, Grant, Remark, State, Via
 from bedrock_remediator.flows.slack.work import Click
 from tests.builders.clocks import StoppedClock
@@ -387,7 +387,7 @@ def test_a_click_renews_the_message_at_once(tell: Tell, put: Put, queue: SlackSt
     (parent,) = slack.messages
     assert "It is approved, and is about to be applied." in shown(parent)
     assert [each["text"] for each in slack.thread(parent["ts"])] == ["Approved"]
-    assert slack.whispers == []
+    assert slack.ephemerals == []
 
 
 def test_a_step_of_seconds_shows_and_is_not_told(tell: Tell, put: Put, queue: SlackStack, slack: FakeSlack) -> None:
@@ -409,7 +409,7 @@ def test_whoever_pressed_in_vain_is_told_alone(tell: Tell, queue: SlackStack, sl
     queue.run()
     queue.send(Click(pk=row.pk, sk=row.sk, channel=CHANNEL, user="U0MALLORY", answer="Nothing changed.").body)
     assert queue.run() == 0
-    assert [(each["user"], each["text"]) for each in slack.whispers] == [("U0MALLORY", "Nothing changed.")]
+    assert [(each["user"], each["text"]) for each in slack.ephemerals] == [("U0MALLORY", "Nothing changed.")]
     assert len(slack.posted) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import Grant, State, Via
 from tests.builders.approve import ApproveStack, Page
 from tests.builders.clocks import StoppedClock
@@ -131,8 +131,8 @@ def test_a_second_click_changes_nothing(channel: Channel) -> None:
     assert channel.press("reject", message=old).status == 200
     assert channel.row == decided
     channel.queue.run()
-    assert [whisper["user"] for whisper in channel.slack.whispers] == [ALICE]
-    assert "<@U0ALICE> was first" in channel.slack.whispers[0]["text"]
+    assert [post_ephemeral["user"] for post_ephemeral in channel.slack.ephemerals] == [ALICE]
+    assert "<@U0ALICE> was first" in channel.slack.ephemerals[0]["text"]
 
 
 def test_a_button_of_an_old_version_changes_nothing(channel: Channel) -> None:
@@ -141,7 +141,7 @@ def test_a_button_of_an_old_version_changes_nothing(channel: Channel) -> None:
     assert channel.press().status == 200
     assert channel.row == again
     channel.queue.run()
-    assert "no longer as this message showed it" in channel.slack.whispers[0]["text"]
+    assert "no longer as this message showed it" in channel.slack.ephemerals[0]["text"]
 
 
 def test_a_member_of_the_group_may(channel: Channel) -> None:
@@ -156,7 +156,7 @@ def test_an_unreadable_group_lets_nobody_in(channel: Channel) -> None:
     assert channel.press(user=CAROL).status == 200
     assert channel.row == channel.asked
     channel.queue.run()
-    assert "who is in the group" in channel.slack.whispers[0]["text"]
+    assert "who is in the group" in channel.slack.ephemerals[0]["text"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_what_is_not_slacks_or_not_ours_is_refused(channel: Channel, changes: di
     assert channel.press(**changes).status == status
     assert channel.row == channel.asked
     assert channel.queue.run() == 0
-    assert channel.slack.whispers == []
+    assert channel.slack.ephemerals == []
 
 
 def test_the_body_is_verified_as_it_was_sent(channel: Channel) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import grant_item, unmarshal
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.ledger.items import grant_item, unmarshal
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
 from bedrock_remediator.core.grant import DiagnosisKind, Grant
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.flows.notification.notification import Fate, Notification
-from bedrock_remediator.flows.upkeep.chores.account import Account
+from bedrock_remediator.flows.upkeep.chores.activity import ActivityReport
 from bedrock_remediator.flows.upkeep.chores.storms import Storms
 from bedrock_remediator.notices.notice import FOLDABLE
 from bedrock_remediator.settings import LinkSettings, NotifySettings, Strategy
@@ -26,7 +26,7 @@ from tests.builders.notices import ALL, blocked_by_scp, leaked_key, requested
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from bedrock_remediator.aws.topics import Publisher
+    from bedrock_remediator.aws.messaging import Publisher
 
 BASE = "https://a1b2c3.execute-api.us-east-1.amazonaws.com"
 SETTINGS = NotifySettings(
@@ -71,12 +71,12 @@ class Stream:
 
     def upkeep(self) -> dict[str, int]:
         """A round of the chore."""
-        account = Account(self.ledger, lambda _: [], timedelta(hours=72), self.clock)
+        activity = ActivityReport(self.ledger, lambda _: [], timedelta(hours=72), self.clock)
         chore = Storms(
             ledger=self.ledger,
             publisher=lambda: self,
             topic_arn="notices",
-            account=account,
+            activity=activity,
             singly=SETTINGS.notices_an_hour,
             clock=self.clock,
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, State
 from bedrock_remediator.notices.notice import Occasion, occasion
 from tests.builders import records as make

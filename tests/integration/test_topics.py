@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.messaging import Publisher
 from tests.builders.remediation import RunningClock
 
 

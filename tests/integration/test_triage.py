@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.ledger import ConflictError, Ledger
-from bedrock_remediator.aws.ledger_items import FIRST_ROW
-from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.aws.ledger.items import FIRST_ROW
+from bedrock_remediator.aws.ledger.write import ConflictError, Ledger
+from bedrock_remediator.core.allowlist.rules import Allowlist
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make
@@ -217,7 +217,8 @@ def test_two_reasons_for_one_resource_are_two_pieces_of_advice(service: Service,
     service.handle(denial(errorMessage=make.message(why=why.format("service control"))))
     second = denial(errorMessage=make.message(why=why.format("session")))
     assert service.handle(second) == {"reported": 1}
-    assert {row.reason_code for row in service.ledger.dossier(make.ROLE, FIRST_ROW).grants} == {"scp", "session_policy"}
+    rows = service.ledger.with_counters(make.ROLE, FIRST_ROW).grants
+    assert {row.reason_code for row in rows} == {"scp", "session_policy"}
 
 
 def test_another_configuration_ends_the_rest(service: Service, denial: Denials) -> None:
@@ -333,7 +334,9 @@ def test_what_there_is_no_time_for_comes_again(service: Service, denial: Denials
 def test_a_message_is_refused_when_the_rest_is_done(service: Service, denial: Denials) -> None:
     """So a batch that is cut off half-way refuses its messages once, when it comes again."""
     before: list[str] = []
-    service.on_refusal = lambda: before.extend(row.sk for row in service.ledger.dossier(make.ROLE, FIRST_ROW).grants)
+    service.on_refusal = lambda: before.extend(
+        row.sk for row in service.ledger.with_counters(make.ROLE, FIRST_ROW).grants
+    )
     service.triage().handle({"1": "{", "2": json.dumps(denial())})
     assert before == [SK]
 
@@ -355,7 +358,7 @@ def test_an_item_that_nobody_can_read_holds_up_nobody(
 def test_an_unreadable_record_is_in_the_ledger_with_its_text(service: Service, denial: Denials) -> None:
     """A message of no known form is recorded under its caller, with its text."""
     service.handle(denial(errorMessage="<b>Nobody knows this</b>"))
-    (row,) = service.ledger.dossier(make.ROLE, FIRST_ROW).grants
+    (row,) = service.ledger.with_counters(make.ROLE, FIRST_ROW).grants
     assert (row.state, row.diagnosis, row.reason_code) == (State.REPORTED, DiagnosisKind.UNKNOWN, "message_unreadable")
     assert row.sighting.message == "<b>Nobody knows this</b>"
     assert row.resources == ()

@@ -14,8 +14,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger.items import grant_item
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import Grant, Remark, State
 from bedrock_remediator.flows.upkeep.upkeep import IncompleteError
 from tests.builders.clocks import StoppedClock

@@ -9,9 +9,8 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger import ConflictError
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
-from bedrock_remediator.core.approval_use import Use
+from bedrock_remediator.aws.ledger.write import ConflictError, UpkeepLedger
+from bedrock_remediator.core.approval import Use
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, kept_key
 from tests.builders.clocks import StoppedClock

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.aws.expressions import changed_names
-from bedrock_remediator.aws.ledger_decisions import DECISION_ATTRIBUTES
-from bedrock_remediator.aws.ledger_items import grant_item, read_grant
-from bedrock_remediator.core.approval import Verb, decide, possible
-from bedrock_remediator.core.approval_statement import signable
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.aws.ledger.expressions import changed_names
+from bedrock_remediator.aws.ledger.items import grant_item, read_grant
+from bedrock_remediator.aws.ledger.write import DECISION_ATTRIBUTES
+from bedrock_remediator.core.approval import Approver, Verb, decide, possible
+from bedrock_remediator.core.durations import allowed, form_value, offered, parse_length
 from bedrock_remediator.core.grant import Grant, State, Via
-from bedrock_remediator.core.lengths import allowed, form_value, offered, parse_length
+from bedrock_remediator.core.signing import signable
 from bedrock_remediator.flows.links.links import LinkError, Links, Ticket
 from tests.builders.clocks import StoppedClock
 from tests.builders.decisions import ANYTHING, FakeKeys, answer, stepped, waiting

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.authorization_details import corrected, read
-from bedrock_remediator.core.denial import Denial, Layer
-from bedrock_remediator.core.diagnosis.message import from_message
+from bedrock_remediator.core.cloudtrail import Denial
+from bedrock_remediator.core.diagnosis.refusals import from_message
+from bedrock_remediator.core.layers import Layer
 from tests.builders import records as make
 
 KINDS = st.sampled_from(

@@ -4,9 +4,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request, Verdict, evaluate
-from bedrock_remediator.core.operators import read_operator
-from bedrock_remediator.core.truth import negation
+from bedrock_remediator.core.iam.conditions import read_operator
+from bedrock_remediator.core.iam.evaluation import Evaluator, Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.iam.patterns import negation
 
 law = settings(max_examples=100, deadline=None)
 

@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.globs import identifier_glob, principal_glob
+from bedrock_remediator.core.allowlist.rules import identifier_glob, principal_glob
 
 TEXTS = st.text("ab:/", max_size=12)
 PATTERNS = st.text("ab:/?*", max_size=12)

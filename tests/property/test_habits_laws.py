@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from bedrock_remediator.core.habits import KNOWN_AFTER, Call, Habits, Trait, is_new
-from bedrock_remediator.core.probing import ProbeLimits, of_call
+from bedrock_remediator.core.suspicion import KNOWN_AFTER, Call, Habits, ProbeLimits, Trait, is_new, of_call
 from tests.builders.grants import NOON, ROLE
 
 LIMITS: Final = ProbeLimits(profiles=1000, grants_a_day=1000)

@@ -4,9 +4,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.entitlement import Entitlement
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.in_place import InPlaceEdit, amend, retract
+from bedrock_remediator.core.policy import Entitlement
 from tests.builders.entitlements import (
     ENDS,
     EXTRA,

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import grant_item, read_grant
-from bedrock_remediator.core import allowlist, cloudtrail, opening
+from bedrock_remediator.aws.ledger.items import grant_item, read_grant
+from bedrock_remediator.core import cloudtrail, lifecycle
+from bedrock_remediator.core.allowlist import rules
+from bedrock_remediator.core.cloudtrail import Denial, RecordError, Unreadable
 from bedrock_remediator.core.decision import decide, reported
-from bedrock_remediator.core.denial import Denial, Effect, Unreadable
-from bedrock_remediator.core.entitlement import entitlement
-from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import Outcome
+from bedrock_remediator.core.layers import Effect
 from bedrock_remediator.core.message import Message
 from bedrock_remediator.core.message import read as read_message
-from bedrock_remediator.core.policy import INVOKE_ACTIONS, compile_policies
+from bedrock_remediator.core.policy import INVOKE_ACTIONS, compile_policies, entitlement
 from bedrock_remediator.flows.triage.batch import grouped
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator_cli.explain.explanation import explain
@@ -40,7 +40,7 @@ PROFILES: Final = (profile(PROFILE_IDS[0]), profile(PROFILE_IDS[1]), application
 MODELS: Final = {make.MODEL_ID: ("ON_DEMAND", "INFERENCE_PROFILE")}
 RETURNED: Final = {arn for each in PROFILES for arn in each.resources} | {make.model()}
 """Every ARN that AWS gives here."""
-ANY_RULE: Final = allowlist.parse(
+ANY_RULE: Final = rules.parse(
     {
         "main": json.dumps(
             {
@@ -135,11 +135,11 @@ def holds(told: Told) -> None:
         decision = decide(mode="auto", paused=False, diagnosis=diagnosis, allowlist=ANY_RULE, subject=subject)
     else:
         decision = reported(diagnosis)
-    row = opening.opened(
+    row = lifecycle.new_grant(
         denial,
         diagnosis,
         decision,
-        opening.Circumstances(
+        lifecycle.Circumstances(
             pk=group.pk,
             principal=principal.arn if principal else None,
             principal_id="AROAEXAMPLEROLE000001",

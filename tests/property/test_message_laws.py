@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.message import Message, read
 
 WORDS = ["identity-based policy", "session policy", "service control policy", "permissions boundary"]

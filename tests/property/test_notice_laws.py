@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import json as msgspec_json
 
-from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, Sighting, State
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.notices import email
 from bedrock_remediator.notices.message import LARGEST, message
 from bedrock_remediator.notices.notice import occasion

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
+from bedrock_remediator.core.layers import Layer
 from bedrock_remediator.notices.web.messages import decided_before, refused
 from bedrock_remediator.notices.web.readable import moment, readable
 from bedrock_remediator.notices.web.render import render

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.patterns import expand, literal, matches, resource, resource_with_variables
+from bedrock_remediator.core.iam.patterns import expand, literal, matches, resource, resource_with_variables
 
 law = settings(max_examples=200, deadline=None)
 texts = st.text("ab:*?$\n", max_size=8)

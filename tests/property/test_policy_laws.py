@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.entitlement import Entitlement
-from bedrock_remediator.core.policy import NotOursError, PolicyTooLargeError, check, compile_policies
+from bedrock_remediator.core.policy import Entitlement, NotOursError, PolicyTooLargeError, check, compile_policies
 from tests.builders.entitlements import (
     ENDS,
     EXTRA,

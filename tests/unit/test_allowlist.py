@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist import (
+from bedrock_remediator.core.allowlist.rules import (
     Allowlist,
     AllowlistError,
     Gap,

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.core.allowlist import Allowlist, RuleEffect, check, parse
-from bedrock_remediator.core.rule import Subject
-from bedrock_remediator.core.rule_fields import RULE_FIELDS, SCOPE_FIELDS
+from bedrock_remediator.core.allowlist.documents import RULE_FIELDS, SCOPE_FIELDS
+from bedrock_remediator.core.allowlist.rules import Allowlist, RuleEffect, Subject, check, parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "allowlist.md").read_text()

@@ -7,8 +7,16 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.approval import NotAllowedError, Refusal, StaleError, Terms, Verb, decide, possible
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import (
+    Approver,
+    NotAllowedError,
+    Refusal,
+    StaleError,
+    Terms,
+    Verb,
+    decide,
+    possible,
+)
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State, Via, Written, kept_copy
 from bedrock_remediator.core.usage import Share, row_beyond
 from tests.builders.decisions import ANYTHING, BOB, answer, stepped, waiting

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bedrock_remediator.core.approval import decide
-from bedrock_remediator.core.approval_statement import signable, signature, signed, statement
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import Approver, decide
 from bedrock_remediator.core.grant import State, kept_copy
+from bedrock_remediator.core.signing import signable, signature, signed, statement
 from tests.builders.decisions import ANYTHING, answer, stepped, waiting
 from tests.builders.grants import NOON
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.approval_use import LONGEST_WAIT, Use, after_revocation, after_step, stale, stands, used
+from bedrock_remediator.core.approval import LONGEST_WAIT, Use, after_revocation, after_step, stale, stands, used
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from tests.builders.grants import NOON, pending_grant
 

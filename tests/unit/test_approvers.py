@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bedrock_remediator.core.approvers import Approver, may_approve, own_request, seems_own
+from bedrock_remediator.core.approval import Approver, may_approve, own_request, seems_own
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import Via
 from tests.builders.decisions import ALICE, BOB, waiting

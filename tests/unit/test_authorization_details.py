@@ -7,8 +7,9 @@ import pytest
 
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.authorization_details import corrected, decisive, read
-from bedrock_remediator.core.denial import Denial, Effect, Layer
-from bedrock_remediator.core.diagnosis.message import from_message
+from bedrock_remediator.core.cloudtrail import Denial
+from bedrock_remediator.core.diagnosis.refusals import from_message
+from bedrock_remediator.core.layers import Effect, Layer
 from tests.builders.records import ACTION, PROFILE, event, model
 
 SCP = "arn:aws:organizations::444455556666:policy/o-example12345/service_control_policy/p-example1"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.grant import Event, Grant, State
-from bedrock_remediator.flows.remediation.change import Change
+from bedrock_remediator.flows.remediation.withdrawal import Change
 from tests.builders.grants import NOON, pending_grant
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.core.enrolment import READ_ROLE, WRITE_ROLE
+from bedrock_remediator.core.accounts import READ_ROLE, WRITE_ROLE
 from tests.builders.clocks import StoppedClock
 
 HOME = "123456789012"

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.cloudtrail import read
-from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
-from bedrock_remediator.core.envelope import RecordError
+from bedrock_remediator.core.cloudtrail import Denial, RecordError, Unreadable, read
+from bedrock_remediator.core.layers import Effect, Layer
 from tests.builders import records as make
 
 STRANGER = {"type": "AWSAccount", "principalId": "AROAEVE:x", "accountId": "444455556666"}

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.core.conditions import Fit, fit, keys_in_the_way
+from bedrock_remediator.core.iam.conditions import Fit, fit, keys_in_the_way
 
 PROFILE = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-2-lite-v1:0"
 CONTEXT = {

@@ -1,7 +1,6 @@
 from datetime import timedelta
 
-from bedrock_remediator.core.conversation import conversation, steps_after, thread_id
-from bedrock_remediator.core.grant import State
+from bedrock_remediator.core.grant import State, conversation, steps_after, thread_id
 from tests.builders.decisions import stepped, waiting
 from tests.builders.grants import NOON
 from tests.builders.notices import blocked_by_scp

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bedrock_remediator.core.delivery import Delivery
+from bedrock_remediator.core.cloudtrail import Delivery
 
 CALLED = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 EVENTBRIDGE = "AIDAEXAMPLEOFAWSSOWN"

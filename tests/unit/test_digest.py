@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State
 from bedrock_remediator.notices.digest import Digest, attributes, message, subject
-from bedrock_remediator.notices.text import WIDTH
+from bedrock_remediator.notices.untrusted_text import WIDTH
 from tests.builders.grants import NOON
 from tests.builders.notices import ALL, granted, requested
 

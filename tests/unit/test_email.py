@@ -4,14 +4,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.entitlement import Entitlement
 from bedrock_remediator.core.grant import Event, State, Verification, Written
-from bedrock_remediator.core.policy import compile_policies
+from bedrock_remediator.core.policy import Entitlement, compile_policies
 from bedrock_remediator.core.simulation import ASKED
 from bedrock_remediator.notices.email import text
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.snippets import Snippets
-from bedrock_remediator.notices.text import WIDTH
+from bedrock_remediator.notices.untrusted_text import WIDTH
 from tests.builders.grants import MODELS, NOON, PROFILE
 from tests.builders.notices import (
     ALL,

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_remediator.core.evaluation import Finding, Holdings, Policy, PolicyKind, Request, Verdict, evaluate
-from bedrock_remediator.core.patterns import Context
+from bedrock_remediator.core.iam.evaluation import Finding, Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.iam.patterns import Context
 
 MODEL = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-2-lite-v1:0"
 PROFILE = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-2-lite-v1:0"

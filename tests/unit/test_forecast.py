@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings
 from bedrock_remediator.core.grant import Grant, State
+from bedrock_remediator.core.iam.evaluation import Holdings
 from bedrock_remediator.core.simulation import Helpfulness, Judgement
 from bedrock_remediator.flows.simulation import GrantSimulation
 from tests.builders.aws import BORN, policy, statement

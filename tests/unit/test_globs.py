@@ -2,7 +2,7 @@
 
 import pytest
 
-from bedrock_remediator.core.globs import identifier_glob, principal_glob
+from bedrock_remediator.core.allowlist.rules import identifier_glob, principal_glob
 
 ROLE = "arn:aws:iam::123456789012:role"
 

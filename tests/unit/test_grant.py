@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from bedrock_remediator.core.accounts import GrantablePrincipals
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.grant import (
     FINISHED,
@@ -16,7 +17,6 @@ from bedrock_remediator.core.grant import (
     grant_length,
     message_group,
 )
-from bedrock_remediator.core.grantable import GrantablePrincipals
 from tests.builders.grants import NOON, pending_grant
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bedrock_remediator.core.habits import (
+from bedrock_remediator.core.suspicion import (
     KNOWN_AFTER,
     TARGETS,
     Call,

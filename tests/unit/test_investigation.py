@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import SimulationRefusedError
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.denial import Denial, Layer
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.diagnosis import Diagnosis
-from bedrock_remediator.core.diagnosis.caller import from_refused_lookup
-from bedrock_remediator.core.evaluation import PolicyKind
+from bedrock_remediator.core.diagnosis.refusals import from_refused_lookup
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.iam.evaluation import PolicyKind
+from bedrock_remediator.core.layers import Layer
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.opening import SETTLING, is_repeat
+from bedrock_remediator.core.lifecycle import SETTLING, is_repeat
 from tests.builders.grants import pending_grant
 
 APPLIED = pending_grant().created_at + timedelta(minutes=5)

@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.arn import BedrockResource, Principal
-from bedrock_remediator.core.denial import Caller, Denial, Effect, Layer
+from bedrock_remediator.core.cloudtrail import Caller, Denial
 from bedrock_remediator.core.diagnosis import Diagnosis
-from bedrock_remediator.core.diagnosis.holdings import OtherProfiles, from_holdings
-from bedrock_remediator.core.diagnosis.message import from_message
+from bedrock_remediator.core.diagnosis.policies import OtherProfiles, from_holdings
+from bedrock_remediator.core.diagnosis.refusals import from_message
 from bedrock_remediator.core.diagnosis.target import Target
-from bedrock_remediator.core.evaluation import Evaluator, Holdings, Request
-from bedrock_remediator.core.layers import LAYERS, PHRASES, REFUSALS, by_layer
+from bedrock_remediator.core.iam.evaluation import Evaluator, Holdings, Request
+from bedrock_remediator.core.layers import LAYERS, PHRASES, REFUSALS, Effect, Layer, by_layer
 from bedrock_remediator.core.message import Message, Unread, read
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from tests.builders import records as make

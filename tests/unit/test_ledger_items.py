@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bedrock_remediator.aws import expressions
-from bedrock_remediator.aws.ledger_items import (
+from bedrock_remediator.aws.ledger import expressions
+from bedrock_remediator.aws.ledger.items import (
     Cap,
     Seen,
     archive_item,
@@ -22,8 +22,8 @@ from bedrock_remediator.aws.ledger_items import (
     seen_item,
     unmarshal,
 )
-from bedrock_remediator.core.denial import Effect
 from bedrock_remediator.core.grant import Cause, Event, Grant, Outcome, Remark, State, Verification, Via, Written
+from bedrock_remediator.core.layers import Effect
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bedrock_remediator.core.lengths import form_value, offered, parse_length, words
+from bedrock_remediator.core.durations import form_value, offered, parse_length, words
 from tests.builders.decisions import waiting
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

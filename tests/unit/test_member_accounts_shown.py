@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.lengths import offered
 from bedrock_remediator.flows.approval.api import _content as content
 from bedrock_remediator.notices import digest as digests
 from bedrock_remediator.notices.amazon_q import custom_notification

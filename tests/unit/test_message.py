@@ -2,7 +2,7 @@
 
 import pytest
 
-from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.message import Message, Refusal, Unread, read
 
 SESSION = "arn:aws:sts::111122223333:assumed-role/llm-app/web@1=a,b.c+d-e"

@@ -7,8 +7,7 @@ import yaml
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
 from bedrock_remediator.notices.notice import Plan
-from bedrock_remediator.notices.permission_set import permission_set_snippets
-from bedrock_remediator.notices.plan import plan
+from bedrock_remediator.notices.plan import permission_set_snippets, plan
 from tests.builders.grants import MODELS, NOON, PROFILE
 from tests.builders.notices import (
     EXTRA_ACTIONS,

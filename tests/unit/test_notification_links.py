@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from bedrock_remediator.aws.ledger_items import grant_item
+from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links, Ticket
 from bedrock_remediator.flows.notification.notification import Fate, Notification
@@ -20,8 +20,8 @@ from tests.builders.grants import NOON
 from tests.builders.notices import ALL, granted, requested
 
 if TYPE_CHECKING:
-    from bedrock_remediator.aws.ledger import Ledger
-    from bedrock_remediator.aws.topics import Publisher
+    from bedrock_remediator.aws.ledger.write import Ledger
+    from bedrock_remediator.aws.messaging import Publisher
 
 BASE = "https://a1b2c3.execute-api.us-east-1.amazonaws.com"
 TOKEN = re.compile(re.escape(BASE) + r"/request/([A-Za-z0-9._-]+)")

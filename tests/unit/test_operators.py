@@ -1,7 +1,7 @@
 import pytest
 
-from bedrock_remediator.core.operators import is_absent, read_operator
-from bedrock_remediator.core.truth import Truth
+from bedrock_remediator.core.iam.conditions import is_absent, read_operator
+from bedrock_remediator.core.iam.patterns import Truth
 
 ARN = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-2-lite-v1:0"
 NEGATED = {

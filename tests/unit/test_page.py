@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.approval import Verb
-from bedrock_remediator.core.denial import Effect, Layer
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, Remark, State, Verification
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.notices.notice import Denials, Plan
 from bedrock_remediator.notices.web import wording
 from bedrock_remediator.notices.web.facts import Fact, Value

@@ -1,15 +1,15 @@
 import pytest
 
-from bedrock_remediator.core.patterns import (
+from bedrock_remediator.core.iam.patterns import (
     Context,
     Pattern,
+    Truth,
     expand,
     literal,
     matches,
     resource,
     resource_with_variables,
 )
-from bedrock_remediator.core.truth import Truth
 
 MODEL = "foundation-model/amazon.nova-2-lite-v1:0"
 

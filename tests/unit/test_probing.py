@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
-from bedrock_remediator.core.habits import Call, Habits
-from bedrock_remediator.core.probing import ProbeLimits, of_call, of_rows
+from bedrock_remediator.core.suspicion import Call, Habits, ProbeLimits, of_call, of_rows
 from tests.builders.grants import NOON, ROLE, pending_grant
 
 DAY = "2026-11-20"

@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist import Allowlist, parse
+from bedrock_remediator.core.accounts import Enrolment
+from bedrock_remediator.core.allowlist.rules import Allowlist, Subject, parse, subject
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.decision import Decision
-from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, Sighting
-from bedrock_remediator.core.habits import Habits, Trait
+from bedrock_remediator.core.lifecycle import asked_again, decide_again, target, unless_unusual
 from bedrock_remediator.core.profile import Profile
-from bedrock_remediator.core.reconsideration import asked_again, decide_again, target, unless_unusual
-from bedrock_remediator.core.subject import Subject, subject
+from bedrock_remediator.core.suspicion import Habits, Trait
 from tests.builders.grants import MODELS, NOON, PROFILE, ROLE, pending_grant
 
 CAUSE = Cause(code="missing_grant", reason="The call needs 4 ARNs, and 4 of them are missing.")

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.core.habits import Habits, Trait
-from bedrock_remediator.core.risk import RiskKind, risks
+from bedrock_remediator.core.suspicion import Habits, RiskKind, Trait, risks
 from tests.builders.decisions import waiting
 from tests.builders.grants import NOON
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.rule import Rule, RuleEffect, Scope, Subject, unmatched
+from bedrock_remediator.core.allowlist.rules import Rule, RuleEffect, Scope, Subject, unmatched
 
 ACCOUNT = "123456789012"
 PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.amazon.nova-2-lite-v1:0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bedrock_remediator.core.rule_patterns import model_pattern, principal_pattern, profile_pattern, shown
+from bedrock_remediator.core.allowlist.rules import model_pattern, principal_pattern, profile_pattern, shown
 
 LONG = "x" * 2100
 

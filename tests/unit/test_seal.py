@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.grant import State, Written, kept_copy
-from bedrock_remediator.core.seal import seal, sealable, sealed
+from bedrock_remediator.core.signing import seal, sealable, sealed
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, pending_grant
 
 NOTE = Written(

@@ -12,7 +12,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.session import Session
 
-from bedrock_remediator.aws.sessions import SERVICES, concerns_us, new_session
+from bedrock_remediator.aws.clients import SERVICES, concerns_us, new_session
 
 ROOT: Final = Path(__file__).parents[2]
 LAYER: Final = ROOT / "layers" / "remediator"
@@ -67,7 +67,7 @@ def _named_in_the_adapters() -> Iterator[str]:
 
     IAM's reads are composed for roles, users and groups.
     """
-    for path in (LAYER / "bedrock_remediator" / "aws").glob("*.py"):
+    for path in (LAYER / "bedrock_remediator" / "aws").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) != "super()":
                 yield node.attr

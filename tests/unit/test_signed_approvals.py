@@ -5,9 +5,9 @@ from datetime import timedelta
 import msgspec
 
 from bedrock_remediator.core.approval import decide
-from bedrock_remediator.core.approval_statement import signable, signed
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.flows.remediation.approvals import SignedApprovals
+from bedrock_remediator.core.signing import signable, signed
+from bedrock_remediator.flows.remediation.claims import SignedApprovals
 from tests.builders.decisions import ANYTHING, FakeMac, answer, stepped, waiting
 from tests.builders.grants import NOON
 

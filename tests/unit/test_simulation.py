@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError
-from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.evaluation import Finding, Verdict
+from bedrock_remediator.core.iam.evaluation import Finding, Verdict
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement, OwnEvaluation, judge, questions
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0"

@@ -92,8 +92,8 @@ def test_a_message_gets_other_words(slack: FakeSlack, api: SlackApi) -> None:
 
 def test_one_user_is_shown_a_text(slack: FakeSlack, api: SlackApi) -> None:
     """Nobody else sees it."""
-    api.whisper(CHANNEL, "U0ALICE", "no")
-    assert [(each["user"], each["text"]) for each in slack.whispers] == [("U0ALICE", "no")]
+    api.post_ephemeral(CHANNEL, "U0ALICE", "no")
+    assert [(each["user"], each["text"]) for each in slack.ephemerals] == [("U0ALICE", "no")]
 
 
 def test_a_group_has_members(slack: FakeSlack, api: SlackApi) -> None:

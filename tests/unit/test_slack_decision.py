@@ -9,8 +9,8 @@ import pytest
 from bedrock_remediator.approval_settings import SlackApprovalSettings
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.core.approval import Answer, Refusal, Verb
+from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import Grant, State, Via
-from bedrock_remediator.core.lengths import offered
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
     Decided,

@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bedrock_remediator.core.button import Button
-from bedrock_remediator.core.conversation import steps_after
-from bedrock_remediator.core.grant import Event, Grant, Remark, State, Via
-from bedrock_remediator.core.lengths import offered
+from bedrock_remediator.core.approval import Button
+from bedrock_remediator.core.durations import offered
+from bedrock_remediator.core.grant import Event, Grant, Remark, State, Via, steps_after
 from bedrock_remediator.notices.notice import Notice
 from bedrock_remediator.notices.plan import plan
 from bedrock_remediator.notices.slack import Card, about, message, plain

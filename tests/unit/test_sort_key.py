@@ -7,7 +7,7 @@ import pytest
 from bedrock_remediator.core import cloudtrail
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.core.opening import fingerprint, grant_keys, sort_key
+from bedrock_remediator.core.lifecycle import fingerprint, grant_keys, sort_key
 from bedrock_remediator.core.profile import Profile
 from tests.builders.aws import application_profile, profile
 from tests.builders.records import MODEL_ID, event, message, model, record

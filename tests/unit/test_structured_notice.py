@@ -4,8 +4,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.grant import Event, Grant, State
-from bedrock_remediator.notices.body import structured
-from bedrock_remediator.notices.message import LARGEST, message
+from bedrock_remediator.notices.message import LARGEST, message, structured
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.snippets import Snippets
 from tests.builders.grants import MODELS, NOON, PROFILE

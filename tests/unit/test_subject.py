@@ -2,10 +2,10 @@
 
 import pytest
 
-from bedrock_remediator.core.enrolment import Enrolment
+from bedrock_remediator.core.accounts import Enrolment
+from bedrock_remediator.core.allowlist.rules import equivalents, subject
 from bedrock_remediator.core.grant import Sighting
 from bedrock_remediator.core.profile import Profile
-from bedrock_remediator.core.subject import equivalents, subject
 from bedrock_remediator.flows.subjects import Subjects
 from tests.builders import records as make
 from tests.builders.aws import FakeProfiles, application_profile, profile

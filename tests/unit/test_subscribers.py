@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.topics import Subscriptions
+from bedrock_remediator.aws.messaging import Subscriptions
 from bedrock_remediator.flows.upkeep.chores.subscribers import Subscribers, Topic
 
 ARN = "arn:aws:sns:us-east-1:123456789012:approvals"

@@ -1,6 +1,6 @@
 import pytest
 
-from bedrock_remediator.notices.text import (
+from bedrock_remediator.notices.untrusted_text import (
     WIDTH,
     indented,
     quoted,

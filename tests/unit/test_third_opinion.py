@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from bedrock_remediator.core.evaluation import Finding, Holdings, Policy, PolicyKind, Request, Verdict
-from bedrock_remediator.core.evaluation import evaluate as decide
-from bedrock_remediator.core.patterns import Context
+from bedrock_remediator.core.iam.evaluation import Finding, Holdings, Policy, PolicyKind, Request, Verdict
+from bedrock_remediator.core.iam.evaluation import evaluate as decide
+from bedrock_remediator.core.iam.patterns import Context
 from sandbox.evaluator import Ask, Decision, Source, evaluate
 
 TABLE: Final = yaml.safe_load((Path(__file__).parents[1] / "corpus" / "policies.yaml").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 import pytest
 
-from bedrock_remediator.core.truth import Truth, conjunction, disjunction, negation
+from bedrock_remediator.core.iam.patterns import Truth, conjunction, disjunction, negation
 
 
 @pytest.mark.parametrize(("truth", "opposite"), [(True, False), (False, True), (None, None)])

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bedrock_remediator.core.markup import DEEPEST, LONGEST, DocumentError, Node, read_json
-from bedrock_remediator.core.yaml_document import read_yaml
+from bedrock_remediator.core.allowlist.documents import DEEPEST, LONGEST, DocumentError, Node, read_json
+from bedrock_remediator.core.allowlist.yaml import read_yaml
 
 
 def test_yaml_values_know_their_line() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator_cli.audit.findings import Member
 from bedrock_remediator_cli.audit.statements import about_bedrock
 

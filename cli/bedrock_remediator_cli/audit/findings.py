@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings
+from bedrock_remediator.core.iam.evaluation import Holdings
 
 
 class Kind(enum.StrEnum):

@@ -7,9 +7,9 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from bedrock_remediator.core.diagnosis.holdings import contexts
+from bedrock_remediator.core.diagnosis.policies import contexts
 from bedrock_remediator.core.diagnosis.target import Target
-from bedrock_remediator.core.evaluation import Evaluator, Finding, Holdings, Policy, PolicyKind, Request, Verdict
+from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Holdings, Policy, PolicyKind, Request, Verdict
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.reach import Known, personal
 

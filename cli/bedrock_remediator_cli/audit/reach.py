@@ -6,10 +6,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from bedrock_remediator.core.conditions import PROFILE_KEY, REGION_KEY, TIME_KEYS
-from bedrock_remediator.core.diagnosis.holdings import contexts
+from bedrock_remediator.core.diagnosis.policies import contexts
 from bedrock_remediator.core.diagnosis.target import Target
-from bedrock_remediator.core.evaluation import Evaluator, Finding, Holdings, Policy, Request
+from bedrock_remediator.core.iam.conditions import PROFILE_KEY, REGION_KEY, TIME_KEYS
+from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Holdings, Policy, Request
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.findings import Member
 from bedrock_remediator_cli.audit.statements import statements

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bedrock_remediator.core.evaluation import Policy
-from bedrock_remediator.core.patterns import matches
+from bedrock_remediator.core.iam.evaluation import Policy
+from bedrock_remediator.core.iam.patterns import matches
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 
 NO_ACTIONS: Final[Mapping[str, str | None]] = {

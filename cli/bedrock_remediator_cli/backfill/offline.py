@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.denial import Denial
-from bedrock_remediator.core.diagnosis import message
+from bedrock_remediator.core.cloudtrail import Denial
+from bedrock_remediator.core.diagnosis import refusals
 from bedrock_remediator.flows.triage.batch import Group, grouped
 from bedrock_remediator_cli.backfill.records import PastDenial
 
@@ -20,7 +20,7 @@ def offline_rows(denials: Sequence[PastDenial]) -> Iterator[dict[str, Any]]:
 
 def _row(group: Group) -> dict[str, Any]:
     denial = group.denial
-    found = message.from_message(denial) if isinstance(denial, Denial) else message.from_unreadable(denial)
+    found = refusals.from_message(denial) if isinstance(denial, Denial) else refusals.from_unreadable(denial)
     principal = denial.caller.principal
     times = sorted(group.events.values())
     return {

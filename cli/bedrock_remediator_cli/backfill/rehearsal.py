@@ -15,12 +15,12 @@ from bedrock_remediator.aws.authorization_details import AuthorizationDetailsRea
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Cap, Ledger, Seen
-from bedrock_remediator.aws.ledger_reads import Known, LedgerReader
+from bedrock_remediator.aws.ledger.read import Known, LedgerReader
+from bedrock_remediator.aws.ledger.write import Cap, Ledger, Seen
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.suspicion import Habits
 from bedrock_remediator.core.usage import Usage
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage

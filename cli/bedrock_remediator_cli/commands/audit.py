@@ -19,8 +19,7 @@ from bedrock_remediator_cli.audit.audit import Audit
 from bedrock_remediator_cli.audit.catalogue import Catalogue, read_catalogues
 from bedrock_remediator_cli.audit.findings import Audited, Kind, Level
 from bedrock_remediator_cli.audit.organization import Ceiling, read_ceiling
-from bedrock_remediator_cli.audit.report import content
-from bedrock_remediator_cli.audit.sarif import sarif
+from bedrock_remediator_cli.audit.report import content, sarif
 from bedrock_remediator_cli.help import Command
 from bedrock_remediator_cli.options import Program, shared_options
 from bedrock_remediator_cli.output import Output, finish

@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.aws.ledger_reads import LedgerReader
+from bedrock_remediator.aws.ledger.read import LedgerReader
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator_cli.backfill import athena, files, lookup, rehearsal, sending
+from bedrock_remediator_cli.backfill import reading, rehearsal, sending
 from bedrock_remediator_cli.backfill.offline import offline_rows
 from bedrock_remediator_cli.backfill.pace import Pace
-from bedrock_remediator_cli.backfill.period import period
+from bedrock_remediator_cli.backfill.reading import period
 from bedrock_remediator_cli.backfill.records import PastDenial, denials
 from bedrock_remediator_cli.backfill.settings import open_requests, policy_settings
 from bedrock_remediator_cli.deployment import Deployment, not_an_operator, read_deployment, stack_option
@@ -42,7 +42,7 @@ class _Options(Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     regions: tuple[str, ...]
     table: str
-    place: athena.Place | None
+    place: reading.Place | None
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - one an option
     if by_athena and not run_query:
         if send_them:
             raise click.UsageError("--send needs --run: a printed query finds nothing")
-        text = athena.query(table, first, last)
+        text = reading.query(table, first, last)
         program.output.answer({"query": text}, lambda: program.output.say(text))
         return
     options = _Options(
@@ -102,7 +102,7 @@ def command(  # noqa: PLR0913 - one an option
         sources=sources,
         regions=tuple(filter(None, (each.strip() for each in (regions or "").split(",")))),
         table=table,
-        place=athena.Place(workgroup=workgroup, database=database, output=output_location) if run_query else None,
+        place=reading.Place(workgroup=workgroup, database=database, output=output_location) if run_query else None,
     )
     try:
         _backfill(program, options, stack_name, offline=offline, send_them=send_them, ask=not yes)
@@ -138,21 +138,21 @@ def _backfill(  # noqa: PLR0913 - the flags change what is done
 def _records(program: Program, options: _Options, advance: Callable[[], None]) -> Iterator[bytes]:
     aws, clock = program.aws, SystemClock()
     if options.place:
-        query = athena.query(options.table, options.since, options.until)
-        yield from athena.run(aws.client("athena"), query, options.place, clock)
+        query = reading.query(options.table, options.since, options.until)
+        yield from reading.run(aws.client("athena"), query, options.place, clock)
     elif options.sources:
         for source in options.sources:
             if source.startswith("s3://"):
-                yield from files.from_bucket(aws.client("s3"), source, options.since, advance)
+                yield from reading.from_bucket(aws.client("s3"), source, options.since, advance)
             else:
-                yield from files.from_folder(Path(source), advance)
+                yield from reading.from_folder(Path(source), advance)
     else:
-        if clock.now() - options.since > lookup.KEPT_FOR:
+        if clock.now() - options.since > reading.KEPT_FOR:
             program.output.note("CloudTrail's event history has 90 days; for older denials name files or use --athena.")
-        since = max(options.since, clock.now() - lookup.KEPT_FOR)
+        since = max(options.since, clock.now() - reading.KEPT_FOR)
         for region in options.regions or (aws.region,):
-            pace = Pace(clock, lookup.SECONDS_BETWEEN)
-            yield from lookup.looked_up(aws.client("cloudtrail", region), pace, since, options.until, advance)
+            pace = Pace(clock, reading.SECONDS_BETWEEN)
+            yield from reading.looked_up(aws.client("cloudtrail", region), pace, since, options.until, advance)
 
 
 def _deployment(program: Program, name: str, *, needed: bool) -> Deployment | None:

@@ -8,8 +8,8 @@ import click
 from msgspec import Struct
 
 from bedrock_remediator.core.approval import REJECT_ALL, REVOKE_ALL, Verb
+from bedrock_remediator.core.durations import parse_length
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator_cli.decisions.api import Content, RequestsApi
 from bedrock_remediator_cli.deployment import read_deployment
 from bedrock_remediator_cli.options import Program

@@ -21,7 +21,7 @@ from bedrock_remediator.aws.errors import RetryableError, error_code
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.cloudtrail import INVOCATIONS
-from bedrock_remediator.core.evaluation import Policy
+from bedrock_remediator.core.iam.evaluation import Policy
 from bedrock_remediator_cli.audit.organization import Ceiling, read_ceiling
 from bedrock_remediator_cli.connection import Connection
 from bedrock_remediator_cli.deployment import read_deployment

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from bedrock_remediator.aws.ledger_items import FIRST_ROW, notice_key
-from bedrock_remediator.aws.ledger_reads import LedgerReader
+from bedrock_remediator.aws.ledger.items import FIRST_ROW, notice_key
+from bedrock_remediator.aws.ledger.read import LedgerReader
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator_cli.backfill.records import DETAIL_TYPE, ORIGIN
@@ -128,7 +128,7 @@ class Watch:
         tell("Waiting for the row in the ledger.")
         while True:
             if row is None:
-                row = next(iter(self._reader.dossier(event.principal, FIRST_ROW).grants), None)
+                row = next(iter(self._reader.with_counters(event.principal, FIRST_ROW).grants), None)
                 if row is not None:
                     row_seconds = waited
                     tell(f"The row is there, {row.state} ({row.reason_code}). Waiting for its notice to go out.")

@@ -17,7 +17,7 @@ from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.core.denial import Caller, Denial
+from bedrock_remediator.core.cloudtrail import Caller, Denial
 from bedrock_remediator.core.diagnosis import Diagnosis, defeats_a_control
 from bedrock_remediator.core.diagnosis.target import nearest
 from bedrock_remediator.core.grant import DiagnosisKind

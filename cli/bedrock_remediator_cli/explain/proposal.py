@@ -14,7 +14,7 @@ from bedrock_remediator.core.cloudtrail import INVOCATIONS
 from bedrock_remediator.core.policy import Entitlement, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.notices.cdk import cdk, cdk_permission_set
-from bedrock_remediator.notices.permission_set import permission_set_snippets
+from bedrock_remediator.notices.plan import permission_set_snippets
 from bedrock_remediator.notices.snippets import snippets
 from bedrock_remediator_cli.explain.pasted import MASKED
 from bedrock_remediator_cli.explain.refusals import Refusal

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from bedrock_remediator.core import cloudtrail, message
 from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, Principal, is_model_id
-from bedrock_remediator.core.denial import Denial, Effect, Layer, Unreadable
-from bedrock_remediator.core.envelope import RecordError
+from bedrock_remediator.core.cloudtrail import Denial, RecordError, Unreadable
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator_cli.explain.pasted import MASKED, Found, find, masked
 from bedrock_remediator_cli.explain.samples import Sample
 

@@ -8,8 +8,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.layers import LAYERS
+from bedrock_remediator.core.layers import LAYERS, Effect, Layer
 from bedrock_remediator_cli.explain.explanation import Explanation, groups
 from bedrock_remediator_cli.explain.proposal import Form
 from bedrock_remediator_cli.explain.target import shown_masked

@@ -5,9 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.diagnosis.message import QUARANTINE
-from bedrock_remediator.core.layers import LAYERS
+from bedrock_remediator.core.diagnosis.refusals import QUARANTINE
+from bedrock_remediator.core.layers import LAYERS, Effect, Layer
 from bedrock_remediator_cli.explain import wording
 from bedrock_remediator_cli.explain.proposal import invokes
 from bedrock_remediator_cli.explain.refusals import Refusal

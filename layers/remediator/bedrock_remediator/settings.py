@@ -13,7 +13,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from bedrock_remediator.core.probing import ProbeLimits
+from bedrock_remediator.core.suspicion import ProbeLimits
 from bedrock_remediator.environment import Environment, address, count, longest, path, positive, truth
 
 _ACTION = re.compile(r"bedrock:[A-Za-z]{1,64}")

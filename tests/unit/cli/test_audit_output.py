@@ -10,8 +10,7 @@ from bedrock_remediator_cli.audit.account import AccountReader
 from bedrock_remediator_cli.audit.audit import Audit
 from bedrock_remediator_cli.audit.examination import examine
 from bedrock_remediator_cli.audit.findings import DESCRIPTIONS, Audited, Kind, Member
-from bedrock_remediator_cli.audit.report import content
-from bedrock_remediator_cli.audit.sarif import sarif
+from bedrock_remediator_cli.audit.report import content, sarif
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
 from tests.builders.audits import ACCOUNT, CATALOGUE, NOVA, NOW, US_NOVA, allow, member, model, policy
 from tests.builders.iam_pages import IamPages

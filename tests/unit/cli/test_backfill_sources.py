@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.denial import Denial
-from bedrock_remediator_cli.backfill import athena, files, lookup, sending
+from bedrock_remediator.core.cloudtrail import Denial
+from bedrock_remediator_cli.backfill import reading, sending
 from bedrock_remediator_cli.backfill.pace import Pace
-from bedrock_remediator_cli.backfill.period import period
+from bedrock_remediator_cli.backfill.reading import period
 from bedrock_remediator_cli.backfill.records import PastDenial, denials
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
 from tests.builders import records as make
@@ -76,7 +76,7 @@ def test_files_of_every_form_are_read(tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text(json.dumps(make.event(json.loads(packed(eventID="f")))))
     (tmp_path / "notes.txt").write_text("nothing")
     steps: list[None] = []
-    found = list(files.from_folder(tmp_path, lambda: steps.append(None)))
+    found = list(reading.from_folder(tmp_path, lambda: steps.append(None)))
     assert (ids(found), len(steps)) == (["a", "b", "c", "d", "e", "f"], 4)
 
 
@@ -94,10 +94,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str, content:
     """A broken file ends the command with its name."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EnvironmentTrouble, match=name):
-        list(files.from_folder(tmp_path, lambda: None))
+        list(reading.from_folder(tmp_path, lambda: None))
     (tmp_path / name).unlink()
     with pytest.raises(EnvironmentTrouble, match="holds no file"):
-        list(files.from_folder(tmp_path, lambda: None))
+        list(reading.from_folder(tmp_path, lambda: None))
 
 
 class Bucket:
@@ -134,10 +134,10 @@ def test_a_bucket_is_read_by_days() -> None:
             "AWSLogs/123456789012/CloudTrail-Digest/2026/11/20/d.json.gz": b"{}",
         }
     )
-    found = list(files.from_bucket(bucket, f"s3://logs/{trail}/", SINCE, lambda: None))
+    found = list(reading.from_bucket(bucket, f"s3://logs/{trail}/", SINCE, lambda: None))
     assert (ids(found), len(bucket.fetched)) == (["b", "c"], 2)
     with pytest.raises(EnvironmentTrouble, match="names no bucket"):
-        list(files.from_bucket(bucket, "s3:///x", SINCE, lambda: None))
+        list(reading.from_bucket(bucket, "s3:///x", SINCE, lambda: None))
 
 
 class Throttled:
@@ -163,7 +163,7 @@ def test_lookups_keep_to_two_a_second() -> None:
     """Every page of all four operations is read, no faster than CloudTrail allows."""
     clock = StoppedClock(UNTIL)
     trail = Throttled(clock)
-    found = list(lookup.looked_up(trail, Pace(clock, lookup.SECONDS_BETWEEN), SINCE, UNTIL, lambda: None))
+    found = list(reading.looked_up(trail, Pace(clock, reading.SECONDS_BETWEEN), SINCE, UNTIL, lambda: None))
     assert len(ids(found)) == len(trail.times) == 12
     assert (len(clock.waits), min(clock.waits) >= 0.5) == (11, True)
 
@@ -171,11 +171,11 @@ def test_lookups_keep_to_two_a_second() -> None:
 def test_a_busy_cloudtrail_is_waited_for_and_given_up() -> None:
     """Throttling is met with longer and longer waits, and after six of them with the error."""
     clock = StoppedClock(UNTIL)
-    found = lookup.looked_up(Throttled(clock, busy=3), Pace(clock, 0.5), SINCE, UNTIL, lambda: None)
+    found = reading.looked_up(Throttled(clock, busy=3), Pace(clock, 0.5), SINCE, UNTIL, lambda: None)
     assert len(list(found)) == 12
     assert [wait for wait in clock.waits if wait != 0.5] == [2, 4, 8]
     with pytest.raises(ClientError, match="ThrottlingException"):
-        list(lookup.looked_up(Throttled(clock, busy=99), Pace(clock, 0.5), SINCE, UNTIL, lambda: None))
+        list(reading.looked_up(Throttled(clock, busy=99), Pace(clock, 0.5), SINCE, UNTIL, lambda: None))
 
 
 class Query:
@@ -209,9 +209,9 @@ class Query:
             "issuer_arn": issuer,
             "requestParameters": json.dumps(record.get("requestParameters")),
         }
-        cells = [own.get(name, record.get(name)) for name, _ in athena._COLUMNS]
+        cells = [own.get(name, record.get(name)) for name, _ in reading._COLUMNS]
         row = {"Data": [{"VarCharValue": cell} if cell is not None else {} for cell in cells]}
-        heading = {"Data": [{"VarCharValue": name.lower()} for name, _ in athena._COLUMNS]}
+        heading = {"Data": [{"VarCharValue": name.lower()} for name, _ in reading._COLUMNS]}
         rows = [heading, row] if first else [row]
         return {"ResultSet": {"Rows": rows}} | ({"NextToken": "2"} if first else {})
 
@@ -219,9 +219,9 @@ class Query:
 def test_athenas_rows_become_records() -> None:
     """The query is run where it is asked to, waited for, and its rows read as the records they were."""
     client = Query("QUEUED", "RUNNING", "SUCCEEDED")
-    text = athena.query("logs.trail", SINCE, UNTIL)
-    place = athena.Place(workgroup="ops", database="logs", output="s3://results/")
-    found = list(athena.run(client, text, place, StoppedClock(UNTIL)))
+    text = reading.query("logs.trail", SINCE, UNTIL)
+    place = reading.Place(workgroup="ops", database="logs", output="s3://results/")
+    found = list(reading.run(client, text, place, StoppedClock(UNTIL)))
     assert ids(found) == ["a", "b"]
     assert (client.given["WorkGroup"], client.given["QueryString"]) == ("ops", text)
     (first, _) = denials(found, SINCE, UNTIL)
@@ -232,11 +232,11 @@ def test_athenas_rows_become_records() -> None:
 
 def test_a_query_that_fails_says_why() -> None:
     """Athena's own reason is passed on; a table's name cannot carry anything else."""
-    place = athena.Place(workgroup="ops", database="logs")
+    place = reading.Place(workgroup="ops", database="logs")
     with pytest.raises(EnvironmentTrouble, match="no such table"):
-        list(athena.run(Query("FAILED"), "SELECT 1", place, StoppedClock(UNTIL)))
+        list(reading.run(Query("FAILED"), "SELECT 1", place, StoppedClock(UNTIL)))
     with pytest.raises(EnvironmentTrouble, match="no table's name"):
-        athena.query("trail; DROP TABLE x", SINCE, UNTIL)
+        reading.query("trail; DROP TABLE x", SINCE, UNTIL)
 
 
 class BusyQueue:

@@ -8,7 +8,7 @@ import pytest
 
 import bedrock_remediator_cli
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.denial import Denial
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator_cli.doctor.arrival import logs_reads
 from bedrock_remediator_cli.doctor.synthetic import NAME, synthetic_denial
 from tests.builders.grants import NOON

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from bedrock_remediator.core.denial import Layer
+from bedrock_remediator.core.layers import Layer
 from bedrock_remediator_cli.explain.explanation import explain
 from bedrock_remediator_cli.explain.refusals import heard
 from bedrock_remediator_cli.explain.samples import gather

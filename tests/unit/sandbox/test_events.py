@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from sandbox.documents import BadInputError
-from sandbox.events import envelopes
 from sandbox.intrinsics import TemplateError
-from sandbox.running import events_of, read_allowlist, read_time, time_after
+from sandbox.running import envelopes, events_of, read_allowlist, read_time, time_after
 from sandbox.stack import Options
 from tests.builders import sandboxes as make
 

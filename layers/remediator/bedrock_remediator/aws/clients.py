@@ -1,27 +1,45 @@
-"""The clients, each made when it is first used: making one costs more than anything else in a cold start."""
+"""The clients, each made when it is first used: making one costs more than anything else in a cold start.
+
+botocore's session, with no more of AWS in it than this service calls.
+
+Most of a cold start used to be botocore reading about what is never called: descriptions of every operation of IAM
+and DynamoDB, the endpoints of every service, handlers for the peculiarities of S3 or EC2. The layer has descriptions
+with the few operations that are called (`service_models.py` beside its Makefile makes them when it is built); what is
+not there is read from botocore's own. boto3 would add nothing to a client but its import. What each of these is worth
+stands in docs/performance.md.
+
+Credentials in member accounts: of one role in each, assumed when it is first needed and again before they expire.
+"""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore import handlers
 from botocore.config import Config
+from botocore.exceptions import ClientError, DataNotFoundError, UnknownServiceError
+from botocore.loaders import Loader
+from botocore.session import Session
+from msgspec import Struct
 
+from bedrock_remediator.aws.cache import AgedCache
 from bedrock_remediator.aws.errors import (
     STALE_CREDENTIALS,
     THROTTLED,
     NotEnrolledError,
     RetryableError,
     RoleMissingError,
+    error_code,
+    passing_trouble,
 )
-from bedrock_remediator.aws.member_credentials import Credentials, MemberCredentials
-from bedrock_remediator.aws.sessions import new_session
 from bedrock_remediator.clock import Clock, SystemClock
-from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment, member_role_arn
+from bedrock_remediator.core.accounts import READ_ROLE, Enrolment, member_role_arn
 
 if TYPE_CHECKING:
     import boto3
     from botocore.model import OperationModel
-    from botocore.session import Session
     from mypy_boto3_bedrock import BedrockClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
@@ -33,6 +51,170 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from bedrock_remediator.aws.account_names import Organizations
+
+
+MODELS: Final = Path(__file__).parent / "models"
+"""Where the layer has the descriptions. In a checkout there is no such folder, and botocore's own are read."""
+
+SERVICES: Final = frozenset(
+    {
+        "bedrock",
+        "dynamodb",
+        "iam",
+        "iam-toolbox",
+        "kms",
+        "organizations",
+        "secrets-manager",
+        "sns",
+        "sqs",
+        "ssm",
+        "sts",
+    },
+)
+"""The services that are called, as botocore's events name them."""
+
+
+def new_session(models: Path | None = None) -> Session:
+    """A session in the environment of the function. `models` is where descriptions are looked for first."""
+    session = Session(include_builtin_handlers=False)
+    session.register_component("data_loader", ModelLoader(models or MODELS))
+    events = session.get_component("event_emitter")
+    register = {handlers.REGISTER_FIRST: events.register_first, handlers.REGISTER_LAST: events.register_last}
+    for event, handler, *place in handlers.BUILTIN_HANDLERS:
+        if concerns_us(event):
+            register.get(place[0] if place else None, events.register)(event, handler)
+    return session
+
+
+def concerns_us(event: str) -> bool:
+    """Whether an event of botocore (`before-call.s3.PutObject`, say) can happen to a client of ours."""
+    kind, _, rest = event.partition(".")
+    return kind != "docs" and rest.partition(".")[0] in {"", "*", *SERVICES}
+
+
+class ModelLoader(Loader):
+    """Reads a description from one folder where it is there, and else from where botocore does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._own = Loader(extra_search_paths=[str(folder)], include_default_search_paths=False)
+
+    def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        """The description of a service; one that the folder lacks is botocore's."""
+        try:
+            return self._own.load_service_model(service_name, type_name, api_version)
+        except (DataNotFoundError, UnknownServiceError):
+            return super().load_service_model(service_name, type_name, api_version)
+
+    def load_data_with_path(self, name: str) -> Any:
+        """A file's content and its path."""
+        try:
+            return self._own.load_data_with_path(name)
+        except DataNotFoundError:
+            return super().load_data_with_path(name)
+
+    def is_builtin_path(self, path: str) -> bool:  # noqa: ARG002 - the base class's
+        """Yes: what the folder holds is botocore's own, so the rules for endpoints go with it."""
+        return True
+
+
+_SESSION_NAME: Final = "bedrock-access-remediator"
+_LASTING: Final = timedelta(hours=1)
+"""All that AWS gives to a role that is assumed with another role's credentials."""
+_RENEWED_BEFORE: Final = timedelta(minutes=10)
+"""Longer than any function runs, so that none is left with credentials that end under its hands."""
+
+_ACCOUNTS_KEPT: Final = 256
+_REFUSED_FOR: Final = timedelta(minutes=1)
+"""A storm of denials in an account without the role costs a call a minute, not one a denial."""
+_SPARED_FOR: Final = timedelta(seconds=10)
+"""botocore has tried for long by then: whoever asks next for the account must not wait as long again, and hold up all
+others of its batch."""
+
+
+class Credentials(Struct, frozen=True):
+    """What a role's session signs its calls with."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    expires: datetime
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """As boto3 takes them for a client."""
+        return {
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+            "aws_session_token": self.token,
+        }
+
+
+class MemberCredentials:
+    """Credentials by account; one account's trouble is not felt in another.
+
+    Args:
+        sts: Makes the client for STS when it is first needed.
+        role_arn: The ARN of the role to assume in an account.
+        clock: Tells when credentials are to be renewed.
+    """
+
+    def __init__(self, sts: "Callable[[], STSClient]", role_arn: Callable[[str], str], clock: Clock) -> None:
+        self._sts = sts
+        self._role_arn = role_arn
+        self._clock = clock
+        self._known: dict[str, Credentials] = {}
+        self._refused: AgedCache[str, str] = AgedCache(_ACCOUNTS_KEPT, _REFUSED_FOR, clock)
+        self._spared: AgedCache[str, str] = AgedCache(_ACCOUNTS_KEPT, _SPARED_FOR, clock)
+
+    def of(self, account: str) -> Credentials:
+        """The credentials in an account: the same ones until they are renewed.
+
+        Raises:
+            RoleMissingError: The role cannot be assumed, or could not a moment ago.
+            RetryableError: STS does not answer at the moment, or the account is spared.
+            botocore.exceptions.ClientError: STS refuses for another reason.
+        """
+        throttled = self._spared.get(account)
+        if throttled is not None:
+            raise RetryableError(f"account {account} is spared for a moment: {throttled}")
+        known = self._known.get(account)
+        if known is not None and self._clock.now() < known.expires - _RENEWED_BEFORE:
+            return known
+        refused = self._refused.get(account)
+        if refused is not None:
+            raise RoleMissingError(account, refused)
+        made = self._assumed(account)
+        self.forget(account)
+        if len(self._known) >= _ACCOUNTS_KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[account] = made
+        return made
+
+    def forget(self, account: str) -> None:
+        """Assume the role anew the next time: AWS does not take what it gave any more."""
+        self._known.pop(account, None)
+
+    def spare(self, account: str, reason: str) -> None:
+        """Leave an account alone for a moment, since it throttles."""
+        self._spared.put(account, reason)
+
+    def _assumed(self, account: str) -> Credentials:
+        arn = self._role_arn(account)
+        with passing_trouble(f"assuming {arn}"):
+            try:
+                answer = self._sts().assume_role(
+                    RoleArn=arn, RoleSessionName=_SESSION_NAME, DurationSeconds=int(_LASTING.total_seconds())
+                )
+            except ClientError as error:
+                # The same answer for a role that does not exist, and for one that trusts others.
+                if error_code(error) == "AccessDenied":
+                    self._refused.put(account, arn)
+                    raise RoleMissingError(account, arn) from error
+                raise
+        given = answer["Credentials"]
+        return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], given["Expiration"])
+
 
 _APP: Final = "bedrock-access-remediator"
 _KEPT: Final = 64
@@ -72,7 +254,7 @@ class Clients:
         enrolled: The other accounts that it may work in; see `Enrolment`.
         role: The name of the role that it assumes there.
         clock: Tells when the role is to be assumed anew.
-        session: A person's own, to make the clients with; without one they are a function's (`aws/sessions.py`).
+        session: A person's own, to make the clients with; without one they are a function's (`aws/clients.py`).
         quick: Whether clients for the service's own resources give up sooner, since somebody waits.
     """
 

@@ -8,12 +8,11 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from bedrock_remediator.aws.cache import AgedCache
+from bedrock_remediator.aws.cache import AgedCache, iam_pages
 from bedrock_remediator.aws.errors import RetryableError, error_code, passing_trouble
-from bedrock_remediator.aws.paging import iam_pages
 from bedrock_remediator.clock import Clock, SystemClock
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator.core.request_context import key_type
 
 if TYPE_CHECKING:

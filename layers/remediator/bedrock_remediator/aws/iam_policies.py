@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from bedrock_remediator.aws.cache import iam_pages
 from bedrock_remediator.aws.errors import RetryableError, error_code, passing_trouble
-from bedrock_remediator.aws.paging import iam_pages
 from bedrock_remediator.core.arn import Principal
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import error_code, passing_trouble
-from bedrock_remediator.aws.ledger import ConflictError
-from bedrock_remediator.aws.ledger_items import Item, key, marshal, read_grant, unmarshal
+from bedrock_remediator.aws.ledger import expressions
+from bedrock_remediator.aws.ledger.items import Item, key, marshal, read_grant, unmarshal
+from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.core.grant import Grant
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bedrock_remediator.aws import expressions
 from bedrock_remediator.aws.errors import passing_trouble
-from bedrock_remediator.aws.ledger_items import key, marshal, unmarshal
-from bedrock_remediator.core.approval_use import Use
+from bedrock_remediator.aws.ledger import expressions
+from bedrock_remediator.aws.ledger.items import key, marshal, unmarshal
+from bedrock_remediator.core.approval import Use
 from bedrock_remediator.core.grant import Grant
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.core.denial import Denial, Effect, Layer
-from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.patterns import matches
+from bedrock_remediator.core.cloudtrail import Denial
+from bedrock_remediator.core.iam.patterns import matches
+from bedrock_remediator.core.layers import LAYERS, Effect, Layer
 
 _LAYERS: Final = {
     "RESOURCE_CONTROL_POLICY": Layer.RCP,

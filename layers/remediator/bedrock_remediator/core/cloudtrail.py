@@ -2,17 +2,322 @@
 
 The envelope, the record and its message must agree on the account, the region and the principal; a record in which
 they do not is `Unreadable`, never a denial.
+
+An EventBridge event with a CloudTrail record in it, as its bytes say it: typed, and nothing of it judged.
+
+Shapes: docs/aws-facts.md §1. Every field may be missing or null. Of an event whose fields have unexpected types, the
+strings are kept, so that it can be written down.
+
+What a denial says: who was denied which action on what, by which layer.
+
+How a message came into the queue of denials, by what SQS itself says of it (docs/aws-facts.md §7.13, §7.14).
 """
 
+import hashlib
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Any, Final, Self, TypeGuard
+
+import msgspec
+from msgspec import Struct
 
 from bedrock_remediator.core import message as messages
 from bedrock_remediator.core.arn import ArnError, AssumedRole, BedrockResource, Principal
-from bedrock_remediator.core.denial import OTHER_ACCOUNT, Caller, Denial, Unreadable
-from bedrock_remediator.core.envelope import AnyParameters, Envelope, Identity, Issuer, Parameters, decode
+from bedrock_remediator.core.layers import Effect, Layer
+
+
+class RecordError(ValueError):
+    """The bytes are no CloudTrail record in an EventBridge envelope: there is nothing in them to write down."""
+
+
+class Issuer(Struct):
+    """The role behind a session."""
+
+    arn: str | None = None
+
+
+class SessionContext(Struct):
+    """What is told of a session."""
+
+    issuer: Issuer | None = msgspec.field(default=None, name="sessionIssuer")
+    source_identity: str | None = msgspec.field(default=None, name="sourceIdentity")
+
+
+# Fields stand in the order in which AWS writes them: the decoder looks for the next one first.
+class Identity(Struct):
+    """Who called."""
+
+    type: str | None = None
+    principal_id: str | None = msgspec.field(default=None, name="principalId")
+    arn: str | None = None
+    account: str | None = msgspec.field(default=None, name="accountId")
+    session: SessionContext | None = msgspec.field(default=None, name="sessionContext")
+
+
+class Parameters(Struct):
+    """What a call asked for, as far as it is looked at."""
+
+    model_id: Any = msgspec.field(default=None, name="modelId")
+
+
+# The client wrote them, so they may be anything, and a record is read whatever they are.
+AnyParameters = Parameters | list[Any] | str | float | bool | None
+
+
+class Record(Struct):
+    """The record of a call, as far as it is looked at."""
+
+    identity: Identity | None = msgspec.field(default=None, name="userIdentity")
+    event_time: datetime | None = msgspec.field(default=None, name="eventTime")
+    event_name: str | None = msgspec.field(default=None, name="eventName")
+    region: str | None = msgspec.field(default=None, name="awsRegion")
+    source_ip: str | None = msgspec.field(default=None, name="sourceIPAddress")
+    user_agent: str | None = msgspec.field(default=None, name="userAgent")
+    error_message: str | None = msgspec.field(default=None, name="errorMessage")
+    parameters: AnyParameters = msgspec.field(default=None, name="requestParameters")
+    event_id: str | None = msgspec.field(default=None, name="eventID")
+    recipient: str | None = msgspec.field(default=None, name="recipientAccountId")
+    shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
+    vpc_endpoint: str | None = msgspec.field(default=None, name="vpcEndpointId")
+    vpc_endpoint_account: str | None = msgspec.field(default=None, name="vpcEndpointAccountId")
+
+
+class Envelope(Struct, kw_only=True):
+    """What EventBridge puts around a record. `origin` is this project's own word on events that were sent again."""
+
+    id: str = ""
+    account: str | None = None
+    region: str | None = None
+    detail: Record
+    origin: str | None = None
+    malformed: str | None = None
+
+
+_envelopes = msgspec.json.Decoder(Envelope)
+_LONG: Final = 8192
+_LONGEST: Final = 1100
+"""More than CloudTrail's 1 KB, so that a message that was cut here is known as cut."""
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(body: bytes | str) -> Envelope:
+    """Decode one event; `malformed` says what did not fit where it was salvaged.
+
+    Raises:
+        RecordError: It is not JSON, or not an event with a CloudTrail record in it.
+    """
+    try:
+        envelope = _envelopes.decode(body)
+    except _UNDECODABLE as error:
+        envelope = _salvage(body, str(error))
+    if len(body) > _LONG:
+        _cut(envelope)
+    return envelope
+
+
+def _cut(envelope: Envelope) -> None:
+    """Cut what is longer than AWS writes it, since an item of the ledger holds 400 KB at most."""
+    record = envelope.detail
+    for part, names in (
+        (envelope, ("id", "account", "region", "malformed")),
+        (record, ("event_id", "shared_event_id", "region", "recipient", "source_ip", "error_message", "user_agent")),
+        (record.identity, ("type", "principal_id", "account")),
+    ):
+        for name in names:
+            if value := getattr(part, name, None):
+                setattr(part, name, value[:_LONGEST])
+
+
+def _salvage(body: bytes | str, error: str) -> Envelope:
+    """What can be kept of an event whose fields have unexpected types: the strings among them."""
+    try:
+        event = msgspec.json.decode(body)
+    except _UNDECODABLE as undecodable:
+        raise RecordError(f"not JSON: {undecodable}") from undecodable
+    detail = event.get("detail") if isinstance(event, dict) else None
+    if not isinstance(detail, dict):
+        raise RecordError(f"not an event with a CloudTrail record: {error}")
+    identity = _strings(detail.get("userIdentity"))
+    record = _strings(detail)
+    return Envelope(
+        detail=Record(
+            event_name=record.get("eventName"),
+            event_time=_time(record.get("eventTime")),
+            event_id=record.get("eventID"),
+            shared_event_id=record.get("sharedEventID"),
+            region=record.get("awsRegion"),
+            source_ip=record.get("sourceIPAddress"),
+            user_agent=record.get("userAgent"),
+            error_message=record.get("errorMessage"),
+            recipient=record.get("recipientAccountId"),
+            vpc_endpoint=record.get("vpcEndpointId"),
+            vpc_endpoint_account=record.get("vpcEndpointAccountId"),
+            identity=Identity(
+                type=identity.get("type"),
+                arn=identity.get("arn"),
+                account=identity.get("accountId"),
+                principal_id=identity.get("principalId"),
+            ),
+        ),
+        id=_strings(event).get("id", ""),
+        account=_strings(event).get("account"),
+        region=_strings(event).get("region"),
+        malformed=f"The record has a field of an unexpected type ({error}).",
+    )
+
+
+def _strings(value: Any) -> dict[str, str]:
+    return {key: item for key, item in value.items() if isinstance(item, str)} if isinstance(value, dict) else {}
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return None
+
+
+_IDS_BY_AWS: Final = frozenset({"Root", "IdentityCenterUser"})
+"""Types of caller without a role or user whose `principalId` AWS assigns; all others may choose theirs."""
+
+OTHER_ACCOUNT: Final = "AWSAccount"
+"""The type of a caller of another account, of which the account of what was called learns no more than the account."""
+
+_LONGEST_KEY: Final = 512
+
+
+class Caller(Struct, frozen=True):
+    """Who made the call, as CloudTrail's `userIdentity` tells it.
+
+    `principal` is the role or user that a policy could be attached to; None where there is none (root, an AWS
+    service, an Identity Center user). `path_known` is False where the record holds a session's ARN only, which does
+    not tell the role's path. `id` is the RoleId or UserId, `session` the session's name, written by the caller,
+    `source_identity` who was behind the first session of a chain, which no later one can change.
+    """
+
+    type: str
+    account: str
+    principal: Principal | None
+    path_known: bool
+    id: str
+    session: str | None = None
+    arn: str | None = None
+    source_identity: str | None = None
+
+    @property
+    def folded(self) -> bool:
+        """Whether one row stands for all such callers: they choose their ids, and could have as many rows as they like.
+
+        That is so for all that are no role or user, but those whose id AWS assigns.
+        """
+        return self.principal is None and self.type not in _IDS_BY_AWS
+
+    @property
+    def partition_key(self) -> str:
+        """The ledger's key for it: the IAM ARN, or `account/ID/TYPE/principalId` where there is none.
+
+        The principalId is `all` for callers that are folded, and the whole a digest where it is longer than any that
+        AWS makes: DynamoDB refuses all of a batch for one key that is too long.
+        """
+        if self.principal:
+            return self.principal.arn
+        key = f"account/{self.account}/{self.type}/{'all' if self.folded else self.id}"
+        if len(key) <= _LONGEST_KEY and key.isascii():
+            return key
+        return f"account/{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
+
+
+class Denial(Struct, frozen=True):
+    """One denied call.
+
+    `action` is the IAM action (`bedrock:InvokeModel`), never the API's name. `resource` is None where the message
+    names none; `model_id` is the request's `modelId`, unread and untrusted. `certain` is False where the message
+    does not name its layer or ends in words that are not known: a person must decide then. `vpc_endpoint` is the
+    endpoint that the call came through, `vpc_endpoint_account` whose it is; AWS writes both (docs/aws-facts.md §1).
+    `authorization_id` is what GetRequestAuthorizationDetails explains the refusal by, where the message gives one.
+    """
+
+    event_id: str
+    shared_event_id: str | None
+    time: datetime
+    account: str
+    region: str
+    caller: Caller
+    action: str
+    resource: BedrockResource | None
+    model_id: str | None
+    layer: Layer
+    effect: Effect | None
+    policy_arn: str | None
+    message: str
+    certain: bool
+    source_ip: str | None
+    user_agent: str | None
+    backfill: bool = False
+    vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
+    authorization_id: str | None = None
+
+    @property
+    def unallowed(self) -> str | None:
+        """The ARN of which AWS says with certainty that no identity-based policy allows the action on it."""
+        named = self.certain and self.layer is Layer.IDENTITY and self.effect is Effect.IMPLICIT
+        return str(self.resource) if named and self.resource else None
+
+
+class Unreadable(Struct, frozen=True):
+    """A record that the rule matched and nobody can act on: recorded with its reason, never granted.
+
+    `code` is `message_unreadable`, `message_truncated`, `identity_mismatch`, … ; `reason` a sentence.
+    """
+
+    event_id: str
+    shared_event_id: str | None
+    time: datetime
+    account: str
+    region: str
+    caller: Caller
+    code: str
+    reason: str
+    message: str
+    source_ip: str | None
+    user_agent: str | None
+    vpc_endpoint: str | None = None
+    vpc_endpoint_account: str | None = None
+
+
+LATEST: Final = timedelta(hours=49)
+"""A rule retries for a day, and so does the rule of another account or region before it; CloudTrail itself may lag."""
+_ROLE_ID: Final = "AROA"
+
+
+class Delivery(Struct, frozen=True):
+    """Who sent a message, and when. `sender` is SQS's `SenderId`; both are None where SQS did not say."""
+
+    sender: str | None = None
+    sent_at: datetime | None = None
+
+    @classmethod
+    def read(cls, attributes: Mapping[str, str]) -> Self:
+        """From a message's system attributes, `SenderId` and `SentTimestamp` (milliseconds)."""
+        sent = attributes.get("SentTimestamp", "")
+        return cls(
+            sender=attributes.get("SenderId"),
+            sent_at=datetime.fromtimestamp(int(sent) / 1000, UTC) if sent.isdecimal() else None,
+        )
+
+    def is_from_cloudtrail(self, called_at: datetime) -> bool:
+        """Whether it can have come straight from CloudTrail, through a rule, of a call that was made then.
+
+        A role has a session behind its id, and EventBridge delivers as a service: a role's message was put in by a
+        person. One that was sent days after the call lay somewhere before, as in a dead-letter queue.
+        """
+        if self.sender is not None and self.sender.startswith(_ROLE_ID):
+            return False
+        return self.sent_at is None or self.sent_at - called_at <= LATEST
+
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _REGION: Final = re.compile(r"[a-z]{2,10}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}")

@@ -9,18 +9,20 @@ pending --approve--> approved --> applying --> active --expire|revoke--> revokin
   |--reject--> rejected                                     active --model list changed--> pending
   +--lapse---> lapsed
 ```
+
+The conversation that a change of a row belongs to: one thread in a chat, however often the row moves.
 """
 
 import enum
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from bedrock_remediator.core.denial import Effect, Layer
+from bedrock_remediator.core.layers import Effect, Layer
 
 HISTORY_LENGTH: Final = 20
 
@@ -62,7 +64,6 @@ class Outcome(enum.StrEnum):
     AUTO = "auto"
     ASK = "ask"
     REPORT = "report"
-    IGNORE = "ignore"
 
 
 class Verification(enum.StrEnum):
@@ -143,7 +144,7 @@ class Written(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `strategy` is `managed`, `inline` or `in-place`; `policies` the ARNs or inline names. For `in-place`: `added` are
     the ARNs put into the principal's own policy, or the Sids of our statements in it; `previous_version` is the
-    managed version that was the default before; `seal` the base64 of remediate's seal on all this (see core/seal.py).
+    managed version that was the default before; `seal` the base64 of remediate's seal on all this (core/signing.py).
     """
 
     strategy: str
@@ -186,16 +187,16 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ARNs that a call needs, `allowed` those of them that were allowed already when it was diagnosed. `basis` is a
     digest of the configuration it was decided under; another configuration ends a finished row's cool-down.
 
-    `link_asked_at` says when somebody with an expired link asked for a new one: see core/waiting.py.
+    `link_asked_at` says when somebody with an expired link asked for a new one: see core/lifecycle.py.
     `account_name` is what a member account is called, its id where that is not known; None for the service's own.
 
     `cause` is the diagnosis behind `reason`, which also says what was decided.
 
     `decided_by` and its neighbours tell of the last decision that a person made; `decided_version` is the version
-    that the row had after it, and `approval` the base64 of its signature (see core/approval_statement.py).
+    that the row had after it, and `approval` the base64 of its signature (see core/signing.py).
 
     `reminded_at` (the approvers were reminded), `driven_at` (the row was stuck, and sent on its way again, for the
-    `attempt`th time) and `remark` are upkeep's, and hold for the state that the row was in then: see core/waiting.py.
+    `attempt`th time) and `remark` are upkeep's, and hold for the state that the row was in then: see core/lifecycle.py.
 
     `looked_at` is when a later denial of a reported row was looked into last, and gave the same answer.
     """
@@ -320,3 +321,29 @@ def message_group(pk: str) -> str:
 def grant_length(expires_after: timedelta | None, default_days: int) -> timedelta | None:
     """How long a grant lasts: what its rule says, else the default; None for no end (`default_days` is 0)."""
     return expires_after or (timedelta(days=default_days) if default_days else None)
+
+
+ADVICE: Final = "advice"
+
+
+def conversation(grant: Grant) -> str:
+    """Which of the row's conversations this is.
+
+    A row that is opened anew asks anew, in a conversation of its own. Advice that comes again is a repeat, and belongs
+    to the conversation it began.
+    """
+    if grant.state is State.REPORTED:
+        return ADVICE
+    return grant.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def thread_id(grant: Grant) -> str:
+    """A name for the conversation that is safe everywhere and grants nothing, 32 hexadecimal digits."""
+    key = "\0".join((grant.pk, grant.sk, conversation(grant)))
+    return hashlib.sha256(key.encode(errors="backslashreplace")).hexdigest()[:32]
+
+
+def steps_after(grant: Grant, version: int) -> Sequence[Event]:
+    """What has happened to the row since it was at a version, as far as its history goes back."""
+    later = range(max(version + 1, grant.first_version), grant.version + 1)
+    return [step for step in map(grant.step, later) if step]

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
-from bedrock_remediator.core.patterns import matches
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.iam.patterns import matches
 from bedrock_remediator.core.policy import MANAGED_LIMIT, Entitlement, PolicyTooLargeError, statements_of
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS, MARK, MODEL, Statement, numbered
 

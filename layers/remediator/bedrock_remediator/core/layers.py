@@ -4,12 +4,37 @@ Closed by default: only a layer whose entry says so can be put right by a policy
 without an entry stops every function at start.
 """
 
+import enum
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.denial import Layer
+
+class Layer(enum.StrEnum):
+    """What refused the call. The first eight are policy layers; the others are refusals no policy explains."""
+
+    IDENTITY = "identity"
+    RESOURCE = "resource"
+    BOUNDARY = "boundary"
+    SESSION = "session"
+    SCP = "scp"
+    RCP = "rcp"
+    VPC_ENDPOINT = "vpc_endpoint"
+    ROLE_TRUST = "role_trust"
+    MODEL_ACCESS = "model_access"
+    MARKETPLACE = "marketplace"
+    ACCOUNT = "account"
+    API_KEY = "api_key"
+    LEGACY = "legacy"
+    UNKNOWN = "unknown"
+
+
+class Effect(enum.StrEnum):
+    """Whether the layer lacks an Allow (implicit) or holds a Deny (explicit)."""
+
+    IMPLICIT = "implicit"
+    EXPLICIT = "explicit"
 
 
 class Entry(Struct, frozen=True):

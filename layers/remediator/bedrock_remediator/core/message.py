@@ -12,8 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.layers import PHRASES, REFUSALS
+from bedrock_remediator.core.layers import PHRASES, REFUSALS, Effect, Layer
 
 TRUNCATED_BYTES: Final = 1021
 """CloudTrail cuts error messages at 1 KB; a cut inside a character of up to four bytes leaves this many."""

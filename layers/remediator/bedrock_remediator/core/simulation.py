@@ -28,8 +28,8 @@ from typing import Final, NamedTuple, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.core.denial import Effect, Layer
-from bedrock_remediator.core.evaluation import Finding
+from bedrock_remediator.core.iam.evaluation import Finding
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.request_context import UNSPECIFIED_REGION, requested_region
 
 ASKED: Final = "Written, and asked of the policy simulator: "

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bedrock_remediator.aws.ledger_items import Due
+from bedrock_remediator.aws.ledger.items import Due
 from bedrock_remediator.core.grant import Grant
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bedrock_remediator.aws.ledger_items import Cap
+from bedrock_remediator.aws.ledger.items import Cap
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.grant import Outcome
 

@@ -13,11 +13,10 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import Identity, Simulated, SimulationRefusedError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.denial import Layer
-from bedrock_remediator.core.entitlement import entitlement
-from bedrock_remediator.core.evaluation import Evaluator, Finding, Request
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.policy import PolicyTooLargeError, compile_policies
+from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Request
+from bedrock_remediator.core.layers import Layer
+from bedrock_remediator.core.policy import PolicyTooLargeError, compile_policies, entitlement
 from bedrock_remediator.core.request_context import RequestContext, keys_of_resource, requested_region
 from bedrock_remediator.core.simulation import (
     Helpfulness,

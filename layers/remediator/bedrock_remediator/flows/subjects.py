@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from bedrock_remediator.core.enrolment import Enrolment
+from bedrock_remediator.core.accounts import Enrolment
+from bedrock_remediator.core.allowlist.rules import Origin, Subject, subject
 from bedrock_remediator.core.profile import Profile, ProfileType
-from bedrock_remediator.core.subject import Origin, Subject, subject
 
 
 class Profiles(Protocol):

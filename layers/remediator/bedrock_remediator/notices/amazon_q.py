@@ -10,16 +10,14 @@ dropped without a word, so the texts are kept well below the limits that it name
 import json
 from typing import Any, Final
 
-from bedrock_remediator.core.conversation import thread_id
-from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.core.grant import Grant, thread_id
+from bedrock_remediator.core.lifecycle import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
-from bedrock_remediator.notices.foreign import confirmed, known_names
 from bedrock_remediator.notices.mrkdwn import code, escaped
 from bedrock_remediator.notices.notice import Notice, last_step, target, who
 from bedrock_remediator.notices.subject import subject
-from bedrock_remediator.notices.text import unlinked, utc, visible
+from bedrock_remediator.notices.untrusted_text import confirmed, known_names, unlinked, utc, visible
 
 _TITLE: Final = 200
 _SENTENCE: Final = 600

@@ -11,7 +11,7 @@ from typing import Final
 from bedrock_remediator.core.grant import DiagnosisKind, Grant
 from bedrock_remediator.notices.advice import permission_set, principal_of
 from bedrock_remediator.notices.notice import Plan
-from bedrock_remediator.notices.text import WIDTH
+from bedrock_remediator.notices.untrusted_text import WIDTH
 
 POLICY_FILE: Final = "bedrock-access.json"
 _NAME_LENGTH: Final = 128

@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from bedrock_remediator.core.durations import words
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
 from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.lengths import words
-from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.core.lifecycle import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set, verified
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console
-from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names, statement_lines
 from bedrock_remediator.notices.notice import ASKING, Notice, Occasion, account, last_step, who
 from bedrock_remediator.notices.subject import headline
-from bedrock_remediator.notices.text import (
+from bedrock_remediator.notices.untrusted_text import (
     WIDTH,
+    caller_words,
+    confirmed,
     indented,
+    known_names,
     numbered,
     quoted,
     section,
     sentence,
+    statement_lines,
     table,
     unlinked,
     utc,

@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Final
 
-from bedrock_remediator.notices.text import unlinked, utc, visible
+from bedrock_remediator.notices.untrusted_text import unlinked, utc, visible
 
 VALUE: Final = 256
 """Characters of a value, an ARN say."""

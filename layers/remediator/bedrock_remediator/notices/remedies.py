@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bedrock_remediator.core.denial import Layer
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.core.layers import LAYERS
+from bedrock_remediator.core.layers import LAYERS, Layer
 
 Steps = tuple[str, ...]
 """What to do, a sentence or a few for each step."""

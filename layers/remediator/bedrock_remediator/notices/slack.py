@@ -11,12 +11,11 @@ from typing import Final
 from msgspec import Struct
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject, SectionBlock
 
+from bedrock_remediator.core.durations import LONGEST_PICKED, Length, words
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.lengths import LONGEST_PICKED, Length, words
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
-from bedrock_remediator.notices.foreign import caller_words, confirmed, known_names
 from bedrock_remediator.notices.mrkdwn import code, escaped, moment, paragraph
 from bedrock_remediator.notices.notice import OCCASIONS, Notice, Occasion, Severity, account, occasion, who
 from bedrock_remediator.notices.slack_actions import actions
@@ -34,7 +33,7 @@ from bedrock_remediator.notices.slack_blocks import (
 )
 from bedrock_remediator.notices.slack_steps import steps_so_far
 from bedrock_remediator.notices.subject import headline, subject
-from bedrock_remediator.notices.text import unlinked
+from bedrock_remediator.notices.untrusted_text import caller_words, confirmed, known_names, unlinked
 
 _ARN: Final = 400
 _LISTED: Final = 6

@@ -6,14 +6,13 @@ from typing import Final
 from slack_sdk.models.blocks import ActionsBlock, ButtonElement, ConfirmObject, InteractiveElement, Option
 from slack_sdk.models.blocks import StaticSelectElement as Choice
 
-from bedrock_remediator.core.approval import Verb, possible
-from bedrock_remediator.core.button import Button
+from bedrock_remediator.core.approval import Button, Verb, possible
+from bedrock_remediator.core.durations import Length
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.lengths import Length
-from bedrock_remediator.notices.foreign import confirmed
 from bedrock_remediator.notices.mrkdwn import escaped
 from bedrock_remediator.notices.notice import who
 from bedrock_remediator.notices.slack_blocks import plain_text
+from bedrock_remediator.notices.untrusted_text import confirmed
 
 DECISION: Final = "decision"
 """The block that holds the buttons."""

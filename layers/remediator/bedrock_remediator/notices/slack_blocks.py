@@ -8,7 +8,7 @@ from slack_sdk.models.basic_objects import JsonObject
 from slack_sdk.models.blocks import ContextBlock, MarkdownTextObject, PlainTextObject, SectionBlock
 
 from bedrock_remediator.notices.mrkdwn import escaped
-from bedrock_remediator.notices.text import unlinked, visible
+from bedrock_remediator.notices.untrusted_text import unlinked, visible
 
 Json = dict[str, Any]
 

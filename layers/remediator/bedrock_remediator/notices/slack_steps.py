@@ -7,12 +7,11 @@ from msgspec import Struct
 from slack_sdk.models.blocks import Block
 
 from bedrock_remediator.core.grant import Event, Grant, State, Via
-from bedrock_remediator.core.waiting import remark_of, reminded
-from bedrock_remediator.notices.foreign import known_names
+from bedrock_remediator.core.lifecycle import remark_of, reminded
 from bedrock_remediator.notices.mrkdwn import code, moment, person
 from bedrock_remediator.notices.notice import who
 from bedrock_remediator.notices.slack_blocks import DUPLICATE, Words, as_json, section, sentence, small
-from bedrock_remediator.notices.text import unlinked
+from bedrock_remediator.notices.untrusted_text import known_names, unlinked
 
 _STEPS_SHOWN: Final = 6
 

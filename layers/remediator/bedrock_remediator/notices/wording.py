@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bedrock_remediator.core.denial import Effect
 from bedrock_remediator.core.grant import DiagnosisKind, State
+from bedrock_remediator.core.layers import Effect
 from bedrock_remediator.notices.notice import Occasion
 
 OUTCOMES: Final[Mapping[Occasion, str]] = {

@@ -16,8 +16,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.denial import Denial, Layer
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.grant import DiagnosisKind
+from bedrock_remediator.core.layers import Layer
 from bedrock_remediator.core.profile import Profile
 
 GRANTABLE: Final = frozenset(

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core.arn import Arn, ArnError, BedrockResource, is_model_id
-from bedrock_remediator.core.denial import Denial
+from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.diagnosis import Diagnosis, not_fixable
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.profile import FoundationModel, Profile

@@ -21,15 +21,31 @@ from typing import Any, Final
 
 import msgspec
 
-from bedrock_remediator.aws.ledger_items import BEGINNING, NEVER, Due
-from bedrock_remediator.core.approval import GRANTING, REJECT_ALL, REVOKE_ALL, Answer, Refusal, Verb, possible
-from bedrock_remediator.core.approvers import Approver, may_approve
+from bedrock_remediator.aws.ledger.items import BEGINNING, NEVER, Due
+from bedrock_remediator.core.approval import (
+    GRANTING,
+    REJECT_ALL,
+    REVOKE_ALL,
+    Answer,
+    Approver,
+    Refusal,
+    Verb,
+    may_approve,
+    possible,
+)
 from bedrock_remediator.core.arn import ArnError
+from bedrock_remediator.core.durations import parse_length
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator.flows.approval.approval import Approval
-from bedrock_remediator.flows.approval.decision_log import log_decision
-from bedrock_remediator.flows.approval.results import AlreadyDecided, Decided, LostRace, NotAllowed, NotFound, Stale
+from bedrock_remediator.flows.approval.results import (
+    AlreadyDecided,
+    Decided,
+    LostRace,
+    NotAllowed,
+    NotFound,
+    Stale,
+    log_decision,
+)
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.web.http import BadRequestError, Request, Response
 from bedrock_remediator.notices.notice import request_id

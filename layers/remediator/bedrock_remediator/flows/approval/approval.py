@@ -15,14 +15,15 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_items import Due
-from bedrock_remediator.aws.ledger_queries import Dossier
-from bedrock_remediator.aws.ledger_writes import ConflictError
+from bedrock_remediator.aws.ledger.items import Due
+from bedrock_remediator.aws.ledger.read import GrantWithCounters
+from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import (
     GRANTING,
     MOST_LISTED,
     Answer,
+    Approver,
     NotAllowedError,
     Refusal,
     Terms,
@@ -30,13 +31,12 @@ from bedrock_remediator.core.approval import (
     decide,
     possible,
 )
-from bedrock_remediator.core.approval_statement import signable, signed
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import offered
-from bedrock_remediator.core.risk import risks
+from bedrock_remediator.core.lifecycle import link_due
+from bedrock_remediator.core.signing import signable, signed
+from bedrock_remediator.core.suspicion import risks
 from bedrock_remediator.core.usage import counts_requests
-from bedrock_remediator.core.waiting import link_due
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
     Decided,
@@ -65,7 +65,7 @@ class Rows(CurrentRows, Protocol):
         """Every row of a principal."""
         ...
 
-    def dossier(self, pk: str, sk: str) -> Dossier:
+    def with_counters(self, pk: str, sk: str) -> GrantWithCounters:
         """One row, with its principal's others and its counters."""
         ...
 
@@ -114,11 +114,11 @@ class Approval:
         Raises:
             RetryableError: The ledger does not answer at the moment.
         """
-        dossier = self._ledger.dossier(*ticket.key)
-        row = dossier.grant
+        known = self._ledger.with_counters(*ticket.key)
+        row = known.grant
         if row is None:
             return None
-        rows, seen = dossier.grants, dossier.denials
+        rows, seen = known.grants, known.denials
         counted = seen.first_at is not None and seen.last_at is not None
         return View(
             ticket=ticket,

@@ -13,12 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Verb
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import GRANTING, REVOKE_ALL, Answer, Approver, Verb
+from bedrock_remediator.core.durations import parse_length
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.core.lengths import parse_length
 from bedrock_remediator.flows.approval.approval import Approval
-from bedrock_remediator.flows.approval.decision_log import log_decision
 from bedrock_remediator.flows.approval.expired import NEW_LINK, ExpiredLinks
 from bedrock_remediator.flows.approval.forms import Form, Forms, Refused, address, sender, token
 from bedrock_remediator.flows.approval.results import (
@@ -29,6 +27,7 @@ from bedrock_remediator.flows.approval.results import (
     NotFound,
     Result,
     View,
+    log_decision,
 )
 from bedrock_remediator.flows.links.links import LinkError, Links, Ticket
 from bedrock_remediator.flows.web.html import html, message_page

@@ -1,14 +1,18 @@
-"""What a person sees of a request, and what came of a decision."""
+"""What a person sees of a request, and what came of a decision.
 
+The line in the log that each decision leaves, whichever way it came and whatever became of it.
+"""
+
+import logging
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.core.approval import Refusal, Verb
+from bedrock_remediator.core.approval import Approver, Refusal, Verb
+from bedrock_remediator.core.durations import Length
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import Length
-from bedrock_remediator.core.risk import Risk
+from bedrock_remediator.core.suspicion import Risk
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.notices.notice import Denials, Plan, request_id
 
@@ -91,3 +95,23 @@ class NotAllowed(Struct, frozen=True):
 
 
 Result = Decided | AlreadyDecided | LostRace | Stale | NotFound | NotAllowed
+
+
+logger = logging.getLogger(__name__)
+
+
+def log_decision(verb: str, approver: Approver, result: Result) -> None:
+    """Note who decided what, and the result in a word. No link, seal or cookie is in it."""
+    row = {} if isinstance(result, NotFound) else {"pk": result.grant.pk, "sk": result.grant.sk}
+    version = None if isinstance(result, NotFound) else result.grant.version
+    logger.info(
+        "a decision",
+        extra={
+            "decision": str(verb),
+            "result": type(result).__name__,
+            "by": approver.name,
+            "via": str(approver.via),
+            "version": version,
+            **row,
+        },
+    )

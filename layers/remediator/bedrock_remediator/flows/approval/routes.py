@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bedrock_remediator.approval_settings import ApproverAuth, ApproveSettings, OidcSettings, SlackApprovalSettings
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.secrets import Keyring, Secrets
+from bedrock_remediator.aws.keys import Keyring, Secrets
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.approval.api import ApprovalApi, refusal
 from bedrock_remediator.flows.approval.approval import Approval

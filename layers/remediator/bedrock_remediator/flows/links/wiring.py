@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.secrets import Keyring, Secrets
+from bedrock_remediator.aws.keys import Keyring, Secrets
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.links.links import Links
 from bedrock_remediator.settings import LinkSettings

@@ -21,10 +21,9 @@ from typing import Any, Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Ledger, Sightings
-from bedrock_remediator.aws.ledger_notices import FOLDED, hour_of, share_of_one
-from bedrock_remediator.aws.ledger_queries import Dossier, Dossiers
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.ledger.read import GrantsWithCounters, GrantWithCounters
+from bedrock_remediator.aws.ledger.write import FOLDED, Ledger, Sightings, hour_of, share_of_one
+from bedrock_remediator.aws.messaging import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.flows.links.links import Links
@@ -85,7 +84,7 @@ class Notification:
 
     def begin(self) -> None:
         """A new batch: everything is read anew."""
-        self._dossiers = Dossiers(self._ledger)
+        self._rows = GrantsWithCounters(self._ledger)
 
     def tell(self, record: Mapping[str, Any]) -> Fate:
         """Send the notice that one record of the stream calls for, if any.
@@ -99,21 +98,21 @@ class Notification:
         change = Change.read(record)
         if change is None:
             return Fate.SILENT
-        dossier = self._dossiers.of(change.pk, change.sk)
-        grant = dossier.grant
+        known = self._rows.of(change.pk, change.sk)
+        grant = known.grant
         if grant is None or (grant.state, grant.version) != (change.state, change.version):
             return Fate.OVERTAKEN
-        fates = [self._tell_of(grant, dossier, about) for about in occasions(grant)]
+        fates = [self._tell_of(grant, known, about) for about in occasions(grant)]
         return fates[-1] if fates else Fate.SILENT
 
-    def _tell_of(self, grant: Grant, dossier: Dossier, about: Occasion) -> Fate:
+    def _tell_of(self, grant: Grant, known: GrantWithCounters, about: Occasion) -> Fate:
         link = about is Occasion.LINK
         claim = self._ledger.claim_notice(grant, link=link)
         if claim == "sent":
             return Fate.SENT_BEFORE
         room = self._room(Notice(grant=grant, occasion=about))
         if room >= 0:
-            notice = self._notice(grant, dossier, about, may_be_duplicate=claim == "maybe_sent")
+            notice = self._notice(grant, known, about, may_be_duplicate=claim == "maybe_sent")
             self._publish(replace(notice, more_folded=room == 0))
         self._ledger.notice_sent(grant, link=link)
         return _FATES[claim] if room >= 0 else Fate.FOLDED
@@ -133,12 +132,12 @@ class Notification:
             return math.inf
         return most - self._ledger.count_notice(notice.occasion, hour)
 
-    def _notice(self, grant: Grant, dossier: Dossier, about: Occasion, *, may_be_duplicate: bool) -> Notice:
+    def _notice(self, grant: Grant, known: GrantWithCounters, about: Occasion, *, may_be_duplicate: bool) -> Notice:
         return Notice(
             grant=grant,
             occasion=about,
-            denials=_denials(dossier.denials),
-            plan=plan(grant, lambda: dossier.grants, self._settings.extra_actions),
+            denials=_denials(known.denials),
+            plan=plan(grant, lambda: known.grants, self._settings.extra_actions),
             strategy=self._settings.strategy,
             lapses_at=self._lapses_at(grant),
             link=self._links.url(grant) if about in FOR_APPROVERS else None,

@@ -1,8 +1,8 @@
 """Builds the notification use case from the adapters."""
 
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.topics import Publisher
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.aws.messaging import Publisher
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.links.wiring import keyring, links
 from bedrock_remediator.flows.notification.notification import Notification

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from bedrock_remediator.aws.iam_policies import InlinePolicies, ManagedPolicies
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.evaluation import Policy
 from bedrock_remediator.core.grant import Grant
+from bedrock_remediator.core.iam.evaluation import Policy
 from bedrock_remediator.flows.placement.compiled import CompiledPlacement
-from bedrock_remediator.flows.placement.contract import Placement
-from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.flows.placement.contract import Placement, PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement
 from bedrock_remediator.flows.placement.inline import InlineStore
 from bedrock_remediator.flows.placement.managed import ManagedStore

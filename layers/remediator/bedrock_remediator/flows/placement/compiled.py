@@ -16,13 +16,11 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.iam_policies import Document
-from bedrock_remediator.core.entitlement import Entitlement, entitlement
-from bedrock_remediator.core.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
 from bedrock_remediator.core.grant import STANDING, Grant, Written
-from bedrock_remediator.core.patterns import Context
-from bedrock_remediator.core.policy import NotOursError, check
-from bedrock_remediator.flows.placement.contract import Inspection, Owner, Proof, Record
-from bedrock_remediator.flows.placement.failure import PlacementError, explained
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate
+from bedrock_remediator.core.iam.patterns import Context
+from bedrock_remediator.core.policy import Entitlement, NotOursError, check, entitlement
+from bedrock_remediator.flows.placement.contract import Inspection, Owner, PlacementError, Proof, Record, explained
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,8 @@ from typing import Any, Final
 
 from bedrock_remediator.aws.iam_policies import Document, InlinePolicies
 from bedrock_remediator.core.arn import PrincipalKind
-from bedrock_remediator.core.entitlement import Entitlement
-from bedrock_remediator.core.policy import NotOursError, PolicyTooLargeError, check, compile_policies
-from bedrock_remediator.flows.placement.contract import Owner
-from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.core.policy import Entitlement, NotOursError, PolicyTooLargeError, check, compile_policies
+from bedrock_remediator.flows.placement.contract import Owner, PlacementError
 
 NAME: Final = "bedrock-access-remediator"
 """The name of our inline policy."""

@@ -19,10 +19,8 @@ from bedrock_remediator.aws.iam_policies import (
     ManagedPolicy,
     RefusedError,
 )
-from bedrock_remediator.core.entitlement import Entitlement
-from bedrock_remediator.core.policy import NotOursError, check, compile_policies
-from bedrock_remediator.flows.placement.contract import Owner
-from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.core.policy import Entitlement, NotOursError, check, compile_policies
+from bedrock_remediator.flows.placement.contract import Owner, PlacementError
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_remediator.aws.errors import error_code
 from bedrock_remediator.core.grant import Grant, Written
-from bedrock_remediator.core.seal import seal, sealable, sealed
-from bedrock_remediator.flows.placement.failure import PlacementError
+from bedrock_remediator.core.signing import seal, sealable, sealed
+from bedrock_remediator.flows.placement.contract import PlacementError
 
 
 class Sealer(Protocol):

@@ -3,34 +3,198 @@
 Whoever can write to the ledger could write any row. So before it is acted on, everything in it is derived again: that
 it is about the principal and the profile that its key names, that AWS still describes the profile so, that the rule
 that approved it still does, or that a person's approval is genuine.
+
+Why a row must not be applied.
+
+What AWS says now of whom and what a row is about: always asked anew, and the row must say the same.
+
+Whether a person has approved a grant.
 """
 
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
-from bedrock_remediator.aws.ledger_queries import Background
+from bedrock_remediator.aws.iam import Entity
+from bedrock_remediator.aws.ledger.read import Background
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core import probing
-from bedrock_remediator.core.allowlist import Allowlist, Subject
-from bedrock_remediator.core.approval_use import LONGEST_WAIT, Use, stale, used
-from bedrock_remediator.core.arn import ArnError, Principal
+from bedrock_remediator.core import suspicion
+from bedrock_remediator.core.accounts import STACK_PATH, Enrolment, GrantablePrincipals
+from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
+from bedrock_remediator.core.approval import LONGEST_WAIT, Use, stale, used
+from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
-from bedrock_remediator.core.enrolment import Enrolment
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
-from bedrock_remediator.core.grantable import STACK_PATH, GrantablePrincipals
 from bedrock_remediator.core.policy import INVOKE_ACTIONS
+from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.signing import signable, signature
 from bedrock_remediator.flows.placement.contract import Owner
-from bedrock_remediator.flows.remediation.approvals import Approvals
-from bedrock_remediator.flows.remediation.claim_error import ClaimError, inconsistent
-from bedrock_remediator.flows.remediation.facts import Facts, Identities, Profiles
+from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.settings import PolicySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+
+class ClaimError(Exception):
+    """The row must not be applied.
+
+    `to` is the state it goes to instead, `code` the reason in one word, `reason` in a sentence; `changes` are fields
+    that a person who is asked again must see as they are now.
+    """
+
+    def __init__(self, to: State, code: str, reason: str, **changes: Any) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.to = to
+        self.code = code
+        self.reason = reason
+        self.changes = changes
+
+
+def inconsistent(why: str) -> ClaimError:
+    """Two parts of the row do not go together."""
+    return ClaimError(State.FAILED, "row_inconsistent", f"The ledger's row contradicts itself: {why}.")
+
+
+class Identities(Protocol):
+    """What is asked of IAM."""
+
+    def principal(self, principal: Principal) -> tuple[Principal, str] | None:
+        """The principal with its true path, and its id; None if there is none."""
+        ...
+
+    def entity(self, principal: Principal) -> Entity | None:
+        """The principal with its true path, its id and its tags; None if there is none."""
+        ...
+
+
+class Profiles(Protocol):
+    """What is asked of Bedrock, always anew."""
+
+    def profile(self, account: str, region: str, identifier: str, *, fresh: bool = False) -> Profile | None:
+        """The profile, None if it does not exist there."""
+        ...
+
+    def profiles(
+        self, account: str, region: str, *, only: ProfileType | None = None, fresh: bool = False
+    ) -> tuple[Profile, ...]:
+        """Every profile of the region, or only those of a type."""
+        ...
+
+    def model(self, account: str, region: str, model_id: str, *, fresh: bool = False) -> FoundationModel | None:
+        """The foundation model, None if it does not exist there."""
+        ...
+
+
+class Facts:
+    """Asks AWS about rows."""
+
+    def __init__(self, identities: Identities, profiles: Profiles, enrolment: Enrolment) -> None:
+        self._identities = identities
+        self._profiles = profiles
+        self._subjects = Subjects(profiles, enrolment)
+
+    def existing(self, grant: Grant, principal: Principal) -> Entity:
+        """The principal, which must be the one the row was made for.
+
+        Raises:
+            ClaimError: It is gone, or another.
+            RetryableError: Passing trouble.
+        """
+        found = self._identities.entity(principal)
+        if found is None:
+            raise ClaimError(State.FAILED, "principal_missing", f"{principal.arn} does not exist any more.")
+        if (found.principal, found.id) != (principal, grant.principal_id):
+            reason = f"{principal.arn} was deleted and made again since the denial; its successor gets nothing for it."
+            raise ClaimError(State.FAILED, "principal_recreated", reason)
+        return found
+
+    def subject(self, grant: Grant, tags: Mapping[str, str]) -> Subject:
+        """Who asks for what, as AWS says now; the row must say the same.
+
+        Raises:
+            ClaimError: The profile or the model is gone, or not as the row has it.
+            ArnError: The row names neither.
+            RetryableError: Passing trouble.
+        """
+        target = self._profile(grant, grant.profile) if grant.profile else self._model(grant, grant.resources[0]).arn
+        return self._subjects.of(
+            principal=grant.pk,
+            tags=tags,
+            account=grant.account,
+            region=grant.region,
+            origin=grant.sighting,
+            target=target,
+            fresh=True,
+        )
+
+    def _profile(self, grant: Grant, arn: str) -> Profile:
+        named = BedrockResource.parse(arn)
+        if not named.is_profile or (named.arn.account, named.arn.region) != (grant.account, grant.region):
+            raise inconsistent("its profile is not one of its account and region")
+        profile = self._profiles.profile(grant.account, grant.region, arn, fresh=True)
+        if profile is None:
+            raise ClaimError(State.FAILED, "profile_missing", f"{arn} does not exist any more.")
+        if profile.arn != arn:
+            raise inconsistent(f"AWS knows its profile as {profile.arn}")
+        if profile.resources != tuple(sorted(grant.resources)):
+            raise ClaimError(
+                State.PENDING,
+                "inputs_changed",
+                f"AWS routes {profile.id} to other models than when the grant was approved, so it needs another look.",
+                resources=profile.resources,
+                allowed=tuple(each for each in grant.allowed if each in profile.resources),
+                model_id=profile.client_model_id,
+                simulated_at=None,
+            )
+        return profile
+
+    def _model(self, grant: Grant, arn: str) -> FoundationModel:
+        named = BedrockResource.parse(arn)
+        if not named.is_model or named.arn.region != grant.region:
+            raise inconsistent("its model is not one of its region")
+        model = self._profiles.model(grant.account, grant.region, named.id, fresh=True)
+        if model is None or model.arn != arn:
+            raise ClaimError(State.FAILED, "model_missing", f"{arn} does not exist any more.")
+        if not model.on_demand:
+            raise ClaimError(State.FAILED, "model_needs_profile", f"{model.id} can be called only through a profile.")
+        return model
+
+
+class Approvals(Protocol):
+    """Tells a genuine approval."""
+
+    def verify(self, grant: Grant, /) -> bool:
+        """Whether a person who may approve has approved exactly this: key, version, actions, ARNs and expiry."""
+        ...
+
+
+class Verifier(Protocol):
+    """The key that approvals are signed with."""
+
+    def verify(self, message: bytes, mac: bytes) -> bool:
+        """Whether the key made that MAC of the message."""
+        ...
+
+
+class SignedApprovals:
+    """Believes what approve has signed, and nothing else: the signature is made anew from what the row says now."""
+
+    def __init__(self, key: Verifier) -> None:
+        self._key = key
+
+    def verify(self, grant: Grant, /) -> bool:
+        """Whether approve has signed exactly this. What cannot be verified is not approved.
+
+        Raises:
+            RetryableError: Passing trouble.
+        """
+        mac = signature(grant)
+        return mac is not None and self._key.verify(signable(grant), mac)
 
 
 class Allowlists(Protocol):
@@ -53,7 +217,7 @@ class Uses(Protocol):
         ...
 
 
-class Witnesses(Struct, frozen=True, kw_only=True):
+class Dependencies(Struct, frozen=True, kw_only=True):
     """Who is asked about a row's claims. `home` is the account that the service runs in."""
 
     home: str
@@ -67,10 +231,10 @@ class Witnesses(Struct, frozen=True, kw_only=True):
 class Claims:
     """Checks rows."""
 
-    def __init__(self, witnesses: Witnesses, settings: PolicySettings, clock: Clock) -> None:
-        self._ask = witnesses
+    def __init__(self, dependencies: Dependencies, settings: PolicySettings, clock: Clock) -> None:
+        self._ask = dependencies
         self._facts = Facts(
-            witnesses.identities, witnesses.profiles, Enrolment(witnesses.home, settings.enrolled_accounts)
+            dependencies.identities, dependencies.profiles, Enrolment(dependencies.home, settings.enrolled_accounts)
         )
         self._settings = settings
         self._grantable = GrantablePrincipals(settings.grantable_principals)
@@ -245,7 +409,7 @@ class Claims:
         """What a rule grants does not look like a probe: by what the other rows say, which this one cannot change."""
         if grant.decision is Outcome.AUTO and grant.state is State.APPROVED:
             rows, habits = background.grants, background.habits
-            found = probing.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
+            found = suspicion.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
             if found:
                 raise ClaimError(State.PENDING, found.code, found.reason)
 

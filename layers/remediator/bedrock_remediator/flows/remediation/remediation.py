@@ -22,23 +22,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.ledger import ConflictError
-from bedrock_remediator.aws.ledger_queries import Background
+from bedrock_remediator.aws.ledger.read import Background
+from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.approval_use import after_revocation, after_step, stands
+from bedrock_remediator.core.approval import after_revocation, after_step, stands
 from bedrock_remediator.core.authorization_details import Evaluation, decisive, told
 from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
+from bedrock_remediator.core.lifecycle import MOST_TRIES, cool_down, given_up
 from bedrock_remediator.core.message import Refusal
-from bedrock_remediator.core.opening import cool_down
 from bedrock_remediator.core.simulation import ASKED, Helpfulness, Judgement
-from bedrock_remediator.core.waiting import MOST_TRIES, given_up
 from bedrock_remediator.flows.placement.choice import Placements
-from bedrock_remediator.flows.placement.contract import Owner
-from bedrock_remediator.flows.placement.failure import PlacementError
-from bedrock_remediator.flows.remediation.change import Change
-from bedrock_remediator.flows.remediation.claim_error import ClaimError
-from bedrock_remediator.flows.remediation.claims import Claims
-from bedrock_remediator.flows.remediation.withdrawal import Withdrawal, in_force
+from bedrock_remediator.flows.placement.contract import Owner, PlacementError
+from bedrock_remediator.flows.remediation.claims import ClaimError, Claims
+from bedrock_remediator.flows.remediation.withdrawal import Change, Withdrawal, in_force
 from bedrock_remediator.flows.simulation import GrantSimulation
 
 if TYPE_CHECKING:
@@ -184,7 +180,7 @@ class Remediation:
         try:
             done = self._verify(row, owner, written, judgement)
         except ConflictError:
-            self._give_way(row, owner)
+            self._undo_if_superseded(row, owner)
             return None
         self._let_go(done, standing)
         return done
@@ -251,7 +247,7 @@ class Remediation:
             blocked_by=None,
         )
 
-    def _give_way(self, row: Grant, owner: Owner) -> None:
+    def _undo_if_superseded(self, row: Grant, owner: Owner) -> None:
         """Somebody else has moved the row on since it was written: to where it stands, or nobody would take it out."""
         now = self._ledger.grant(*row.key)
         if now is None or now.state not in STANDING:

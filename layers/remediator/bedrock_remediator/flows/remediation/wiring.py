@@ -5,15 +5,14 @@ from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.keys import ApprovalKey, MacKey
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.aws.used_approvals import UsedApprovals
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.enrolment import WRITE_ROLE
+from bedrock_remediator.core.accounts import WRITE_ROLE
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.seals import Seals
-from bedrock_remediator.flows.remediation.approvals import SignedApprovals
-from bedrock_remediator.flows.remediation.claims import Claims, Witnesses
+from bedrock_remediator.flows.remediation.claims import Claims, Dependencies, SignedApprovals
 from bedrock_remediator.flows.remediation.remediation import Remediation
 from bedrock_remediator.flows.simulation import GrantSimulation
 from bedrock_remediator.settings import RemediateSettings
@@ -25,7 +24,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     clients = Clients(home, enrolled=policy.enrolled_accounts, role=WRITE_ROLE, clock=clock)
     iam = IamReader(clients.iam, clock)
     seals = Seals(MacKey(lambda: clients.kms, settings.edit_key_id) if settings.edit_key_id else None)
-    witnesses = Witnesses(
+    dependencies = Dependencies(
         home=home,
         identities=iam,
         profiles=ProfileReader(clients.bedrock, clock),
@@ -35,7 +34,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
     )
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),
-        Claims(witnesses, policy, clock),
+        Claims(dependencies, policy, clock),
         Placements(clients.iam, iam.own_policies, policy, seals),
         GrantSimulation(iam, policy.extra_actions, clock),
         AuthorizationDetailsReader(clients.authorization_details, clock),

@@ -65,7 +65,7 @@ class Slack(Protocol):
         """Put other words into a message."""
         ...
 
-    def whisper(self, channel: str, user: str, text: str) -> None:
+    def post_ephemeral(self, channel: str, user: str, text: str) -> None:
         """Show one user of a channel a text, once."""
         ...
 
@@ -129,7 +129,7 @@ class SlackApi:
             )
         )
 
-    def whisper(self, channel: str, user: str, text: str) -> None:
+    def post_ephemeral(self, channel: str, user: str, text: str) -> None:
         """Show one user of a channel a text in Slack's markup, which disappears by itself."""
         self._call(
             lambda client: client.chat_postEphemeral(

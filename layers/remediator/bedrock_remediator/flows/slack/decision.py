@@ -17,12 +17,17 @@ from msgspec import Struct
 
 from bedrock_remediator.approval_settings import SlackApprovalSettings
 from bedrock_remediator.aws.errors import RetryableError
-from bedrock_remediator.core.approval import GRANTING, Answer, Verb
-from bedrock_remediator.core.approvers import Approver
-from bedrock_remediator.core.button import Button
-from bedrock_remediator.core.lengths import parse_length
-from bedrock_remediator.flows.approval.decision_log import log_decision
-from bedrock_remediator.flows.approval.results import AlreadyDecided, Decided, LostRace, NotAllowed, Result, Stale
+from bedrock_remediator.core.approval import GRANTING, Answer, Approver, Button, Verb
+from bedrock_remediator.core.durations import parse_length
+from bedrock_remediator.flows.approval.results import (
+    AlreadyDecided,
+    Decided,
+    LostRace,
+    NotAllowed,
+    Result,
+    Stale,
+    log_decision,
+)
 from bedrock_remediator.flows.links.links import Ticket
 from bedrock_remediator.flows.slack.trust import SlackApprovers, SlackSignature
 from bedrock_remediator.flows.slack.work import Click

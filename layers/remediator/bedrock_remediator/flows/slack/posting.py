@@ -20,12 +20,11 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.aws.slack_messages import SlackMessage, SlackMessages
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.conversation import conversation, steps_after
-from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lengths import offered
+from bedrock_remediator.core.durations import offered
+from bedrock_remediator.core.grant import Grant, State, conversation, steps_after
 from bedrock_remediator.flows.slack.api import Slack, SlackGoneError, SlackRefusedError, SlackSilentError
 from bedrock_remediator.flows.slack.work import Click, News, Text, read_work
 from bedrock_remediator.notices.notice import Denials, Notice, Severity
@@ -116,7 +115,7 @@ class SlackPosting:
         fate = self._show(row, delivery) if row else Fate.UNCHANGED
         if click.answer:
             try:
-                self._slack.whisper(click.channel, click.user, click.answer)
+                self._slack.post_ephemeral(click.channel, click.user, click.answer)
             except SlackRefusedError:
                 # They have left the channel, say. The message itself tells how things stand.
                 logger.warning("somebody who pressed a button could not be answered", exc_info=True)

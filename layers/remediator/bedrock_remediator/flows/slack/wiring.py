@@ -4,10 +4,10 @@ from typing import Final
 
 from bedrock_remediator.approval_settings import SlackApprovalSettings
 from bedrock_remediator.aws.clients import Clients
-from bedrock_remediator.aws.ledger import Ledger
-from bedrock_remediator.aws.secrets import Secrets
+from bedrock_remediator.aws.keys import Secrets
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.aws.messaging import SlackQueue
 from bedrock_remediator.aws.slack_messages import SlackMessages
-from bedrock_remediator.aws.slack_queue import SlackQueue
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.slack.api import SlackApi
 from bedrock_remediator.flows.slack.decision import Decisions, SlackDecision

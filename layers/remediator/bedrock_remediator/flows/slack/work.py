@@ -61,7 +61,7 @@ class _Row(Struct, frozen=True):
 
 
 class _Notice(Struct, frozen=True, kw_only=True):
-    """The structured notice (notices/body.py), as far as it matters here."""
+    """The structured notice (notices/message.py), as far as it matters here."""
 
     request: _Row
     subject: str = ""

@@ -8,11 +8,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import Seen
-from bedrock_remediator.core.denial import Denial, Unreadable
+from bedrock_remediator.aws.ledger.write import Seen
+from bedrock_remediator.core.cloudtrail import Denial, Unreadable
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.habits import Call, address_name, client_name, target_name
-from bedrock_remediator.core.opening import fingerprint
+from bedrock_remediator.core.lifecycle import fingerprint
+from bedrock_remediator.core.suspicion import Call, address_name, client_name, target_name
 
 _EVENT_IDS_KEPT: Final = 100
 

@@ -12,24 +12,23 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity
-from bedrock_remediator.core import opening
+from bedrock_remediator.core import lifecycle
+from bedrock_remediator.core.accounts import Enrolment, GrantablePrincipals
+from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.authorization_details import Evaluation, corrected
-from bedrock_remediator.core.denial import Denial, Unreadable
-from bedrock_remediator.core.diagnosis import Diagnosis, caller, message
-from bedrock_remediator.core.diagnosis import holdings as held_policies
+from bedrock_remediator.core.cloudtrail import Denial, Unreadable
+from bedrock_remediator.core.diagnosis import Diagnosis, refusals
+from bedrock_remediator.core.diagnosis import policies as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
-from bedrock_remediator.core.diagnosis.holdings import OtherProfiles
+from bedrock_remediator.core.diagnosis.policies import OtherProfiles
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
-from bedrock_remediator.core.enrolment import Enrolment
-from bedrock_remediator.core.evaluation import Evaluator, Finding, Request, Verdict
 from bedrock_remediator.core.grant import DiagnosisKind
-from bedrock_remediator.core.grantable import GrantablePrincipals
+from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Request, Verdict
 from bedrock_remediator.core.policy import Entitlement, PolicyTooLargeError, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
-from bedrock_remediator.core.subject import Subject
 from bedrock_remediator.flows.simulation import Simulator, forecast
 from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.flows.triage.principals import Principals, Source
@@ -119,12 +118,12 @@ class Investigation:
             return Findings(diagnosis=settled)
         assert isinstance(denial, Denial)  # noqa: S101 - what cannot be read is settled
         try:
-            advice = caller.from_caller(denial, self._grantable.covers)
+            advice = refusals.from_caller(denial, self._grantable.covers)
             if advice:
                 return Findings(diagnosis=advice if sparing else self._with_target(denial, advice))
             return self._of_principal(denial, now, sparing=sparing)
         except RoleMissingError as error:
-            return Findings(diagnosis=caller.from_missing_role(denial, error.role_arn))
+            return Findings(diagnosis=refusals.from_missing_role(denial, error.role_arn))
 
     def as_recorded(self, denial: Denial | Unreadable) -> Denial | Unreadable:
         """The denial with the layer that IAM recorded as having stopped the call, where it can be asked.
@@ -160,9 +159,9 @@ class Investigation:
         """
         diagnosis = self._settled(denial)
         if diagnosis is None and isinstance(denial, Denial):
-            diagnosis = caller.from_caller(denial, self._grantable.covers)
+            diagnosis = refusals.from_caller(denial, self._grantable.covers)
         if diagnosis:
-            return opening.sort_key(denial, diagnosis)
+            return lifecycle.sort_key(denial, diagnosis)
         want = targets.wanted(denial) if isinstance(denial, Denial) else None
         if not isinstance(want, Wanted):
             return None
@@ -179,15 +178,15 @@ class Investigation:
         """Whether the record and the configuration alone decide, so that to look again can tell nothing else."""
         if self._settled(denial) or not isinstance(denial, Denial):
             return True
-        return caller.from_caller(denial, self._grantable.covers) is not None
+        return refusals.from_caller(denial, self._grantable.covers) is not None
 
     def _settled(self, denial: Denial | Unreadable) -> Diagnosis | None:
         """What the record alone decides."""
-        if stranger := caller.from_stranger(denial):
+        if stranger := refusals.from_stranger(denial):
             return stranger
         if isinstance(denial, Unreadable):
-            return message.from_unreadable(denial)
-        return message.from_message(denial) or caller.from_account(denial, self._enrolment)
+            return refusals.from_unreadable(denial)
+        return refusals.from_message(denial) or refusals.from_account(denial, self._enrolment)
 
     def _with_target(self, denial: Denial, advice: Diagnosis) -> Diagnosis:
         """The advice with what the policy elsewhere would have to hold, where the denial names a profile."""
@@ -211,7 +210,7 @@ class Investigation:
             return Findings(diagnosis=_gone(denial, identity))
         if found := held_policies.from_quarantine(denial.caller, identity.holdings):
             return Findings(diagnosis=found, identity=identity)
-        if advice := caller.from_caller(confirmed(denial, identity), self._grantable.covers):
+        if advice := refusals.from_caller(confirmed(denial, identity), self._grantable.covers):
             return Findings(diagnosis=self._with_target(denial, advice), identity=identity)
         known = _context(identity, now, denial).keys
         policies = Evaluator(identity.holdings)

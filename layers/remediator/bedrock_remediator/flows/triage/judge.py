@@ -1,4 +1,7 @@
-"""What is the matter with a denial and what is done about it, under the configuration of the moment."""
+"""What is the matter with a denial and what is done about it, under the configuration of the moment.
+
+What triage has found out about a denial and what is done about it, before it is a row.
+"""
 
 import logging
 from collections.abc import Callable
@@ -6,20 +9,51 @@ from datetime import datetime
 from typing import Protocol
 
 from botocore.exceptions import ClientError, ParamValidationError
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import error_code
-from bedrock_remediator.core import opening
-from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core import lifecycle, suspicion
+from bedrock_remediator.core.allowlist.rules import Allowlist
 from bedrock_remediator.core.arn import ArnError
+from bedrock_remediator.core.cloudtrail import Denial, Unreadable
 from bedrock_remediator.core.decision import Decision, decide, reported
-from bedrock_remediator.core.denial import Denial, Unreadable
-from bedrock_remediator.core.diagnosis.caller import from_refused_lookup
-from bedrock_remediator.core.grant import FINISHED, Grant, Outcome
+from bedrock_remediator.core.diagnosis.refusals import from_refused_lookup
+from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome
+from bedrock_remediator.core.suspicion import Call, Habits
 from bedrock_remediator.flows.configuration import basis
+from bedrock_remediator.flows.rule_cap import today
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
-from bedrock_remediator.flows.triage.verdict import Verdict
 from bedrock_remediator.settings import PolicySettings
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What was found and what is done about it, and under which configuration (its digest, `basis`)."""
+
+    findings: Findings
+    decision: Decision
+    basis: str
+    simulated: bool = False
+
+    def asking(self, code: str, reason: str) -> "Verdict":
+        """The same, but a person decides."""
+        return replace(self, decision=replace(self.decision, outcome=Outcome.ASK, code=code, reason=reason))
+
+    def advising(self, code: str, reason: str, basis: str) -> "Verdict":
+        """The same, but nothing is granted, whatever the rules say."""
+        diagnosis = self.findings.diagnosis
+        if diagnosis.grantable or diagnosis.kind is DiagnosisKind.ALREADY_ALLOWED:
+            diagnosis = replace(diagnosis, code=code, reason=reason, grantable=False)
+        decision = Decision(outcome=Outcome.REPORT, code=diagnosis.code, reason=diagnosis.reason)
+        return replace(self, findings=replace(self.findings, diagnosis=diagnosis), decision=decision, basis=basis)
+
+    def wary(self, habits: Habits, call: Call, limits: suspicion.ProbeLimits, now: datetime) -> "Verdict":
+        """The same, but a person decides where a rule would grant something that looks like a probe."""
+        if self.decision.outcome is not Outcome.AUTO:
+            return self
+        found = suspicion.of_call(habits, call, limits, day=today(now), address_expected=self.decision.address_expected)
+        return self.asking(found.code, found.reason) if found else self
+
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +150,7 @@ class Judge:
         if row.reason_code == "member_role_missing" and self._reaches(row.account):
             # The role was deployed since, which is a change of what the service can do there.
             return ""
-        if opening.is_advice(row.sk):
+        if lifecycle.is_advice(row.sk):
             return basis(self._settings, None)
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.

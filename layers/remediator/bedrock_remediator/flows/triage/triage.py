@@ -1,6 +1,6 @@
 """Triage a batch of denials: count what is known, look into what is new, write it down.
 
-One message is one EventBridge event. Denials of one principal that are the same (`core/opening.py`) are handled
+One message is one EventBridge event. Denials of one principal that are the same (`core/lifecycle.py`) are handled
 together: a batch of repeats costs one read and one write for each kind, however many they are. A denial that is new is
 investigated, decided, and opened as a row; the ledger's stream carries it on from there. What is beyond the bounds of
 its principal (`core/usage.py`) only counts, in one write a batch.
@@ -16,7 +16,8 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger import (
+from bedrock_remediator.aws.ledger.read import Known
+from bedrock_remediator.aws.ledger.write import (
     CapReachedError,
     ConflictError,
     HabitsChangedError,
@@ -24,15 +25,12 @@ from bedrock_remediator.aws.ledger import (
     Seen,
     UsageChangedError,
 )
-from bedrock_remediator.aws.ledger_reads import Known
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core import cloudtrail, opening
+from bedrock_remediator.core import cloudtrail, lifecycle
+from bedrock_remediator.core.cloudtrail import Delivery, Denial, RecordError, Unreadable
 from bedrock_remediator.core.decision import CAP_REACHED
-from bedrock_remediator.core.delivery import Delivery
-from bedrock_remediator.core.denial import Denial, Unreadable
-from bedrock_remediator.core.envelope import RecordError
 from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
-from bedrock_remediator.core.habits import Habits
+from bedrock_remediator.core.suspicion import Habits
 from bedrock_remediator.core.usage import (
     Bounds,
     Share,
@@ -48,9 +46,8 @@ from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.rule_cap import cap, today
 from bedrock_remediator.flows.triage.batch import Group, Summary, counter, grouped, merged
 from bedrock_remediator.flows.triage.investigation import Findings, Investigation
-from bedrock_remediator.flows.triage.judge import Allowlists, Judge
-from bedrock_remediator.flows.triage.location import located, refiled
-from bedrock_remediator.flows.triage.verdict import Verdict
+from bedrock_remediator.flows.triage.judge import Allowlists, Judge, Verdict
+from bedrock_remediator.flows.triage.principals import refiled, resolve_role_path
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
@@ -209,7 +206,7 @@ class Triage:
                 summary.failed.add(message_id)
                 continue
             try:
-                denial = located(cloudtrail.read(body), self._investigation.principals)
+                denial = resolve_role_path(cloudtrail.read(body), self._investigation.principals)
             except RecordError as error:
                 unfit[message_id] = str(error)
             except Exception:
@@ -266,7 +263,7 @@ class Triage:
     def _count_or_tell(self, case: _Case, bound: Share, number: int, names: Sequence[str]) -> Grant | None:
         diagnosis, decision = beyond(bound, number, names, self._bounds)
         configured = basis(self._settings, None)
-        if case.row and opening.is_repeat(case.row, case.group.denial.time, configured, case.now):
+        if case.row and lifecycle.is_repeat(case.row, case.group.denial.time, configured, case.now):
             naming = also_named(case.row, names, self._bounds)
             if naming != case.row and case.row.state is State.PENDING:
                 self._ledger.update(case.row, naming)
@@ -284,7 +281,7 @@ class Triage:
             return "copy", None
         row = known.rows.get((group.pk, seen.row)) if seen else None
         case = _Case(group, seen, row, counter(group, seen, new), self._clock.now(), known)
-        repeat = row is not None and opening.is_repeat(row, max(new.values()), self._judge.basis(row), case.now)
+        repeat = row is not None and lifecycle.is_repeat(row, max(new.values()), self._judge.basis(row), case.now)
         if seen and row and repeat and not self._looks_again(case, row):
             self._ledger.count(seen, case.counter)
             return "repeat", None
@@ -303,16 +300,16 @@ class Triage:
             group = case.group.anew(found)
             return self._settle(group, self._known([group]))
         owner = self._owner(case, verdict, latest)
-        if owner and opening.is_repeat(owner, latest, verdict.basis, case.now):
+        if owner and lifecycle.is_repeat(owner, latest, verdict.basis, case.now):
             self._count(case, owner)
             return "repeat", None
-        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
+        sk = lifecycle.sort_key(case.group.denial, verdict.findings.diagnosis)
         known = case.known.rows.get((case.group.pk, sk))
-        if (known is None or (case.seen is None and opening.is_advice(sk))) and self._full(case, verdict):
+        if (known is None or (case.seen is None and lifecycle.is_advice(sk))) and self._full(case, verdict):
             raise self._beyond(case, verdict)
         before = self._row_under(case, sk)
-        unchanged = before != case.row or opening.answers_as_before(before, verdict.findings.diagnosis)
-        if before and unchanged and opening.is_repeat(before, latest, verdict.basis, case.now):
+        unchanged = before != case.row or lifecycle.answers_as_before(before, verdict.findings.diagnosis)
+        if before and unchanged and lifecycle.is_repeat(before, latest, verdict.basis, case.now):
             self._note_look(case, before)
             self._count(case, before, self._used(case, verdict))
             return "repeat", None
@@ -324,11 +321,11 @@ class Triage:
 
     def _looks_again(self, case: _Case, row: Grant) -> bool:
         """Whether a repeat is looked into: the row's answer is old, and rests on more than what the record says."""
-        return opening.is_stale(row, case.now) and not self._investigation.is_settled(case.group.denial)
+        return lifecycle.is_stale(row, case.now) and not self._investigation.is_settled(case.group.denial)
 
     def _note_look(self, case: _Case, row: Grant) -> None:
         """Note on a row that it was looked into and answers as before, so that it is not for the next hour."""
-        if opening.is_stale(row, case.now):
+        if lifecycle.is_stale(row, case.now):
             looked = replace(row, looked_at=case.now)
             self._ledger.update(row, looked)
             case.known.rows[row.key] = looked
@@ -342,12 +339,12 @@ class Triage:
         diagnosis, pk = verdict.findings.diagnosis, case.group.pk
         if diagnosis.kind is not DiagnosisKind.ALREADY_ALLOWED:
             return None
-        keys = [(pk, sk) for sk in opening.grant_keys(diagnosis)]
+        keys = [(pk, sk) for sk in lifecycle.grant_keys(diagnosis)]
         rows = [row for row in self._ledger.rows(keys).values() if row.state not in FINISHED]
         if len(keys) == 1:
             return next(iter(rows), None)
         # Where the record does not say which profile was called, a grant explains it only if the call was before it.
-        return next((row for row in rows if opening.is_repeat(row, latest, verdict.basis, case.now)), None)
+        return next((row for row in rows if lifecycle.is_repeat(row, latest, verdict.basis, case.now)), None)
 
     def _row_under(self, case: _Case, sk: str) -> Grant | None:
         """The row, read unless the batch knows it."""
@@ -372,7 +369,7 @@ class Triage:
 
     def _share(self, case: _Case, verdict: Verdict) -> Share | None:
         diagnosis = verdict.findings.diagnosis
-        return share(opening.sort_key(case.group.denial, diagnosis), verdict.decision.outcome, diagnosis)
+        return share(lifecycle.sort_key(case.group.denial, diagnosis), verdict.decision.outcome, diagnosis)
 
     def _full(self, case: _Case, verdict: Verdict) -> bool:
         """Whether a row of that verdict has no room within its principal's bounds."""
@@ -393,7 +390,7 @@ class Triage:
     def _used(self, case: _Case, verdict: Verdict) -> Usage | None:
         """What is used of the bounds with one more row of that verdict; None where it takes nothing of them."""
         bound = self._share(case, verdict)
-        sk = opening.sort_key(case.group.denial, verdict.findings.diagnosis)
+        sk = lifecycle.sort_key(case.group.denial, verdict.findings.diagnosis)
         return self._usage(case).after(bound, sk, self._bounds, case.now) if bound else None
 
     def _beyond(self, case: _Case, verdict: Verdict) -> _BeyondError:
@@ -452,10 +449,10 @@ class Triage:
         """
         reason = _despite(standing, case.group.denial)
         advice = verdict.advising("denied_despite_grant", reason, basis(self._settings, None))
-        sk = opening.sort_key(case.group.denial, advice.findings.diagnosis)
+        sk = lifecycle.sort_key(case.group.denial, advice.findings.diagnosis)
         before = self._row_under(case, sk)
         row = None
-        if before is None or not opening.is_repeat(before, latest, advice.basis, case.now):
+        if before is None or not lifecycle.is_repeat(before, latest, advice.basis, case.now):
             row = self._row(case, advice, before)
             own = replace(case.counter, fingerprint=f"{sk}#{row.version}", row=sk, count=1, revision=1)
             self._ledger.open(row, own, replaces=before)
@@ -471,7 +468,7 @@ class Triage:
         if case.seen:
             self._ledger.count(case.seen, replace(case.counter, row=row.sk))
             return
-        used = used if opening.is_advice(row.sk) else None
+        used = used if lifecycle.is_advice(row.sk) else None
         self._ledger.link(replace(case.counter, row=row.sk), row, used)
         if used:
             case.known.usage[case.group.pk] = used
@@ -479,11 +476,11 @@ class Triage:
     def _row(self, case: _Case, verdict: Verdict, before: Grant | None) -> Grant:
         identity = verdict.findings.identity
         principal = identity.principal if identity else case.group.denial.caller.principal
-        return opening.opened(
+        return lifecycle.new_grant(
             case.group.denial,
             verdict.findings.diagnosis,
             verdict.decision,
-            opening.Circumstances(
+            lifecycle.Circumstances(
                 pk=case.group.pk,
                 principal=principal.arn if principal else None,
                 principal_id=identity.id if identity else None,

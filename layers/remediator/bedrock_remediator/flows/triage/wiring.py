@@ -5,11 +5,11 @@ from bedrock_remediator.aws.authorization_details import AuthorizationDetailsRea
 from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
-from bedrock_remediator.aws.ledger import Ledger
+from bedrock_remediator.aws.ledger.write import Ledger
+from bedrock_remediator.aws.messaging import RefusedQueue
 from bedrock_remediator.aws.parameters import AllowlistReader
-from bedrock_remediator.aws.refusals import RefusedQueue
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.enrolment import READ_ROLE
+from bedrock_remediator.core.accounts import READ_ROLE
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import TriageSettings

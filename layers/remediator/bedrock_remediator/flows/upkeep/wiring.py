@@ -7,25 +7,22 @@ from bedrock_remediator.aws.bedrock import ProfileReader
 from bedrock_remediator.aws.clients import Clients
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.iam_policies import ManagedPolicies
-from bedrock_remediator.aws.ledger_upkeep import UpkeepLedger
+from bedrock_remediator.aws.ledger.write import UpkeepLedger
+from bedrock_remediator.aws.messaging import Publisher, Subscriptions
 from bedrock_remediator.aws.parameters import AllowlistReader
-from bedrock_remediator.aws.topics import Publisher, Subscriptions
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.enrolment import READ_ROLE, Enrolment
+from bedrock_remediator.core.accounts import READ_ROLE, Enrolment
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.subjects import Subjects
-from bedrock_remediator.flows.upkeep.chores.account import Account
+from bedrock_remediator.flows.upkeep.chores.activity import ActivityReport
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
+from bedrock_remediator.flows.upkeep.chores.deadlines import Expiry, Failures, Requests, Stuck
 from bedrock_remediator.flows.upkeep.chores.digest import DailyDigest
 from bedrock_remediator.flows.upkeep.chores.drift import Drift
-from bedrock_remediator.flows.upkeep.chores.expiry import Expiry
-from bedrock_remediator.flows.upkeep.chores.failures import Failures
 from bedrock_remediator.flows.upkeep.chores.orphans import Orphans
 from bedrock_remediator.flows.upkeep.chores.reconsideration import Reconsideration
-from bedrock_remediator.flows.upkeep.chores.requests import Requests
 from bedrock_remediator.flows.upkeep.chores.storms import Storms
-from bedrock_remediator.flows.upkeep.chores.stuck import Stuck
 from bedrock_remediator.flows.upkeep.chores.subscribers import Subscribers, Topic
 from bedrock_remediator.flows.upkeep.upkeep import Upkeep
 from bedrock_remediator.settings import Mode, UpkeepSettings
@@ -49,8 +46,8 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
     orphans = Orphans(ledger, lambda account: ManagedPolicies(clients.iam(account)), policy.ledger_table, enrolment)
     subscribers = Subscribers(Subscriptions(clients.sns), _topics(settings))
     if task == "digest":
-        account = Account(ledger, orphans.found, lasting, clock, subscribers.missing)
-        return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, account, clock)])
+        activity = ActivityReport(ledger, orphans.found, lasting, clock, subscribers.missing)
+        return Upkeep([DailyDigest(ledger, Publisher(clients.sns), settings.notices_topic_arn, activity, clock)])
     iam = IamReader(clients.iam, clock)
     allowlists = AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock)
     placements = Placements(clients.iam, iam.own_policies, policy, Seals(None))
@@ -70,7 +67,7 @@ def upkeep(task: Task, settings: UpkeepSettings, home: str, clock: Clock) -> Upk
                 ledger=ledger,
                 publisher=lambda: Publisher(clients.sns),
                 topic_arn=settings.notices_topic_arn,
-                account=Account(ledger, lambda _: [], lasting, clock),
+                activity=ActivityReport(ledger, lambda _: [], lasting, clock),
                 singly=settings.notices_an_hour,
                 clock=clock,
             ),

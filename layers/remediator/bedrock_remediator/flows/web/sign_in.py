@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.aws.identity_provider import ProviderError
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import Approver
 from bedrock_remediator.flows.links.links import Sealer, SealError
 from bedrock_remediator.flows.web.html import message_page
 from bedrock_remediator.flows.web.http import Request, Response

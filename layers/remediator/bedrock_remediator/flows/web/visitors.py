@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from bedrock_remediator.core.approvers import Approver
+from bedrock_remediator.core.approval import Approver
 from bedrock_remediator.flows.web.http import Request, Response
 
 BY_LINK: Final = "link"

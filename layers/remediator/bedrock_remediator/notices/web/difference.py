@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bedrock_remediator.notices.text import visible
+from bedrock_remediator.notices.untrusted_text import visible
 
 _AROUND: Final = 3
 _LINE_LENGTH: Final = 2048

@@ -5,14 +5,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from bedrock_remediator.core.durations import words
 from bedrock_remediator.core.grant import Grant, State
 from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.lengths import words
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import destinations, verified
-from bedrock_remediator.notices.foreign import confirmed
 from bedrock_remediator.notices.notice import Denials, Plan, account, target, who
-from bedrock_remediator.notices.text import visible
+from bedrock_remediator.notices.untrusted_text import confirmed, visible
 from bedrock_remediator.notices.web.readable import Moment, moment
 from bedrock_remediator.notices.web.wording import ACTIONS
 

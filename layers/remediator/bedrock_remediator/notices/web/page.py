@@ -7,15 +7,14 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.approval import Verb
+from bedrock_remediator.core.durations import Length
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.core.lengths import Length
-from bedrock_remediator.core.risk import Risk
-from bedrock_remediator.core.waiting import remark_of
+from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.suspicion import Risk
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import before_deciding, destinations, next_steps, principal_of
-from bedrock_remediator.notices.foreign import caller_words, statement_lines
 from bedrock_remediator.notices.notice import Denials, Plan, who
-from bedrock_remediator.notices.text import sentence, visible
+from bedrock_remediator.notices.untrusted_text import caller_words, sentence, statement_lines, visible
 from bedrock_remediator.notices.web import facts
 from bedrock_remediator.notices.web.difference import Document, difference
 from bedrock_remediator.notices.web.facts import Fact

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.notices.text import utc
+from bedrock_remediator.notices.untrusted_text import utc
 
 _STEPS: Final = (
     (timedelta(days=1), "day"),

@@ -6,10 +6,10 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.clock import Clock
+from bedrock_remediator.core.accounts import GrantablePrincipals
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.drift import Found, Obstacle, Powers, Remedy, absent, remedy
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.grantable import GrantablePrincipals
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator.flows.placement.contract import Inspection, Owner, Placement
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy

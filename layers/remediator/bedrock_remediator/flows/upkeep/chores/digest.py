@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Protocol
 
-from bedrock_remediator.aws.ledger import NoticeClaim
+from bedrock_remediator.aws.ledger.write import NoticeClaim
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.flows.upkeep.chores.account import Account
+from bedrock_remediator.flows.upkeep.chores.activity import ActivityReport
 from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Tally
 from bedrock_remediator.notices import digest as notice
 
@@ -43,22 +43,24 @@ class DailyDigest:
         ledger: The ledger.
         publisher: Publishes it.
         topic_arn: To this topic.
-        account: Gives account of the day.
+        activity: What became of grants in a day.
         clock: Tells the time.
     """
 
     name = "digest"
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, topic_arn: str, account: Account, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, publisher: Publisher, topic_arn: str, activity: ActivityReport, clock: Clock
+    ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._topic_arn = topic_arn
-        self._account = account
+        self._activity = activity
         self._clock = clock
 
     def run(self, has_time: HasTime) -> Tally:
         """See `Chore.run`."""
-        digest = self._account.since(self._clock.now() - _DAY, has_time)
+        digest = self._activity.since(self._clock.now() - _DAY, has_time)
         if digest.empty:
             return Counter({"quiet": 1})
         day = f"{digest.until:%Y-%m-%d}"

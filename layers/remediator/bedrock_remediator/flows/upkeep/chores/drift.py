@@ -14,13 +14,12 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.ledger import ConflictError
+from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.drift import Leave, Remedy, Renew, Repair, Report, Revoke
 from bedrock_remediator.core.grant import Grant, Outcome, Remark, State
-from bedrock_remediator.core.opening import SETTLING
-from bedrock_remediator.core.waiting import expired, remark_of
+from bedrock_remediator.core.lifecycle import SETTLING, expired, remark_of
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.contract import FAILED, OVERTAKEN, HasTime, Rows, Tally, step
 

@@ -15,9 +15,9 @@ from typing import Final, Protocol
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam_policies import ManagedPolicy, RefusedError
-from bedrock_remediator.aws.ledger_items import Due
+from bedrock_remediator.aws.ledger.items import Due
+from bedrock_remediator.core.accounts import EVERY_ACCOUNT, Enrolment
 from bedrock_remediator.core.arn import ArnError, Principal
-from bedrock_remediator.core.enrolment import EVERY_ACCOUNT, Enrolment
 from bedrock_remediator.core.grant import State
 from bedrock_remediator.flows.placement.managed import LEDGER_TAG, MARK, PATH
 from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Tally

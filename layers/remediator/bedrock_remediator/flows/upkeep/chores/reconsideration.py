@@ -16,17 +16,23 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
-from bedrock_remediator.aws.ledger import Cap, CapReachedError
-from bedrock_remediator.aws.ledger_queries import Background
+from bedrock_remediator.aws.ledger.read import Background
+from bedrock_remediator.aws.ledger.write import Cap, CapReachedError
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.accounts import GrantablePrincipals
+from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.decision import CAP_REACHED, Decision
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
-from bedrock_remediator.core.grantable import GrantablePrincipals
-from bedrock_remediator.core.opening import cool_down, told
-from bedrock_remediator.core.reconsideration import asked_again, cause_of, decide_again, target, unless_unusual
-from bedrock_remediator.core.subject import Subject
+from bedrock_remediator.core.lifecycle import (
+    asked_again,
+    cause_of,
+    cool_down,
+    decide_again,
+    target,
+    told,
+    unless_unusual,
+)
 from bedrock_remediator.core.usage import counts_requests
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.current_rows import current

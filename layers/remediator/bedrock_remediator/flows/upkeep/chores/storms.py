@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger_notices import beginning, folded, hour_of
+from bedrock_remediator.aws.ledger.write import beginning, folded, hour_of
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.flows.upkeep.chores import digest
-from bedrock_remediator.flows.upkeep.chores.account import Account
+from bedrock_remediator.flows.upkeep.chores.activity import ActivityReport
 from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Tally
 from bedrock_remediator.notices import digest as notice
 
@@ -40,7 +40,7 @@ class Storms:
         ledger: The ledger.
         publisher: Gives what publishes the digest.
         topic_arn: To this topic.
-        account: Gives account of the time that it was.
+        activity: What became of grants in the time of the storm.
         singly: How many notices of an hour are sent one by one.
         clock: Tells the time.
     """
@@ -53,14 +53,14 @@ class Storms:
         ledger: Ledger,
         publisher: Callable[[], digest.Publisher],
         topic_arn: str,
-        account: Account,
+        activity: ActivityReport,
         singly: int,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._topic_arn = topic_arn
-        self._account = account
+        self._activity = activity
         self._singly = singly
         self._clock = clock
 
@@ -87,7 +87,7 @@ class Storms:
             counts.update(kinds)
         beyond = sum(folded(kinds, self._singly) for kinds in left.values())
         told = notice.Folded(counts=counts, singly=self._singly, told_here=beyond)
-        found = replace(self._account.since(beginning(min(left)), has_time), folded=told)
+        found = replace(self._activity.since(beginning(min(left)), has_time), folded=told)
         texts = notice.message(found, may_be_duplicate="maybe_sent" in claims.values())
         self._publisher().publish(self._topic_arn, notice.subject(found), texts, notice.attributes(found))
         for hour in left:

@@ -1,0 +1,1 @@
+"""What IAM makes of policies: patterns, conditions, and the evaluation of a request."""
