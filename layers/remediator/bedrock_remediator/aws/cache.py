@@ -1,6 +1,6 @@
 """A small memory of answers from AWS, for as long as the function's environment lives.
 
-Listings, page after page; botocore's own paginators would read a file first, which a cold start pays for.
+`pages` walks listings page after page; botocore's own paginators would read a file first, which a cold start pays for.
 """
 
 from collections.abc import Callable, Iterator, Mapping

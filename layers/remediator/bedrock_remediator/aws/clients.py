@@ -1,14 +1,13 @@
 """The clients, each made when it is first used: making one costs more than anything else in a cold start.
 
-botocore's session, with no more of AWS in it than this service calls.
+The session is botocore's, with no more of AWS in it than this service calls. Most of a cold start used to be botocore
+reading about what is never called: descriptions of every operation of IAM and DynamoDB, the endpoints of every service,
+handlers for the peculiarities of S3 or EC2. The layer has descriptions with the few operations that are called
+(`service_models.py` beside its Makefile makes them when it is built); what is not there is read from botocore's own.
+boto3 would add nothing to a client but its import. What each of these is worth stands in docs/performance.md.
 
-Most of a cold start used to be botocore reading about what is never called: descriptions of every operation of IAM
-and DynamoDB, the endpoints of every service, handlers for the peculiarities of S3 or EC2. The layer has descriptions
-with the few operations that are called (`service_models.py` beside its Makefile makes them when it is built); what is
-not there is read from botocore's own. boto3 would add nothing to a client but its import. What each of these is worth
-stands in docs/performance.md.
-
-Credentials in member accounts: of one role in each, assumed when it is first needed and again before they expire.
+Credentials in member accounts are those of one role in each, assumed when it is first needed and again before they
+expire.
 """
 
 from collections.abc import Callable, Sequence

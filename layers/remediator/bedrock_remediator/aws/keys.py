@@ -1,6 +1,6 @@
-"""The stack's KMS keys that sign: HMAC keys, which never leave KMS. Their policies say who may sign, and who verify.
+"""The stack's keys: HMAC keys, which never leave KMS, and the secrets that links are signed with.
 
-Secrets Manager: secrets as text, and the keys that links are signed with.
+The KMS keys' policies say who may sign, and who may verify.
 """
 
 import logging

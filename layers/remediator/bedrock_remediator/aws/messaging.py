@@ -1,9 +1,4 @@
-"""Publishing to SNS topics.
-
-The queue that works for Slack: what is put there beside the topics' notices, and when a message comes again.
-
-The queue of refused messages: what triage was sent and nobody can read, each with the reason.
-"""
+"""Sending: notices to SNS topics, work to the queue for Slack, and what nobody can read to the queue of refusals."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final

@@ -1,6 +1,6 @@
-"""Which principals this service may change at all, whatever a rule or a person says.
+"""Where this service may act: which principals it may change at all, and in which accounts.
 
-Which accounts the service works in: the one it runs in, and those of its organization that are enrolled.
+`Enrolment` knows the accounts: the one it runs in, and those of its organization that are enrolled.
 
 In an enrolled account `stacks/member.yaml` makes two roles that the service's functions assume: one to read with
 (triage, upkeep), one to write with (remediate).

@@ -3,13 +3,11 @@
     pending --approve--> approved      failed --approve--> approved      active --extend--> approved, with another end
        +------reject---> rejected                                          +------revoke--> revoking
 
-Nothing here asks who somebody is: an `Approver` is what a way in (link, sign-in, API, Slack) has made sure of.
+Nothing here asks who somebody is: an `Approver` is what a way in (link, sign-in, API, Slack) has made sure of. It says
+how somebody is named in the row and which requests are their own. A `Button` under a request in a chat only carries
+which row it is about, at which version.
 
-Who decides: how somebody is named in the row, what the API's callers must be, and whose request is their own.
-
-What a button under a request in a chat carries: which row it is about, at which version. It decides nothing.
-
-What became of a person's approval: remediate takes each up once, and remembers the last one of every key.
+Remediate takes each approval up once, and remembers the last one of every key (`Use`):
 
     none, or an earlier one --taken up--> applying --> active --> as its grant has ended: revoked, failed, …
                                            |   ^

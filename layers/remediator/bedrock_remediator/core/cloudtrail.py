@@ -1,16 +1,12 @@
-"""From a CloudTrail record in EventBridge's envelope, as bytes, to a `Denial`.
+"""From a CloudTrail record in EventBridge's envelope, as bytes, to a `Denial`: who was denied what, by which layer.
 
 The envelope, the record and its message must agree on the account, the region and the principal; a record in which
 they do not is `Unreadable`, never a denial.
 
-An EventBridge event with a CloudTrail record in it, as its bytes say it: typed, and nothing of it judged.
+The record's shape is in docs/aws-facts.md §1. Every field may be missing or null. Of an event whose fields have
+unexpected types, the strings are kept, so that it can be written down.
 
-Shapes: docs/aws-facts.md §1. Every field may be missing or null. Of an event whose fields have unexpected types, the
-strings are kept, so that it can be written down.
-
-What a denial says: who was denied which action on what, by which layer.
-
-How a message came into the queue of denials, by what SQS itself says of it (docs/aws-facts.md §7.13, §7.14).
+`Delivery` says how the event's message came into the queue of denials, by what SQS itself says of it (§7.13, §7.14).
 """
 
 import hashlib

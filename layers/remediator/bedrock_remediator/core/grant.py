@@ -10,7 +10,7 @@ pending --approve--> approved --> applying --> active --expire|revoke--> revokin
   +--lapse---> lapsed
 ```
 
-The conversation that a change of a row belongs to: one thread in a chat, however often the row moves.
+A conversation is one thread in a chat, however often the row moves.
 """
 
 import enum

@@ -1,6 +1,8 @@
-"""The row that a denial opens, and which denials belong to the same row.
+"""What becomes of a row without anybody's decision: when one is made, when it waits, when it is decided again.
 
-How long rows wait before upkeep does something about them: for a person, for remediate, for trouble to pass.
+`new_grant` makes the row of a denial. `is_repeat` says which later denials belong to it.
+
+The rest is about time: how long rows wait for a person, for remediate, or for trouble to pass, before upkeep acts.
 
     pending, for half of its time --> reminded, once        active, past its end --> revoking
     pending, for all of it -------> lapsed                  failed for a passing reason --> approved, five times
@@ -10,9 +12,8 @@ How long rows wait before upkeep does something about them: for a person, for re
 What is noted on a row without a new version (`reminded_at`, `driven_at`, `remark`, `link_asked_at`) holds for the stay
 in the state that the row was in then. So nothing has to be cleared when a row moves, by whomever.
 
-Deciding again about a request that waits, when mode, parameters or rules are no longer those it was asked under.
-
-What is decided upon is what triage found then. So an automatic decision is a promise that remediation holds against
+A request that waits is decided again when mode, parameters or rules are no longer those it was asked under. What is
+decided upon is what triage found then. So an automatic decision is a promise that remediation holds against
 AWS, the rules and the clock once more before it writes anything.
 """
 

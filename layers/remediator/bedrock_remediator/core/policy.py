@@ -9,7 +9,7 @@ A document that would be too long for IAM is written ever more briefly:
 
 Grants of different actions never share a statement.
 
-What grants entitle a principal to, and until when: what its policy is compiled from.
+It is compiled from `Entitlement`s: what grants entitle a principal to, and until when.
 """
 
 import enum

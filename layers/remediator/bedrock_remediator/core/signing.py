@@ -1,12 +1,10 @@
-"""What the MAC on an approval and that on a note have in common: what they are made of, and how a row keeps them.
+"""What is signed, and how a row keeps the MACs: a person's approval, and the note of what was put into a policy.
 
-The seal on a note of what was put into somebody else's policy: what it is made of, and where it is kept.
+Remediation believes the signature of an approval, and not the row.
 
 A policy of IAM does not tell who wrote which of its ARNs. So what a row says was added for its grant is what will be
 taken away again, and whoever can write rows could have ARNs taken away that others put there. Only remediate can make
 a seal (see flows/placement/seals.py).
-
-What a person has approved, as it is signed: remediation believes the signature and not the row.
 """
 
 import base64

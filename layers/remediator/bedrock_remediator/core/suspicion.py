@@ -1,15 +1,13 @@
-"""What a principal's denied calls have in common: where they came from, by which clients, what they were after.
-
-One item of the ledger for each principal, bounded in size, written together with the rows that its denials open. It is
-what `core/suspicion.py` holds a call against before anything is granted without asking.
-
-Whether a call looks like a stolen key that tries out what it can reach: then a person decides, whatever a rule says.
+"""Whether a call looks like a stolen key that tries out what it can reach: then a person decides, whatever a rule says.
 
 Denials teach whoever holds a key which models to ask for, and a rule that grants by itself would answer. So what a rule
 may do by itself is bounded for each principal: by the number of different things it was denied of late, by grants a
 day, and by where its calls have come from before.
 
-What a person should look at twice before approving, as far as the ledger tells it.
+`Habits` is what a principal's denied calls have in common: where they came from, by which clients, what they were
+after. It is one item of the ledger for each principal, bounded in size, written with the rows that its denials open.
+
+`Risk` is what a person should look at twice before approving, as far as the ledger tells it.
 """
 
 import enum

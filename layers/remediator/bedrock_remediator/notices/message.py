@@ -1,6 +1,6 @@
 """The message that SNS takes: a text for each kind of subscriber, together small enough.
 
-The structured form of a notice: what queues, functions and web hooks get.
+`structured` is the form that queues, functions and web hooks get.
 """
 
 import json

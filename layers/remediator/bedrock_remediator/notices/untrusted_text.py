@@ -3,7 +3,7 @@
 Everything that these functions give back is printable ASCII. A control character, a line break, a right-to-left mark
 or a letter that looks like another shows as its escape, so no text can leave the place it was put in.
 
-What others wrote: the caller's own words, and the policy statement that decided. Shown, never believed.
+The caller's own words and the policy statement that decided are shown, and never believed.
 """
 
 import ipaddress

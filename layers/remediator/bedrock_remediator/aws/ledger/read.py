@@ -5,10 +5,6 @@ not be older than the last write.
 
 Whoever holds a principal's key can have as many rows of advice, counters and markers of notices written for it as they
 call models that there are not. So a query that is about something else passes over them, or ends after some pages.
-
-Reading the ledger by keys; see aws/ledger/read.py for what is found without.
-
-Every read is consistent: what a decision rests on must not be older than the last write.
 """
 
 import itertools

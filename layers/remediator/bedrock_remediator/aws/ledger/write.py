@@ -1,12 +1,4 @@
-"""What all conditional writes of the ledger have in common: patience, and what a false condition means.
-
-What triage writes: rows, each with the counter of the denial that opened it, and what is counted afterwards.
-
-The two writes by which people change the ledger, with a decision or to ask for a link: all that approve can do.
-
-What notify writes: which notices went out, and how many in an hour.
-
-The ledger: one DynamoDB table, in which every grant is a row that moves from state to state.
+"""Writing the ledger: one DynamoDB table, in which every grant is a row that moves from state to state.
 
 Every write is conditional on what the writer saw. A false condition is a `ConflictError` (or, for a day's limit,
 `CapReachedError`): read again and decide again. Trouble that passes is a `RetryableError`: let the queue deliver the
@@ -16,7 +8,8 @@ work again. A write that went through although its answer was lost counts as don
     row = ledger.grant(pk, sk)
     ledger.move(row, row.moved(State.APPLYING, at=now, by="remediate", reason="approved by rule x"))
 
-What only upkeep writes: a request that a rule approves by now, where a long walk goes on, which digest was sent.
+Each function has the writes that it needs and no others: triage rows and counters, approve decisions, notify what it
+has sent, upkeep reminders, digests and where a long walk goes on.
 """
 
 import hashlib

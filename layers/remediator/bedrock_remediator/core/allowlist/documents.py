@@ -1,11 +1,8 @@
-"""A configuration document, YAML or JSON, as plain values that know their line.
+"""Reading the two kinds of document that the allowlist is made of: rules, and the scopes of teams.
 
-Read strictly, because what it says may open doors: a key given twice, an anchor, an alias, a tag, a second document
-and deep nesting are errors, so nothing in a document can overrule or multiply what a reviewer saw in it.
-
-What each field of a rule or scope may hold, and the value that it stands for.
-
-The two kinds of document that the allowlist is made of: rules, and the scopes of teams.
+A document is YAML or JSON, read strictly, because what it says may open doors: a key given twice, an anchor, an alias,
+a tag, a second document and deep nesting are errors, so nothing in a document can overrule or multiply what a reviewer
+saw in it.
 
 Reading goes on after a mistake, so that the author sees all of them at once and what is not wrong still counts.
 """

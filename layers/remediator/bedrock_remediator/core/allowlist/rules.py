@@ -1,29 +1,4 @@
-"""Patterns: what a rule's author writes to name many principals, profiles or models at once.
-
-Two dialects, both case-sensitive and both without brackets, braces or escapes:
-
-- `identifier_glob`: `*` is any run of characters, `?` any one. For ids and ARNs of profiles and models.
-- `principal_glob`: `*` and `?` stop at `:` and `/`, and `**` crosses `/`, so that a pattern names the paths that it
-  shows: `role/llm-*` is not `role/service/llm-app`. Within the first five fields of an ARN nothing crosses a `:`;
-  behind them a colon is only a character that a path may hold, and `**` crosses it too.
-
-A match costs one step a character of the text, whatever the pattern: the set of places in the pattern that can have
-been reached is carried along as the bits of one integer, so there is nothing to go back to.
-
-Which patterns an allowlist may hold. One that could never match is refused too: it would be a rule in name only.
-
-What rules are held against: who would get access to what, and where the call came from.
-
-All of it is what AWS says: the principal and its tags by IAM, the profile and its models by Bedrock, where the call
-came from by CloudTrail. Nothing is taken from text that the caller wrote.
-
-A rule of the allowlist, and whether it is about a given grant.
-
-Fields are joined by AND, the values of one field by OR. What a grant would reach is often more than one thing: the
-models of a profile, the regions that it routes to. A rule that opens a door must fit all of it, a rule that asks or
-forbids fits if any of it does.
-
-The allowlist: documents in which people say what may be granted without asking, what needs a person, what never.
+"""The allowlist: documents in which people say what may be granted without asking, what needs a person, what never.
 
 `main` is the administrators' document. Any other is a team's, and holds only within the scope that the
 administrators' document `_scopes` gives it, its prohibitions included, so that one team can neither open nor shut
@@ -32,6 +7,23 @@ another's doors. A document without a scope concerns nobody.
 A document with a mistake is a problem, since the mistake may have hidden a prohibition. While there is one in `main` or
 `_scopes` nothing is granted without asking, and while there is one in a team's document nothing within its scope is.
 What could be read of such a document still counts, so that its prohibitions hold.
+
+A rule is held against a `Subject`: who would get access to what, and where the call came from. All of it is what AWS
+says: the principal and its tags by IAM, the profile and its models by Bedrock, where the call came from by CloudTrail.
+Nothing is taken from text that the caller wrote. A rule's fields are joined by AND, the values of one field by OR. What
+a grant would reach is often more than one thing: the models of a profile, the regions that it routes to. A rule that
+opens a door must fit all of it, a rule that asks or forbids fits if any of it does.
+
+Patterns come in two dialects, both case-sensitive and both without brackets, braces or escapes. One that could never
+match is refused: it would be a rule in name only.
+
+- `identifier_glob`: `*` is any run of characters, `?` any one. For ids and ARNs of profiles and models.
+- `principal_glob`: `*` and `?` stop at `:` and `/`, and `**` crosses `/`, so that a pattern names the paths that it
+  shows: `role/llm-*` is not `role/service/llm-app`. Within the first five fields of an ARN nothing crosses a `:`;
+  behind them a colon is only a character that a path may hold, and `**` crosses it too.
+
+A match costs one step a character of the text, whatever the pattern: the set of places in the pattern that can have
+been reached is carried along as the bits of one integer, so there is nothing to go back to.
 """
 
 import enum

@@ -1,6 +1,6 @@
-"""What the message alone decides, without a single call.
+"""What the record alone decides, without a single call: by its message, and by whose denial it is.
 
-Whose denial it is: callers that cannot be given a policy here, and where the policy goes instead.
+Some callers cannot be given a policy here; then the advice says where the policy goes instead.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,7 @@
-"""The operators of an IAM policy's conditions: how one value of the policy compares with one of the request.
+"""Whether a statement's conditions are met by a request of which not everything is known, operator by operator.
 
 What cannot be compared (a date that is none, an operator that does not exist) is unknown, never met and never unmet:
 see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
-
-Whether a statement's conditions are met by a request of which not everything is known.
 """
 
 import base64

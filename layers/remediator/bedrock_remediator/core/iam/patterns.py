@@ -1,8 +1,7 @@
-"""Three-valued logic: what a policy says of a request is true, false, or not known (None).
+"""IAM's patterns: the wildcards `*` and `?`, and policy variables such as `${aws:username}`.
 
-The operations are Kleene's, so learning what was unknown never takes back a true or a false.
-
-IAM's patterns: the wildcards `*` and `?`, and policy variables such as `${aws:username}`.
+What a policy says of a request is true, false, or not known (None). The operations on that are Kleene's, so learning
+what was unknown never takes back a true or a false.
 
 A pattern comes from a policy, so from anyone who may write one: at worst, matching takes time in proportion to the
 length of the pattern times that of the text. `*` matches any characters, `/` included, and none at all: a region of `*`

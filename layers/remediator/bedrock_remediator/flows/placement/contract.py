@@ -1,6 +1,6 @@
 """What every strategy is told: whose policies to change, which rows to believe, whom to tell before it writes.
 
-Why a grant cannot be written, in words that tell a person what to do about it.
+`PlacementError` says why a grant cannot be written, in words that tell a person what to do about it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

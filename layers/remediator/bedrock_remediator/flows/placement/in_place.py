@@ -6,7 +6,7 @@ before is kept (a version is free), and only by adding. What was added is noted 
 nobody else can make; taking it away takes away that and nothing else. No version is deleted but those that say
 what was there before with just that added, or, made since then, the same as the one in force.
 
-The principal's own policies as hosts of a grant: a customer managed one, which has versions, or an inline one.
+The host of such a grant is a customer managed policy, which has versions, or an inline one.
 """
 
 import json

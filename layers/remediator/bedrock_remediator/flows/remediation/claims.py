@@ -4,11 +4,7 @@ Whoever can write to the ledger could write any row. So before it is acted on, e
 it is about the principal and the profile that its key names, that AWS still describes the profile so, that the rule
 that approved it still does, or that a person's approval is genuine.
 
-Why a row must not be applied.
-
-What AWS says now of whom and what a row is about: always asked anew, and the row must say the same.
-
-Whether a person has approved a grant.
+`ClaimError` says why a row must not be applied. `Facts` asks AWS anew whom and what a row is about.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What is the matter with a denial and what is done about it, under the configuration of the moment.
 
-What triage has found out about a denial and what is done about it, before it is a row.
+The answer is a `Verdict`, which is not a row yet.
 """
 
 import logging

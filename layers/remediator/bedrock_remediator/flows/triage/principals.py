@@ -1,6 +1,6 @@
 """Principals as IAM knows them, each read once a batch: IAM serves a whole account a few calls a second.
 
-Which role or user a record means: by its true path, which a session's ARN does not tell, and IAM knows.
+`resolve_role_path` finds which role a record means: a session's ARN does not tell the role's path, and IAM does.
 """
 
 from datetime import datetime, timedelta
