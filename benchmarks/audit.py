@@ -13,6 +13,7 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core.profile import Profile
@@ -118,3 +119,16 @@ def _model(number: int, region: str = "us-east-1") -> str:
 
 def _profile(name: str, region: str) -> str:
     return f"arn:aws:bedrock:{region}:{ACCOUNT}:inference-profile/{name}"
+
+
+def main() -> None:
+    """Print the figures."""
+    for each in measure():
+        print(
+            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
+            sep="\t",
+        )
+
+
+if __name__ == "__main__":
+    main()

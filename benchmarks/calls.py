@@ -15,6 +15,7 @@ from msgspec import Struct
 from benchmarks.parse import EVENTS
 from sandbox.deciding import decide_all
 from sandbox.running import Given, handle, read_allowlist, read_events, time_after
+from sandbox.shell import leave_aws_settings
 from sandbox.stack import Options, Sandbox
 from sandbox.world import DEFAULT_WORLD, read_world
 
@@ -123,3 +124,14 @@ def renamed(given: Given, number: int) -> Given:
     event = json.loads(json.dumps(given.event))
     event["id"] = event["detail"]["eventID"] = f"{number:08x}-0000-4000-8000-000000000000"
     return Given(given.name, event)
+
+
+def main() -> None:
+    """Print how many calls each kind of work takes."""
+    for each in measure():
+        print(each.name, each.total, *(f"{name}: {number}" for name, number in sorted(each.by.items())), sep="\t")
+
+
+if __name__ == "__main__":
+    leave_aws_settings()
+    main()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core import cloudtrail
@@ -139,3 +140,16 @@ def _rules(rules: int) -> Allowlist:
     parsed = parse({"main": json.dumps(document)})
     assert not parsed.problems, parsed.problems
     return parsed
+
+
+def main() -> None:
+    """Print the figures."""
+    for each in measure():
+        print(
+            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
+            sep="\t",
+        )
+
+
+if __name__ == "__main__":
+    main()

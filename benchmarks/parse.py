@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core import arn, cloudtrail, message
@@ -97,3 +98,16 @@ def _measured(name: str, bodies: list[bytes]) -> Parsed:
     works = [each(read) for read in (json.loads, cloudtrail.read, anew)]
     times = [[timeit.timeit(work, number=1) for work in works] for _ in range(_ROUNDS)]
     return Parsed(name, *(min(column) / len(bodies) * 1e6 for column in zip(*times, strict=True)))
+
+
+def main() -> None:
+    """Print the figures."""
+    for each in measure():
+        print(
+            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
+            sep="\t",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ SECRET = "arn:aws:secretsmanager:us-east-1:111122223333:secret"
 EVERYTHING = {
     "PolicyStrategy": "in-place",
     "NotificationEmail": "ops@example.com",
+    "ApproverEmail": "approvers@example.com",
     "SubscribeAdministrators": "arn:aws:iam::111122223333:role/administrator",
     "OperatorRoleArns": "arn:aws:iam::111122223333:role/operator",
     "DeployerRoleArns": "arn:aws:iam::111122223333:role/deployer,arn:aws:iam::111122223333:role/pipeline/deployer",

@@ -1,3 +1,4 @@
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -282,3 +283,13 @@ def test_nothing_has_a_name_of_the_templates_choosing(document: Mapping[str, Any
         ):
             continue
         assert not names & set(resource.get("Properties", {})), logical_id
+
+
+def test_everything_switches_on_all_there_is(root: Path, everything: Mapping[str, str], whole: Stack) -> None:
+    """A resource, an output or a parameter of a condition that is new is looked at by every test of the whole stack."""
+    template = transformed((root / "template.yaml").read_text(encoding="utf-8"), "us-east-1")
+    assert set(whole.resources) == set(template["Resources"])
+    assert set(whole.outputs) == set(template["Outputs"])
+    decide = set(re.findall(r"'Ref': '(\w+)'", str(template["Conditions"])))
+    assert decide <= set(everything)
+    assert {name for name in decide if whole.parameters[name] == template["Parameters"][name].get("Default")} == set()
