@@ -131,7 +131,7 @@ lock: ## renew the locked requirements (needs uv)
 	for name in layers/remediator/requirements layers/remediator/botocore requirements/demo requirements/dev \
 	    requirements/sam requirements/scan requirements/runtime-oldest requirements/runtime-newest \
 	    requirements/emulate; do \
-	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras \
 	        --upgrade --quiet $$name.in --output-file $$name.txt || exit 1; done
 
 licences: setup ## write docs/licences.md from the layer's locked requirements

@@ -35,5 +35,5 @@ def test_every_requirement_is_locked_by_hash(lock: str) -> None:
     assert "://" not in text
     assert "--index" not in text
     for block in re.split(r"\n(?=\S)", text.strip()):
-        assert re.match(r"[a-z0-9_.-]+(\[[a-z0-9,_-]+\])?==\S+", block), block
+        assert re.match(r"[a-z0-9_.-]+(\[[a-z0-9, _-]+\])?==\S+", block), block
         assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", block)) >= 1, block
