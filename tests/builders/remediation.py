@@ -280,6 +280,7 @@ class World:
             allowlists=self.allowlist,
             approvals=self.approvals,
             uses=self.uses,
+            seals=self.seals,
         )
         return Remediation(
             self.ledger,
