@@ -236,14 +236,14 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     ),
     "diagnosis_changed": (
         (
-            "A rule grants what is merely missing, and the principal's own policies say otherwise. Look at them before you "
-            "decide. If nobody has changed them since the denial, find out from CloudTrail who wrote to the ledger."
+            "A rule grants what is merely missing, and the principal's own policies say otherwise. Look at them before "
+            "you decide. If nobody has changed them since the denial, find out from CloudTrail who wrote to the ledger."
         ),
     ),
     "policies_unreadable": (
         (
-            "The principal's policies could not be read, so no rule applies. Look at them, and decide; the error in the "
-            "reason says what kept the service's role from reading them."
+            "The principal's policies could not be read, so no rule applies. Look at them, and decide; the error in "
+            "the reason says what kept the service's role from reading them."
         ),
     ),
     "expired": (
