@@ -285,8 +285,9 @@ class Claims:
         """
         use = self._use(grant)
         self._require_timely(grant, use)
-        owner = self._confirm(grant, use)
-        self._require_calm(grant, background or Background(grant.pk, []))
+        owner, stands = self._confirm(grant, use)
+        if grant.decision is Outcome.AUTO and not stands:
+            self._require_calm(grant, background or Background(grant.pk, []))
         return owner
 
     def hold(self, grant: Grant) -> bool:
@@ -346,7 +347,9 @@ class Claims:
         if self._settings.paused:
             raise ClaimError(State.PENDING, "paused", "Grants are paused.")
 
-    def _confirm(self, grant: Grant, use: Use | None) -> Owner:
+    def _confirm(self, grant: Grant, use: Use | None) -> tuple[Owner, bool]:
+        """The principal, and whether IAM shows that a row which is being applied has been written before."""
+        stands = False
         try:
             principal = self._principal(grant)
             if not self._grantable.covers(principal.arn):
@@ -362,7 +365,8 @@ class Claims:
                 grant, self._decide(grant, self._facts.subject(grant, entity.tags, target), allowlist)
             )
             if grant.decision is Outcome.AUTO:
-                self._require_missing(grant, entity, target)
+                written = self._require_missing(grant, entity, target)
+                stands = written and grant.state is not State.APPROVED
         except ArnError as error:
             raise inconsistent(str(error)) from error
         except NotEnrolledError as error:
@@ -373,7 +377,7 @@ class Claims:
         except ClientError as error:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error
-        return Owner(entity.principal, entity.id, entity.tags)
+        return Owner(entity.principal, entity.id, entity.tags), stands
 
     def _require_approval(self, grant: Grant, use: Use | None) -> None:
         if not self._ask.approvals.verify(grant):
@@ -438,11 +442,14 @@ class Claims:
         if grant.expires_at is None or grant.expires_at > latest:
             self._ask_again(f"The rule {grant.rule!r} gives grants for a shorter time than it did.")
 
-    def _require_missing(self, grant: Grant, entity: Entity, target: Target) -> None:
+    def _require_missing(self, grant: Grant, entity: Entity, target: Target) -> bool:
         """What a rule grants is merely missing, as triage would find now: else a person decides, if a grant can help.
 
         What the row says was written for it may be there already. That is believed only where the call is allowed, and
         was missing before: without this service's own policies, or by a seal of remediate's on what it put in place.
+
+        Returns:
+            Whether it is there already.
         """
         try:
             holdings = self._ask.identities.holdings(entity)
@@ -453,12 +460,12 @@ class Claims:
             raise ClaimError(State.PENDING, "policies_unreadable", reason) from error
         found = self._diagnosed(grant, entity, target, holdings)
         if _merely_missing(grant, found):
-            return
+            return False
         if in_force(grant) and found.kind is DiagnosisKind.ALREADY_ALLOWED:
             others = tuple(policy for policy in holdings.policies if not is_ours(policy))
             before = self._diagnosed(grant, entity, target, replace(holdings, policies=others))
             if _merely_missing(grant, before) or self._noted(grant):
-                return
+                return True
         if found.kind in (DiagnosisKind.NOT_FIXABLE, DiagnosisKind.LEAKED_KEY):
             reason = f"A grant would not help: {found.reason}"
             raise ClaimError(State.FAILED, "certainly_no_help", reason, layer=found.layer or grant.layer)
@@ -508,11 +515,10 @@ class Claims:
 
     def _require_calm(self, grant: Grant, background: Background) -> None:
         """What a rule grants does not look like a probe: by what the other rows say, which this one cannot change."""
-        if grant.decision is Outcome.AUTO and grant.state is State.APPROVED:
-            rows, habits = background.grants, background.habits
-            found = suspicion.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
-            if found:
-                raise ClaimError(State.PENDING, found.code, found.reason)
+        rows, habits = background.grants, background.habits
+        found = suspicion.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
+        if found:
+            raise ClaimError(State.PENDING, found.code, found.reason)
 
     def _ask_again(self, reason: str) -> NoReturn:
         raise ClaimError(State.PENDING, "rule_no_longer_allows", reason)
