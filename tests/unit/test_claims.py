@@ -377,14 +377,22 @@ MANAGED = Written(strategy="managed", policies=(str(OURS.arn),))
 STOOD = [{"state": State.APPLYING, "written": MANAGED}, {"state": State.APPROVED, "written": MANAGED}]
 
 
+def test_what_this_service_has_granted_meanwhile_stands_in_no_rules_way(setup: Setup) -> None:
+    """Denials of one batch are all looked into before the first is granted, of several profiles of one model too."""
+    ours = holding(*OTHER_PROFILE.document["Statement"], name="ours", arn=OURS.arn)
+    hold(setup, ours)
+    assert setup.claims().confirm(APPROVED).id == ID
+    hold(setup, replace(ours, arn=f"arn:aws:iam::{ACCOUNT}:policy/ours"))
+    assert setup.refusal().code == "diagnosis_changed"
+
+
 @pytest.mark.parametrize("changes", STOOD)
 def test_what_this_service_has_written_already_may_be_written_again(setup: Setup, changes: dict[str, Any]) -> None:
     """Tried once before, or in force before: only its own policies allow the call, and without them it is missing."""
     hold(setup, OURS)
     assert setup.claims().confirm(replace(APPROVED, **changes)).id == ID
-    assert setup.refusal().code == "diagnosis_changed"
     for policy in (REGION_LOCK, PERHAPS_DENIED, APPLICATION_ONLY, ALLOWED):
-        hold(setup, policy, *([] if policy is PERHAPS_DENIED else [OURS]))
+        hold(setup, policy, OURS)
         assert setup.refusal(replace(APPROVED, **changes)).code == "diagnosis_changed"
 
 

@@ -445,11 +445,11 @@ class Claims:
     def _require_missing(self, grant: Grant, entity: Entity, target: Target) -> bool:
         """What a rule grants is merely missing, as triage would find now: else a person decides, if a grant can help.
 
-        What the row says was written for it may be there already. That is believed only where the call is allowed, and
-        was missing before: without this service's own policies, or by a seal of remediate's on what it put in place.
+        This service's own policies are left out: triage looked before they held this grant, or others of the same
+        batch. What it has put into the principal's own policy is told by remediate's seal.
 
         Returns:
-            Whether it is there already.
+            Whether a row that says it was written is in IAM already.
         """
         try:
             holdings = self._ask.identities.holdings(entity)
@@ -458,14 +458,13 @@ class Claims:
                 f"AWS refused to show the principal's policies ({error_code(error)}), so a person must look at them."
             )
             raise ClaimError(State.PENDING, "policies_unreadable", reason) from error
-        found = self._diagnosed(grant, entity, target, holdings)
+        others = tuple(policy for policy in holdings.policies if not is_ours(policy))
+        found = self._diagnosed(grant, entity, target, replace(holdings, policies=others))
         if _merely_missing(grant, found):
-            return False
-        if in_force(grant) and found.kind is DiagnosisKind.ALREADY_ALLOWED:
-            others = tuple(policy for policy in holdings.policies if not is_ours(policy))
-            before = self._diagnosed(grant, entity, target, replace(holdings, policies=others))
-            if _merely_missing(grant, before) or self._noted(grant):
-                return True
+            now = found if len(others) == len(holdings.policies) else self._diagnosed(grant, entity, target, holdings)
+            return in_force(grant) and now.kind is DiagnosisKind.ALREADY_ALLOWED
+        if in_force(grant) and found.kind is DiagnosisKind.ALREADY_ALLOWED and self._noted(grant):
+            return True
         if found.kind in (DiagnosisKind.NOT_FIXABLE, DiagnosisKind.LEAKED_KEY):
             reason = f"A grant would not help: {found.reason}"
             raise ClaimError(State.FAILED, "certainly_no_help", reason, layer=found.layer or grant.layer)
