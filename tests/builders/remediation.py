@@ -303,6 +303,14 @@ class World:
         assert done
         return done
 
+    def grant_asked(self, principal: Principal, target: Profile | None = None) -> Grant:
+        """The same with a person's approval: of what the principal's own policies make a question."""
+        row = self.row(principal, target, decision=Outcome.ASK, rule=None)
+        self.approvals.genuine.add(row.key)
+        done = self.remediate(self.put(row))
+        assert done
+        return done
+
     def revoke(self, row: Grant) -> Grant | None:
         """Revoke a grant, and deliver the message of it."""
         revoking = row.moved(State.REVOKING, at=self.clock.now(), by="alice", reason="not needed")
