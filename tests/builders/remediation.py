@@ -280,6 +280,7 @@ class World:
             allowlists=self.allowlist,
             approvals=self.approvals,
             uses=self.uses,
+            seals=self.seals,
         )
         return Remediation(
             self.ledger,
@@ -299,6 +300,14 @@ class World:
     def grant(self, principal: Principal, target: Profile | None = None, **changes: Any) -> Grant:
         """Approve, remediate, and return the row."""
         done = self.remediate(self.approved(principal, target, **changes))
+        assert done
+        return done
+
+    def grant_asked(self, principal: Principal, target: Profile | None = None) -> Grant:
+        """The same with a person's approval: of what the principal's own policies make a question."""
+        row = self.row(principal, target, decision=Outcome.ASK, rule=None)
+        self.approvals.genuine.add(row.key)
+        done = self.remediate(self.put(row))
         assert done
         return done
 

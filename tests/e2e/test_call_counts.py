@@ -51,6 +51,17 @@ APPLYING: Final = together(
     },
 )
 """The row's claims are checked anew, it moves to applying and to active, and what was written is verified."""
+LOOKING_AGAIN: Final = {
+    "bedrock:ListInferenceProfiles": 2,
+    "iam:GetPolicy": 1,
+    "iam:GetPolicyVersion": 1,
+    "iam:ListAttachedUserPolicies": 1,
+    "iam:ListGroupsForUser": 1,
+    "iam:ListUserPolicies": 1,
+}
+"""A rule's grant: the principal's policies are read once more by remediate, which does not believe the row."""
+REMEMBERED: Final = {"in-place": {"iam:GetPolicyVersion": -1}}
+"""The text of a version never changes: what was read for the second look is not read again for the edit."""
 WRITING: Final = {
     "managed": {"iam:AttachUserPolicy": 1, "iam:CreatePolicy": 1, "iam:GetPolicy": 1},
     "inline": {"iam:ListUserPolicies": 1, "iam:PutUserPolicy": 1},
@@ -109,7 +120,9 @@ EXPECTED: Final = {
         },
     ),
     **{
-        f"a first automatic grant, {each}": together(REQUEST, APPLYING, calls, COUNTED)
+        f"a first automatic grant, {each}": together(
+            REQUEST, APPLYING, LOOKING_AGAIN, calls, COUNTED, REMEMBERED.get(each, {})
+        )
         for each, calls in WRITING.items()
     },
     **{

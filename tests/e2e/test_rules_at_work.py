@@ -131,8 +131,8 @@ def test_a_document_without_a_scope_stops_nobody() -> None:
     assert ends(played("application-profile", rules(ANY), stray="broken"))[:2] == ("active", "rule_auto")
 
 
-def test_the_systems_profiles_are_listed_for_an_application_profile_only() -> None:
-    """Triage lists both types, to see how else the model is held; remediate AWS's own, for an application profile."""
+def test_the_profiles_of_a_region_are_listed_once_by_triage_and_once_by_remediate() -> None:
+    """Both list both types, to see how else the model is held; an application profile takes no call more."""
     wrapped, plain = played("application-profile", rules(ANY)), played("own-vpc-endpoint", rules(ANY))
-    assert wrapped["calls"]["bedrock:ListInferenceProfiles"] == 3
-    assert plain["calls"]["bedrock:ListInferenceProfiles"] == 2
+    assert wrapped["calls"]["bedrock:ListInferenceProfiles"] == 4
+    assert plain["calls"]["bedrock:ListInferenceProfiles"] == 4

@@ -4,15 +4,20 @@ Stream, pipe, remediate and upkeep run as ever. IAM is as it was, to the byte: w
 other people's policies untouched. And it is told: by a notice, or by the message among the dead letters.
 """
 
+import json
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger.items import grant_item
-from bedrock_remediator.core.grant import State
+from bedrock_remediator.core.grant import DiagnosisKind, Outcome, State, Written
 from sandbox.faults import Fault, Way
+from sandbox.running import read_events, time_after
+from sandbox.stack import Options, Sandbox
+from sandbox.world import DEFAULT_WORLD, read_world
 from tests.builders.endings import in_iam
 from tests.builders.forgeries import FORGERIES, REPLAYS, RULES, forge, genuine, replay
 from tests.builders.parts import revoked
@@ -83,6 +88,69 @@ def test_a_forged_row_alone_never_reaches_iam(name: str, strategy: str, count: C
     """None of them is held up by another only."""
     _untouched(strategy, [name])
     count("forged rows: one alone", 1)
+
+
+QUESTIONS: Final = (
+    "region-lock",
+    "deny-that-may-apply",
+    "application-profiles-only",
+    "wrong-prefix",
+    "guardrail-required",
+)
+"""Events whose denial is a person's to decide, whatever a rule says: by the principal's own policies."""
+EVERYTHING: Final = json.dumps(
+    {
+        "version": 1,
+        "rules": [
+            {
+                "name": "all",
+                "effect": "auto",
+                "principals": ["arn:aws:iam::*:role/**", "arn:aws:iam::*:user/**"],
+                "models": ["*"],
+            }
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "strategy", [STRATEGIES[0], pytest.param(STRATEGIES[1], marks=pytest.mark.long), STRATEGIES[2]]
+)
+@pytest.mark.parametrize("event", QUESTIONS)
+def test_a_row_that_passes_over_a_persons_question_gives_nothing(event: str, strategy: str, count: Count) -> None:
+    """Triage asks a person; the row is rewritten as if permissions were missing, in each state of one at work."""
+    events = read_events([Path("events") / f"{event}.json"])
+    parameters = {"Mode": "auto", "PolicyStrategy": strategy}
+    options = Options(parameters=parameters, now=time_after(events), allowlist={"main": EVERYTHING})
+    with Sandbox(read_world(DEFAULT_WORLD), options) as stack:
+        for each in events:
+            stack.put(each.event)
+        stack.run()
+        (asked,) = grants(stack)
+        assert asked.state is State.PENDING
+        before, stage = in_iam(stack), Stage(stack)
+        for state in (State.APPROVED, State.APPLYING, State.ACTIVE):
+            now = next(row for row in grants(stack) if row.key == asked.key)
+            forged = replace(
+                asked,
+                state=state,
+                decision=Outcome.AUTO,
+                rule="all",
+                diagnosis=DiagnosisKind.MISSING_GRANT,
+                version=now.version + 1,
+                updated_at=stack.clock.now(),
+                written=None if state is State.APPROVED else Written(strategy=strategy, policies=()),
+            )
+            stack.ledger.put(grant_item(forged))
+            stack.run()
+            assert in_iam(stack) == before, state
+            stage.later(hours=1)
+            stage.round("upkeep")
+            assert in_iam(stack) == before, state
+            if state is State.APPROVED:
+                now = next(row for row in grants(stack) if row.key == asked.key)
+                assert (now.state, now.reason_code) == (State.PENDING, "diagnosis_changed")
+    count("forged rows: past a person's question", 3)
 
 
 def _revoked(stage: Stage) -> None:

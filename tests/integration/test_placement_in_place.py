@@ -160,7 +160,7 @@ class TestPutting:
         """Somebody was quicker: nothing is written, and nothing is ours to take."""
         full = document(statement(PROFILE, *MODELS))
         attach(iam, user, full)
-        row = world.grant(user)
+        row = world.grant_asked(user)
         assert row.state is State.ACTIVE
         assert row.written
         assert (row.written.added, row.written.previous_version) == ((), None)
@@ -484,7 +484,7 @@ class TestTaking:
         attach(iam, user, BASE)
         arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/global.amazon.nova-2-lite-v1:0"
         first = world.grant(user)
-        second = world.grant(user, replace(nova(1), arn=arn, id=arn.rpartition("/")[2], models=MODELS[:2]))
+        second = world.grant_asked(user, replace(nova(1), arn=arn, id=arn.rpartition("/")[2], models=MODELS[:2]))
         assert world.revoke(first)
         assert world.allows(user, second)
         assert not world.allows(user, first)

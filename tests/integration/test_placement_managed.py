@@ -84,13 +84,14 @@ class TestWriting:
     """Policies of our own are made, changed and removed."""
 
     def test_a_first_grant_takes_three_calls_to_iam(self, world: World, role: Principal, iam: "IAMClient") -> None:
-        """Is there one; make it; attach it; the principal itself was read once, to check the claims."""
+        """Is there one; make it; attach it; the principal and its policies were read once, to check the claims."""
         row = world.approved(role)
         called = calls(iam)
         world.simulator.failing = [RuntimeError("not asked of moto")]
         with pytest.raises(RuntimeError):
             world.remediate(row)
-        assert called == ["GetRole", "GetPolicy", "CreatePolicy", "AttachRolePolicy"]
+        read = ["GetRole", "ListRolePolicies", "ListAttachedRolePolicies"]
+        assert called == [*read, "GetPolicy", "CreatePolicy", "AttachRolePolicy"]
 
     def test_it_says_what_it_is(self, world: World, role: Principal, iam: "IAMClient") -> None:
         """Its tags name the service, the ledger and the principal's own id."""

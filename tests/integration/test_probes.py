@@ -8,7 +8,7 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.aws.ledger.items import FIRST_ROW
+from bedrock_remediator.aws.ledger.items import FIRST_ROW, grant_item
 from bedrock_remediator.aws.ledger.read import Known
 from bedrock_remediator.aws.ledger.write import ConflictError, HabitsChangedError, Ledger
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting, State
@@ -226,6 +226,25 @@ class TestRemediate:
             (row.state, row.reason_code) for row in (world.grant(role, nova(number), **dated) for number in range(4))
         ]
         assert states == [(State.ACTIVE, "rule_auto")] * 2 + [(State.PENDING, "principal_cap_reached")] * 2
+
+    def test_a_row_that_says_it_is_being_applied_is_held_against_them_too(self, world: World) -> None:
+        """Unless IAM shows that it has been written: then what came after it does not take it away."""
+        role = world.role()
+        long_ago = world.clock.now() - timedelta(days=9)
+        dated = {"created_at": long_ago, "sighting": Sighting(event_id="e", time=long_ago)}
+        stood = [world.grant(role, nova(number), **dated) for number in range(2)]
+        before = world.policies(role)
+        forged = world.put(world.row(role, nova(2), state=State.APPLYING, **dated))
+        done = world.remediate(forged)
+        assert done
+        assert (done.state, done.reason_code) == (State.FAILED, "principal_cap_reached")
+        assert world.policies(role) == before
+        world.settings = replace(world.settings, probes=replace(LIMITS, grants_a_day=1))
+        again = replace(stood[0], state=State.APPLYING, version=stood[0].version + 1)
+        boto3.client("dynamodb").put_item(TableName="ledger", Item=grant_item(again))
+        done = world.remediate(again)
+        assert done
+        assert done.state is State.ACTIVE
 
     def test_rows_of_many_models_are_asked_about(self, world: World) -> None:
         """When they wait for their turn together, none is applied."""

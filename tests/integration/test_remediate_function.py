@@ -55,6 +55,7 @@ def world(aws: None, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> World:
     boto3.client("ssm").put_parameter(Name=f"{ENVIRONMENT['ALLOWLIST_PATH']}/main", Value=RULE, Type="String")
     monkeypatch.setattr(IamReader, "simulate", lambda _, *question: world.simulator.simulate(*question))
     monkeypatch.setattr(ProfileReader, "profile", lambda _, *asked, fresh: world.profiles.profile(*asked, fresh=fresh))
+    monkeypatch.setattr(ProfileReader, "profiles", lambda _, *asked, **how: world.profiles.profiles(*asked, **how))
     monkeypatch.setattr(SystemClock, "now", lambda _: world.clock.now())
     monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: world.clock.sleep(seconds))
     return world

@@ -165,7 +165,11 @@ class TestVerifying:
         kept = world.grant(role, nova(1))
         stop(world, iam, role, layer)
         before = world.policies(role)
-        row = world.grant(role, cool_downs=2)
+        # A person's: what the principal's own policies stop, no rule even writes.
+        asked = world.row(role, cool_downs=2, decision=Outcome.ASK, rule=None)
+        world.approvals.genuine.add(asked.key)
+        row = world.remediate(world.put(asked))
+        assert row
         assert (row.state, row.reason_code, row.layer, row.effect) == (
             State.ROLLED_BACK,
             "did_not_help",

@@ -13,14 +13,16 @@ from bedrock_remediator.aws.iam import Entity
 from bedrock_remediator.core.allowlist.rules import parse
 from bedrock_remediator.core.approval import Use
 from bedrock_remediator.core.arn import Principal
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
+from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, Written
+from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind
 from bedrock_remediator.core.profile import FoundationModel
 from bedrock_remediator.flows.placement.contract import Owner
+from bedrock_remediator.flows.placement.seals import Seals
 from bedrock_remediator.flows.remediation.claims import ClaimError, Claims, Dependencies
 from bedrock_remediator.settings import Mode
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, ROLE, pending_grant
-from tests.builders.remediation import SETTINGS, FakeAllowlist, FakeApprovals, FakeProfiles, profile
+from tests.builders.remediation import SETTINGS, FakeAllowlist, FakeApprovals, FakeProfiles, Key, profile
 
 ID = "AROAEXAMPLEEXAMPLE000"
 MODEL = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"
@@ -35,6 +37,8 @@ class Identities:
         self.tags: dict[str, str] = {}
         self.asked: list[str] = []
         self.trouble: Exception | None = None
+        self.held = Holdings(policies=())
+        self.untold: Exception | None = None
 
     def principal(self, _principal: Principal) -> tuple[Principal, str] | None:
         """The principal and its id."""
@@ -47,6 +51,12 @@ class Identities:
         """The principal with its tags."""
         found = self.principal(_principal)
         return Entity(principal=found[0], id=found[1], created_at=NOON, tags=self.tags) if found else None
+
+    def holdings(self, _entity: Entity) -> Holdings:
+        """All that it holds."""
+        if self.untold:
+            raise self.untold
+        return self.held
 
 
 class Uses:
@@ -74,6 +84,7 @@ class Setup:
         self.allowlist = FakeAllowlist()
         self.uses = Uses()
         self.approvals = FakeApprovals()
+        self.seals = Seals(Key())
         self.settings = SETTINGS
         self.clock = StoppedClock(NOON + timedelta(hours=1))
 
@@ -86,6 +97,7 @@ class Setup:
             allowlists=self.allowlist,
             approvals=self.approvals,
             uses=self.uses,
+            seals=self.seals,
         )
         return Claims(dependencies, self.settings, self.clock)
 
@@ -114,7 +126,8 @@ def test_a_row_whose_claims_hold_may_be_applied(setup: Setup) -> None:
     """The principal is handed back as IAM knows it, and Bedrock was asked anew, not a memory."""
     assert setup.claims().confirm(APPROVED) == Owner(Principal.parse(ROLE), ID)
     assert setup.claims().hold(APPROVED)
-    assert all(setup.profiles.fresh)
+    # The profile itself; what else there is in the region is only compared with it, and may be minutes old.
+    assert setup.profiles.fresh == [True, False] * 2
     assert setup.identities.asked == ["principal", "principal"]
 
 
@@ -269,6 +282,138 @@ def test_what_no_grant_can_put_right_is_not_granted(setup: Setup) -> None:
     """Whatever a row says of its approval."""
     refusal = setup.refusal(replace(APPROVED, diagnosis=DiagnosisKind.LEAKED_KEY))
     assert refusal.to is State.FAILED
+
+
+NOVA = "arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"
+APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/q7xk2m9p0abc"
+GLOBAL = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/global.amazon.nova-2-lite-v1:0"
+INVOKE = "bedrock:InvokeModel*"
+
+
+def holding(*statements: dict[str, Any], name: str = "base", arn: str | None = None) -> Policy:
+    """A policy of these statements, a customer managed one where it has an ARN."""
+    filled = [{"Effect": "Allow", "Action": INVOKE, "Resource": "*", **each} for each in statements]
+    document = {"Version": "2012-10-17", "Statement": filled}
+    return Policy(name=name, kind=PolicyKind.MANAGED if arn else PolicyKind.INLINE, document=document, arn=arn)
+
+
+REGION_LOCK = holding({"Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}})
+PERHAPS_DENIED = holding({"Effect": "Deny", "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}})
+OTHER_PROFILE = holding(
+    {"Resource": GLOBAL}, {"Resource": NOVA, "Condition": {"StringEquals": {"bedrock:InferenceProfileArn": GLOBAL}}}
+)
+APPLICATION_ONLY = holding({"Resource": [APPLICATION, NOVA]})
+ALLOWED = holding({})
+DENIED = holding({"Effect": "Deny"})
+BOUNDARY = holding({"Action": "s3:*"}, name="boundary", arn=f"arn:aws:iam::{ACCOUNT}:policy/boundary")
+QUARANTINE = holding({"Action": "s3:*"}, name="AWSCompromisedKeyQuarantineV2", arn="arn:aws:iam::aws:policy/Q")
+OURS = holding({}, name="ours", arn=f"arn:aws:iam::{ACCOUNT}:policy/bedrock-access-remediator/ours")
+
+
+def hold(setup: Setup, *policies: Policy, boundary: Policy | None = None) -> None:
+    """Let the principal hold these policies, beside other profiles of the same model in its region."""
+    setup.profiles.known[APPLICATION] = profile(APPLICATION, MODELS)
+    setup.profiles.known[GLOBAL] = profile(GLOBAL, MODELS)
+    setup.identities.held = Holdings(policies=policies, boundary=boundary)
+
+
+@pytest.mark.parametrize("policy", [REGION_LOCK, PERHAPS_DENIED, OTHER_PROFILE, APPLICATION_ONLY, ALLOWED])
+@pytest.mark.parametrize("state", [State.APPROVED, State.APPLYING, State.ACTIVE])
+def test_what_the_policies_make_a_persons_question_is_not_granted_by_a_rule(
+    setup: Setup, policy: Policy, state: State
+) -> None:
+    """Whoever writes a row may say that permissions were merely missing: the policies themselves tell."""
+    hold(setup, policy)
+    row = replace(APPROVED, state=state)
+    refusal = setup.refusal(row)
+    assert (refusal.to, refusal.code) == (State.PENDING, "diagnosis_changed")
+    assert not setup.claims().hold(row)
+
+
+def test_a_policy_about_something_else_stands_in_no_rules_way(setup: Setup) -> None:
+    """Where the permissions are missing indeed, the rule grants them."""
+    hold(setup, holding({"Action": "s3:*"}))
+    assert setup.claims().confirm(APPROVED).id == ID
+
+
+def test_an_action_that_is_not_missing_is_not_granted_along(setup: Setup) -> None:
+    """The denied action is missing, and the other one under a condition: a row with both is none of triage's."""
+    condition = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
+    hold(setup, holding({"Action": "bedrock:InvokeModelWithResponseStream", "Condition": condition}))
+    assert setup.refusal().code == "diagnosis_changed"
+    assert setup.claims().confirm(replace(APPROVED, actions=("bedrock:InvokeModel",))).id == ID
+
+
+@pytest.mark.parametrize(("policies", "boundary"), [((DENIED,), None), ((), BOUNDARY), ((QUARANTINE,), None)])
+def test_what_no_grant_helps_against_ends_the_row(
+    setup: Setup, policies: tuple[Policy, ...], boundary: Policy | None
+) -> None:
+    """A Deny, a boundary, a leaked key: nobody is asked about a grant that gives nothing."""
+    hold(setup, *policies, boundary=boundary)
+    refusal = setup.refusal()
+    assert (refusal.to, refusal.code) == (State.FAILED, "certainly_no_help")
+
+
+def test_a_person_may_grant_what_the_policies_speak_against(setup: Setup) -> None:
+    """That was the question, and the approval is the answer: the policies are not even read."""
+    hold(setup, REGION_LOCK)
+    setup.identities.untold = AssertionError("read")
+    row = replace(APPROVED, decision=Outcome.ASK, rule=None)
+    setup.approvals.genuine.add(row.key)
+    assert setup.claims().confirm(row).id == ID
+
+
+def test_policies_that_aws_does_not_show_are_a_persons_to_look_at(setup: Setup) -> None:
+    """A refusal would come again, so a person is asked; passing trouble is raised."""
+    setup.identities.untold = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListRolePolicies")
+    refusal = setup.refusal()
+    assert (refusal.to, refusal.code) == (State.PENDING, "policies_unreadable")
+    setup.identities.untold = RetryableError("throttled")
+    with pytest.raises(RetryableError):
+        setup.claims().confirm(APPROVED)
+
+
+MANAGED = Written(strategy="managed", policies=(str(OURS.arn),))
+STOOD = [{"state": State.APPLYING, "written": MANAGED}, {"state": State.APPROVED, "written": MANAGED}]
+
+
+def test_what_this_service_has_granted_meanwhile_stands_in_no_rules_way(setup: Setup) -> None:
+    """Denials of one batch are all looked into before the first is granted, of several profiles of one model too."""
+    ours = holding(*OTHER_PROFILE.document["Statement"], name="ours", arn=OURS.arn)
+    hold(setup, ours)
+    assert setup.claims().confirm(APPROVED).id == ID
+    hold(setup, replace(ours, arn=f"arn:aws:iam::{ACCOUNT}:policy/ours"))
+    assert setup.refusal().code == "diagnosis_changed"
+
+
+@pytest.mark.parametrize("changes", STOOD)
+def test_what_this_service_has_written_already_may_be_written_again(setup: Setup, changes: dict[str, Any]) -> None:
+    """Tried once before, or in force before: only its own policies allow the call, and without them it is missing."""
+    hold(setup, OURS)
+    assert setup.claims().confirm(replace(APPROVED, **changes)).id == ID
+    for policy in (REGION_LOCK, PERHAPS_DENIED, APPLICATION_ONLY, ALLOWED):
+        hold(setup, policy, OURS)
+        assert setup.refusal(replace(APPROVED, **changes)).code == "diagnosis_changed"
+
+
+def test_what_was_put_in_place_is_told_by_its_seal(setup: Setup) -> None:
+    """In the principal's own policy nothing else tells a grant of this service from what was there."""
+    hold(setup, ALLOWED)
+    note = Written(strategy="in-place", policies=("base",), added=(PROFILE,))
+    row = replace(APPROVED, state=State.APPLYING, written=note)
+    assert setup.refusal(row).code == "diagnosis_changed"
+    assert setup.claims().confirm(replace(row, written=setup.seals.set(row, note))).id == ID
+    setup.seals = Seals(Refusing())
+    refusal = setup.refusal(replace(row, written=replace(note, seal="AAAA")))
+    assert (refusal.to, refusal.code) == (State.FAILED, "in_place_unverified")
+
+
+class Refusing(Key):
+    """A key that KMS lets nobody use."""
+
+    def verify(self, _message: bytes, _mac: bytes) -> bool:
+        """Refuse."""
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "VerifyMac")
 
 
 TAGGED = '{name: nova, effect: auto, principal_tags: {access: self-service}, profiles: ["*"]}'

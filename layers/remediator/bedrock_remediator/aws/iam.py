@@ -115,23 +115,28 @@ class IamReader:
         """
         with passing_trouble("reading a principal's policies"):
             entity = self._entity(principal)
-            if entity is None:
-                return None
-            client = self._client_for(principal.account)
-            try:
-                policies = list(self._policies(client, principal))
-            except ClientError as error:
-                if error_code(error) == _ABSENT:
-                    raise RetryableError(f"{principal.arn} changed while it was read") from error
-                raise
-            boundary = self._boundary(client, entity.boundary)
+        if entity is None:
+            return None
         return Identity(
             principal=entity.principal,
             id=entity.id,
             created_at=entity.created_at,
             tags=entity.tags,
-            holdings=Holdings(policies=tuple(policies), boundary=boundary),
+            holdings=self.holdings(entity),
         )
+
+    def holdings(self, entity: Entity) -> Holdings:
+        """Every policy and the boundary of a principal; what is removed meanwhile as `identity` has it."""
+        principal = entity.principal
+        with passing_trouble("reading a principal's policies"):
+            client = self._client_for(principal.account)
+            try:
+                policies = tuple(self._policies(client, principal))
+            except ClientError as error:
+                if error_code(error) == _ABSENT:
+                    raise RetryableError(f"{principal.arn} changed while it was read") from error
+                raise
+            return Holdings(policies=policies, boundary=self._boundary(client, entity.boundary))
 
     def own_policies(self, principal: Principal) -> tuple[Policy, ...] | None:
         """The principal's inline and attached policies, without its groups'; None if there is no such principal."""

@@ -234,6 +234,18 @@ BY_CODE: Final[Mapping[str, Steps]] = {
     "rule_no_longer_allows": (
         "The allowlist no longer allows this by itself; it did when the request was made. Decide on it.",
     ),
+    "diagnosis_changed": (
+        (
+            "A rule grants what is merely missing, and the principal's own policies say otherwise. Look at them before "
+            "you decide. If nobody has changed them since the denial, find out from CloudTrail who wrote to the ledger."
+        ),
+    ),
+    "policies_unreadable": (
+        (
+            "The principal's policies could not be read, so no rule applies. Look at them, and decide; the error in "
+            "the reason says what kept the service's role from reading them."
+        ),
+    ),
     "expired": (
         "The grant would have ended before it was made. The next denial of the same call opens a new request.",
     ),

@@ -1,7 +1,7 @@
 """What the principal's own policies make of the call, and what they lack."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -112,6 +112,55 @@ def _names(finding: Finding, arn: str) -> bool:
     found = statement.get("Resource", ())
     name = arn.rpartition("/")[2]
     return any(str(text).endswith(f"/{name}") for text in ([found] if isinstance(found, str) else found))
+
+
+def from_policies(
+    denial: Denial, target: Target, policies: Evaluator, known: Keys, listed: Callable[[], Iterable[Profile]]
+) -> Diagnosis:
+    """What is the matter with a call of a target, by all that the principal holds.
+
+    Triage asks this of a denial, and remediate once more of a row that a rule approved.
+
+    Args:
+        denial: The denial.
+        target: What the call needs.
+        policies: The principal's.
+        known: The condition keys that are certain for every call of the principal.
+        listed: Gives every profile of the region, and is asked only where another one may be meant.
+    """
+    findings = {
+        (action, resource): evaluated(target, action, resource, policies, known)
+        for action in INVOKE_ACTIONS
+        for resource in target.resources
+    }
+    diagnosis = from_holdings(denial, target, findings)
+    if not (diagnosis.grantable and may_be_meant(target, findings, denial.action)):
+        return diagnosis
+    profiles = tuple(listed())
+    others = _others(denial.action, target, policies, known, profiles)
+    if others:
+        return from_holdings(denial, target, findings, others)
+    # Nor is what its own denial would ask a person about granted along with another.
+    actions = tuple(
+        action
+        for action in diagnosis.actions
+        if action == denial.action or not _others(action, target, policies, known, profiles)
+    )
+    return replace(diagnosis, actions=actions)
+
+
+def _others(action: str, target: Target, policies: Evaluator, known: Keys, listed: Iterable[Profile]) -> OtherProfiles:
+    """The other profiles of the same model on which the principal may do so, application profiles among them."""
+    called = target.profile.arn if target.profile else None
+    models = target.profile.model_ids if target.profile else {target.model.id} if target.model else set()
+    alike = [
+        (other, may_invoke(other, action, policies, known))
+        for other in listed
+        if other.arn != called and other.model_ids == models
+    ]
+    return OtherProfiles(
+        held=tuple(each for each, may in alike if may), perhaps=tuple(each for each, may in alike if may is None)
+    )
 
 
 def from_holdings(denial: Denial, target: Target, findings: Findings, others: OtherProfiles = NO_OTHERS) -> Diagnosis:

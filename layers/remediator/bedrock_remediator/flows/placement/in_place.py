@@ -458,11 +458,16 @@ def _is_grantable(item: str) -> bool:
     return bool(PROFILE.fullmatch(item) or MODEL.fullmatch(item))
 
 
+def is_ours(policy: Policy) -> bool:
+    """Whether it is one of this service's, by its name or path."""
+    if policy.kind is PolicyKind.INLINE:
+        return policy.name == inline.NAME
+    return policy.kind is PolicyKind.MANAGED and f":policy{managed.PATH}" in (policy.arn or "")
+
+
 def _is_theirs(policy: Policy) -> bool:
     """Whether it is the principal's own, and not one of this service's."""
-    if policy.kind is PolicyKind.INLINE:
-        return policy.name != inline.NAME
-    return policy.kind is PolicyKind.MANAGED and f":policy{managed.PATH}" not in (policy.arn or "")
+    return policy.kind in (PolicyKind.INLINE, PolicyKind.MANAGED) and not is_ours(policy)
 
 
 def _unavailable(owner: Owner, obstacles: Sequence[str]) -> PlacementError:

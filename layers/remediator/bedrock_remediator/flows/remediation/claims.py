@@ -2,7 +2,8 @@
 
 Whoever can write to the ledger could write any row. So before it is acted on, everything in it is derived again: that
 it is about the principal and the profile that its key names, that AWS still describes the profile so, that the rule
-that approved it still does, or that a person's approval is genuine.
+that approved it still does and the principal's policies raise no question that is a person's to answer, or that a
+person's approval is genuine.
 
 `ClaimError` says why a row must not be applied. `Facts` asks AWS anew whom and what a row is about.
 """
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RoleMissingError, error_code
 from bedrock_remediator.aws.iam import Entity
@@ -22,13 +24,21 @@ from bedrock_remediator.core.accounts import STACK_PATH, Enrolment, GrantablePri
 from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
 from bedrock_remediator.core.approval import LONGEST_WAIT, Use, stale, used
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
+from bedrock_remediator.core.cloudtrail import Caller, Denial
 from bedrock_remediator.core.decision import Decision, decide
-from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis
+from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis, policies
+from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, grant_length
+from bedrock_remediator.core.iam.evaluation import Evaluator, Holdings
+from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.policy import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.request_context import RequestContext
 from bedrock_remediator.core.signing import signable, signature
-from bedrock_remediator.flows.placement.contract import Owner
+from bedrock_remediator.flows.placement.contract import Owner, PlacementError
+from bedrock_remediator.flows.placement.in_place import is_ours
+from bedrock_remediator.flows.placement.seals import Seals
+from bedrock_remediator.flows.remediation.withdrawal import in_force
 from bedrock_remediator.flows.subjects import Subjects
 from bedrock_remediator.settings import PolicySettings
 
@@ -65,6 +75,10 @@ class Identities(Protocol):
 
     def entity(self, principal: Principal) -> Entity | None:
         """The principal with its true path, its id and its tags; None if there is none."""
+        ...
+
+    def holdings(self, entity: Entity) -> Holdings:
+        """All that it holds."""
         ...
 
 
@@ -109,24 +123,41 @@ class Facts:
             raise ClaimError(State.FAILED, "principal_recreated", reason)
         return found
 
-    def subject(self, grant: Grant, tags: Mapping[str, str]) -> Subject:
-        """Who asks for what, as AWS says now; the row must say the same.
+    def target(self, grant: Grant) -> Target:
+        """What is asked for, as AWS says now; the row must say the same.
 
         Raises:
             ClaimError: The profile or the model is gone, or not as the row has it.
             ArnError: The row names neither.
             RetryableError: Passing trouble.
         """
-        target = self._profile(grant, grant.profile) if grant.profile else self._model(grant, grant.resources[0]).arn
+        if grant.profile:
+            return Target(profile=self._profile(grant, grant.profile))
+        return Target(model=self._model(grant, grant.resources[0]))
+
+    def subject(self, grant: Grant, tags: Mapping[str, str], target: Target) -> Subject:
+        """Who asks for it: this is what rules are held against.
+
+        Raises:
+            RetryableError: Passing trouble.
+        """
         return self._subjects.of(
             principal=grant.pk,
             tags=tags,
             account=grant.account,
             region=grant.region,
             origin=grant.sighting,
-            target=target,
+            target=target.profile or grant.resources[0],
             fresh=True,
         )
+
+    def listed(self, grant: Grant) -> tuple[Profile, ...]:
+        """Every profile of the row's region. They are only compared with, so a list of the last minutes will do.
+
+        Raises:
+            RetryableError: Passing trouble.
+        """
+        return self._profiles.profiles(grant.account, grant.region)
 
     def _profile(self, grant: Grant, arn: str) -> Profile:
         named = BedrockResource.parse(arn)
@@ -222,6 +253,7 @@ class Dependencies(Struct, frozen=True, kw_only=True):
     allowlists: Allowlists
     approvals: Approvals
     uses: Uses
+    seals: Seals
 
 
 class Claims:
@@ -253,8 +285,9 @@ class Claims:
         """
         use = self._use(grant)
         self._require_timely(grant, use)
-        owner = self._confirm(grant, use)
-        self._require_calm(grant, background or Background(grant.pk, []))
+        owner, stands = self._confirm(grant, use)
+        if grant.decision is Outcome.AUTO and not stands:
+            self._require_calm(grant, background or Background(grant.pk, []))
         return owner
 
     def hold(self, grant: Grant) -> bool:
@@ -314,7 +347,9 @@ class Claims:
         if self._settings.paused:
             raise ClaimError(State.PENDING, "paused", "Grants are paused.")
 
-    def _confirm(self, grant: Grant, use: Use | None) -> Owner:
+    def _confirm(self, grant: Grant, use: Use | None) -> tuple[Owner, bool]:
+        """The principal, and whether IAM shows that a row which is being applied has been written before."""
+        stands = False
         try:
             principal = self._principal(grant)
             if not self._grantable.covers(principal.arn):
@@ -325,7 +360,13 @@ class Claims:
                 self._require_approval(grant, use)
             allowlist = self._ask.allowlists.read()
             entity = self._facts.existing(grant, principal)
-            self._require_decided(grant, self._decide(grant, self._facts.subject(grant, entity.tags), allowlist))
+            target = self._facts.target(grant)
+            self._require_decided(
+                grant, self._decide(grant, self._facts.subject(grant, entity.tags, target), allowlist)
+            )
+            if grant.decision is Outcome.AUTO:
+                written = self._require_missing(grant, entity, target)
+                stands = written and grant.state is not State.APPROVED
         except ArnError as error:
             raise inconsistent(str(error)) from error
         except NotEnrolledError as error:
@@ -336,7 +377,7 @@ class Claims:
         except ClientError as error:
             reason = f"AWS refused a check that comes before every grant ({error_code(error)}): {error}"
             raise ClaimError(State.FAILED, "check_refused", reason) from error
-        return Owner(entity.principal, entity.id, entity.tags)
+        return Owner(entity.principal, entity.id, entity.tags), stands
 
     def _require_approval(self, grant: Grant, use: Use | None) -> None:
         if not self._ask.approvals.verify(grant):
@@ -401,13 +442,88 @@ class Claims:
         if grant.expires_at is None or grant.expires_at > latest:
             self._ask_again(f"The rule {grant.rule!r} gives grants for a shorter time than it did.")
 
+    def _require_missing(self, grant: Grant, entity: Entity, target: Target) -> bool:
+        """What a rule grants is merely missing, as triage would find now: else a person decides, if a grant can help.
+
+        This service's own policies are left out: triage looked before they held this grant, or others of the same
+        batch. What it has put into the principal's own policy is told by remediate's seal.
+
+        Returns:
+            Whether a row that says it was written is in IAM already.
+        """
+        try:
+            holdings = self._ask.identities.holdings(entity)
+        except ClientError as error:
+            reason = (
+                f"AWS refused to show the principal's policies ({error_code(error)}), so a person must look at them."
+            )
+            raise ClaimError(State.PENDING, "policies_unreadable", reason) from error
+        others = tuple(policy for policy in holdings.policies if not is_ours(policy))
+        found = self._diagnosed(grant, entity, target, replace(holdings, policies=others))
+        if _merely_missing(grant, found):
+            now = found if len(others) == len(holdings.policies) else self._diagnosed(grant, entity, target, holdings)
+            return in_force(grant) and now.kind is DiagnosisKind.ALREADY_ALLOWED
+        if in_force(grant) and found.kind is DiagnosisKind.ALREADY_ALLOWED and self._noted(grant):
+            return True
+        if found.kind in (DiagnosisKind.NOT_FIXABLE, DiagnosisKind.LEAKED_KEY):
+            reason = f"A grant would not help: {found.reason}"
+            raise ClaimError(State.FAILED, "certainly_no_help", reason, layer=found.layer or grant.layer)
+        raise ClaimError(
+            State.PENDING,
+            "diagnosis_changed",
+            f"The rule {grant.rule!r} grants what is merely missing, and the principal's policies say otherwise now. "
+            f"{found.reason}",
+        )
+
+    def _noted(self, grant: Grant) -> bool:
+        """Whether remediate itself has noted what the row says was put into the principal's own policy."""
+        try:
+            return self._ask.seals.genuine(grant)
+        except PlacementError as error:
+            raise ClaimError(State.FAILED, error.code, error.reason) from error
+
+    def _diagnosed(self, grant: Grant, entity: Entity, target: Target, holdings: Holdings) -> Diagnosis:
+        """What is the matter by all that the principal holds, if AWS's message said that nothing allows the call."""
+        principal = entity.principal
+        caller = Caller(type=principal.kind, account=grant.account, principal=principal, path_known=True, id=entity.id)
+        if quarantine := policies.from_quarantine(caller, holdings):
+            return quarantine
+        denied = grant.sighting.action
+        denial = Denial(
+            event_id=grant.sighting.event_id,
+            shared_event_id=None,
+            time=grant.sighting.time,
+            account=grant.account,
+            region=grant.region,
+            caller=caller,
+            action=denied if denied in grant.actions else grant.actions[0],
+            resource=None,
+            model_id=grant.model_id,
+            layer=Layer.IDENTITY,
+            effect=Effect.IMPLICIT,
+            policy_arn=None,
+            message="",
+            certain=True,
+            source_ip=None,
+            user_agent=None,
+        )
+        known = RequestContext(
+            principal=principal, principal_id=entity.id, tags=entity.tags, now=self._clock.now()
+        ).keys
+        return policies.from_policies(denial, target, Evaluator(holdings), known, lambda: self._facts.listed(grant))
+
     def _require_calm(self, grant: Grant, background: Background) -> None:
         """What a rule grants does not look like a probe: by what the other rows say, which this one cannot change."""
-        if grant.decision is Outcome.AUTO and grant.state is State.APPROVED:
-            rows, habits = background.grants, background.habits
-            found = suspicion.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
-            if found:
-                raise ClaimError(State.PENDING, found.code, found.reason)
+        rows, habits = background.grants, background.habits
+        found = suspicion.of_rows(grant, rows, habits, self._settings.probes, self._clock.now())
+        if found:
+            raise ClaimError(State.PENDING, found.code, found.reason)
 
     def _ask_again(self, reason: str) -> NoReturn:
         raise ClaimError(State.PENDING, "rule_no_longer_allows", reason)
+
+
+def _merely_missing(grant: Grant, diagnosis: Diagnosis) -> bool:
+    """Whether a rule may give all the row's actions for it."""
+    missing = diagnosis.kind is DiagnosisKind.MISSING_GRANT and not diagnosis.ask_only
+    return missing and set(grant.actions) <= set(diagnosis.actions)

@@ -31,6 +31,7 @@ def remediation(settings: RemediateSettings, home: str, clock: Clock) -> Remedia
         allowlists=AllowlistReader(lambda: clients.ssm, policy.allowlist_path, clock),
         approvals=SignedApprovals(ApprovalKey(lambda: clients.kms, settings.approval_key_id)),
         uses=UsedApprovals(clients.dynamodb, settings.used_approvals_table),
+        seals=seals,
     )
     return Remediation(
         Ledger(clients.dynamodb, policy.ledger_table, clock),

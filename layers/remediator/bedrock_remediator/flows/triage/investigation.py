@@ -20,12 +20,10 @@ from bedrock_remediator.core.cloudtrail import Denial, Unreadable
 from bedrock_remediator.core.diagnosis import Diagnosis, refusals
 from bedrock_remediator.core.diagnosis import policies as held_policies
 from bedrock_remediator.core.diagnosis import target as targets
-from bedrock_remediator.core.diagnosis.policies import OtherProfiles
 from bedrock_remediator.core.diagnosis.target import Target, Wanted
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Request, Verdict
 from bedrock_remediator.core.policy import Entitlement, PolicyTooLargeError, compile_policies
-from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
 from bedrock_remediator.core.request_context import Keys, RequestContext, keys_of_resource
 from bedrock_remediator.core.simulation import Helpfulness, Invocation, Judgement
@@ -217,7 +215,10 @@ class Investigation:
         target = self._target(denial, want, described, policies, known)
         if isinstance(target, Diagnosis):
             return Findings(diagnosis=target, identity=identity)
-        return Findings(diagnosis=self._of_target(denial, target, policies, known), identity=identity)
+        diagnosis = held_policies.from_policies(
+            denial, target, policies, known, lambda: self._profiles.profiles(denial.account, denial.region)
+        )
+        return Findings(diagnosis=diagnosis, identity=identity)
 
     def _of_model(self, denial: Denial, want: Wanted) -> Wanted:
         """What the denial points at, where the request's id turns out to be a model's, and no profile's."""
@@ -267,39 +268,6 @@ class Investigation:
             return targets.from_missing_profile(denial, want.profile, listed)
         held = [item for item in described.serving if _holds(denial, item, policies, known)]
         return targets.choose(denial, want, described.model, described.serving, held)
-
-    def _of_target(self, denial: Denial, target: Target, policies: Evaluator, known: Keys) -> Diagnosis:
-        findings = {
-            (action, resource): held_policies.evaluated(target, action, resource, policies, known)
-            for action in INVOKE_ACTIONS
-            for resource in target.resources
-        }
-        diagnosis = held_policies.from_holdings(denial, target, findings)
-        if diagnosis.grantable and held_policies.may_be_meant(target, findings, denial.action):
-            others = self._others(denial, denial.action, target, policies, known)
-            if others:
-                return held_policies.from_holdings(denial, target, findings, others)
-            # Nor is what its own denial would ask a person about granted along with another.
-            actions = tuple(
-                action
-                for action in diagnosis.actions
-                if action == denial.action or not self._others(denial, action, target, policies, known)
-            )
-            return replace(diagnosis, actions=actions)
-        return diagnosis
-
-    def _others(self, denial: Denial, action: str, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
-        """The other profiles of the same model on which the principal may do so, application profiles among them."""
-        called = target.profile.arn if target.profile else None
-        models = target.profile.model_ids if target.profile else {target.model.id} if target.model else set()
-        alike = [
-            (other, held_policies.may_invoke(other, action, policies, known))
-            for other in self._profiles.profiles(denial.account, denial.region)
-            if other.arn != called and other.model_ids == models
-        ]
-        return OtherProfiles(
-            held=tuple(each for each, may in alike if may), perhaps=tuple(each for each, may in alike if may is None)
-        )
 
     def would_help(self, denial: Denial, findings: Findings, now: datetime) -> Diagnosis | None:
         """Ask IAM's simulator whether the grant would help; a grant that certainly would not is advice instead.
