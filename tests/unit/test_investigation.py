@@ -961,6 +961,32 @@ def test_a_deny_that_may_apply_to_what_is_missing(condition: dict[str, Any], whe
     assert '"Deny"' in (found.evidence or "")
 
 
+VERBS = (("An explicit deny", "forbids"), ("A Deny", "may forbid"))
+
+
+@pytest.mark.parametrize("condition", [None, {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}])
+@pytest.mark.parametrize(
+    ("kind", "held_as"),
+    [
+        (None, "the permissions boundary"),
+        (PolicyKind.INLINE, "an inline policy of the principal"),
+        (PolicyKind.MANAGED, "a managed policy of the principal"),
+        (PolicyKind.AWS_MANAGED, "an AWS managed policy of the principal"),
+        (PolicyKind.GROUP, "a policy of one of the principal's groups"),
+    ],
+)
+def test_the_sentence_says_what_kind_of_policy_denies(
+    kind: PolicyKind | None, held_as: str, condition: dict[str, Any] | None
+) -> None:
+    """Who reads it knows where to look: in the boundary, in a group, or among the principal's own policies."""
+    extra = {"Condition": condition} if condition else {}
+    denying = policy(statement("*"), statement("*", Effect="Deny", **extra), name="perimeter")
+    iam = FakeIam(boundary=denying) if kind is None else FakeIam(replace(denying, kind=kind))
+    found = diagnose(iam, FakeProfiles(US))
+    sure, unsure = (f"{start} in perimeter, {held_as}, {verb} {make.ACTION} here" for start, verb in VERBS)
+    assert found.reason.startswith(unsure if condition else sure)
+
+
 def test_a_deny_that_may_apply_to_what_is_allowed() -> None:
     """The same where the policies allow the call."""
     deny = statement("*", Effect="Deny", Condition={"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}})
