@@ -1149,3 +1149,28 @@ def test_what_aws_refuses_to_tell_is_the_finding() -> None:
     found = from_refused_lookup("AWS refused GetRole to this service (AccessDenied)")
     assert (found.code, found.grantable) == ("lookup_refused", False)
     assert found.reason.startswith("AWS refused GetRole to this service (AccessDenied), so nothing")
+
+
+NOT_APPS = {"Effect": "Deny", "Action": "bedrock:*", "NotResource": [ANY_APP, "arn:aws:bedrock:*::foundation-model/*"]}
+
+
+@pytest.mark.parametrize(
+    ("deny", "told"),
+    [
+        (NOT_APPS, f"is allowed as {APP.arn}: use that"),
+        (statement(NOVA, Effect="Deny", Condition=NOT_BY_APP), f"is allowed as {APP.arn}: use that"),
+        (statement("*", Effect="Deny", Condition=NOT_BY_APP), f"may be allowed as {APP.arn}, which cannot be checked"),
+    ],
+)
+def test_a_deny_of_all_but_application_profiles_names_the_one_that_is_held(deny: Any, told: str) -> None:
+    """The way out is the application profile; whether a condition sees the profile itself is not told (facts §3.5)."""
+    found = diagnose(FakeIam(policy(statement("*"), deny)), FakeProfiles(US, GLOBAL, APP))
+    assert (summary(found), found.candidates) == (DENY, (APP.arn,))
+    assert f"a deny wins over any grant. The same model {told}" in found.reason
+
+
+def test_a_deny_of_everything_names_no_other_profile() -> None:
+    """Where the Deny is of every profile of the model, there is no way out to name."""
+    found = diagnose(FakeIam(policy(statement("*"), statement("*", Effect="Deny"))), FakeProfiles(US, GLOBAL, APP))
+    assert (summary(found), found.candidates) == (DENY, ())
+    assert found.reason.endswith("a deny wins over any grant.")

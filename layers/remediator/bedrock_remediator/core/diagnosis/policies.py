@@ -81,8 +81,7 @@ def may_invoke(profile: Profile, action: str, policies: Evaluator, known: Keys) 
     """Whether the principal's policies allow an action on every ARN that a profile needs."""
     target = Target(profile=profile)
     return conjunction(
-        _allows(policies.evaluate(Request(action, arn, contexts(target, arn, known))), itself=arn == profile.arn)
-        for arn in profile.resources
+        _allows(evaluated(target, action, arn, policies, known), itself=arn == profile.arn) for arn in profile.resources
     )
 
 
@@ -290,6 +289,18 @@ def _may_be_denied(denial: Denial, finding: Finding) -> Diagnosis:
         evidence=_statement(finding),
         ask_only=True,
     )
+
+
+def denied_beside(diagnosis: Diagnosis, others: OtherProfiles) -> Diagnosis:
+    """A Deny of what was called, with the other profiles of the same model that the principal may invoke."""
+    if others.held:
+        beside = f"The same model is allowed as {_labels(others.held)}: use that as modelId."
+    elif others.perhaps:
+        beside = f"The same model may be allowed as {_labels(others.perhaps)}, which cannot be checked from here."
+    else:
+        return diagnosis
+    candidates = _identifiers(others.held or others.perhaps)
+    return replace(diagnosis, reason=f"{diagnosis.reason} {beside}", candidates=candidates)
 
 
 _HELD_AS: Final[Mapping[PolicyKind, str]] = {

@@ -286,6 +286,9 @@ class Investigation:
                 if action == denial.action or not self._others(denial, action, target, policies, known)
             )
             return replace(diagnosis, actions=actions)
+        if diagnosis.code == "explicit_deny":
+            others = self._others(denial, denial.action, target, policies, known)
+            return held_policies.denied_beside(diagnosis, others)
         return diagnosis
 
     def _others(self, denial: Denial, action: str, target: Target, policies: Evaluator, known: Keys) -> OtherProfiles:
