@@ -313,8 +313,7 @@ _HELD_AS: Final[Mapping[PolicyKind, str]] = {
 
 def _where(finding: Finding) -> str:
     """The policy in which the statement is, by its name and by how the principal comes to hold it."""
-    if finding.policy is None:
-        return ""
+    assert finding.policy is not None  # noqa: S101 - what denies, or hangs on a condition, stands in a policy
     held_as = "the permissions boundary" if finding.boundary else _HELD_AS[finding.policy.kind]
     return f" in {finding.policy.name}, {held_as},"
 
