@@ -7,7 +7,7 @@ operator and satisfies a negated one as well (docs/aws-facts.md §4.6b).
 
 import contextlib
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -136,6 +136,36 @@ def examine(
             met &= test.meets(_texts(expected), doubt=doubt)
             missing |= test.missing
     return Condition(met, frozenset(missing))
+
+
+def condition_problems(block: Any) -> Iterator[str]:
+    """Why IAM would refuse a Condition block when it is written: every operator, key and value that has no meaning."""
+    if not isinstance(block, Mapping) or not all(isinstance(keys, Mapping) for keys in block.values()):
+        yield "a Condition maps operators to keys, and keys to values"
+        return
+    for operator, keys in block.items():
+        try:
+            read = _read(str(operator))
+        except UnknownOperatorError:
+            yield f"there is no condition operator {operator!r}"
+            continue
+        for key, value in keys.items():
+            items = value if isinstance(value, list) else [value]
+            yield from (f"{operator}, {key}: {item!r} is not a value for it" for item in items if not _fits(read, item))
+
+
+def _fits(operator: "_Operator", item: Any) -> bool:
+    if not isinstance(item, str | int | float):
+        return False
+    (text,) = _texts(item)
+    if operator.name == "null":
+        return text.lower() in ("true", "false")
+    # What a variable of a text or an ARN stands for is known with the request only; the other operators take none.
+    try:
+        _POSITIVE[operator.positive](resolve(text, {}, variables=False))
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _texts(value: Any) -> tuple[str, ...]:

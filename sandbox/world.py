@@ -36,6 +36,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from sandbox.conditions import condition_problems
 from sandbox.documents import BadInputError, read_document
 from sandbox.regions import partition_of
 
@@ -98,6 +99,10 @@ _NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
 _PATH = re.compile(r"/([\x21-\x7e]*/)?")
 _ACCOUNT = re.compile(r"\d{12}")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
+
+_VERSIONS: Final = ("2012-10-17", "2008-10-17")
+_DOCUMENT: Final = ("Version", "Id", "Statement")
+_STATEMENT: Final = ("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition")
 
 Document = dict[str, Any]
 
@@ -310,6 +315,9 @@ def _account_problems(content: Account) -> Iterator[str]:
             for policy, document in [*member.inline.items(), *member.managed.items()]:
                 if isinstance(document, dict):
                     yield from _document_problems(f"{kind} {member.name}, policy {policy}", document)
+            boundary = member.boundary if isinstance(member, Role) else None
+            if isinstance(boundary, dict):
+                yield from _document_problems(f"{kind} {member.name}, permissions boundary", boundary)
     groups = {group.name for group in content.groups}
     for user in content.users:
         yield from (f"user {user.name}: no group {name}" for name in user.groups if name not in groups)
@@ -335,10 +343,26 @@ def _repeated(where: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _document_problems(where: str, document: Document) -> Iterator[str]:
+    """What IAM refuses a policy for when it is written."""
+    if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
+        yield f"{where}: its Version is {document['Version']!r}, and IAM knows {' and '.join(_VERSIONS)}"
+    yield from (f"{where}: a policy has no {name!r}" for name in document if name not in _DOCUMENT)
     items = document.get("Statement")
     for statement in items if isinstance(items, list) else [items]:
         if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
             yield f"{where}: every Statement needs an Effect of Allow or Deny"
+        else:
+            yield from (f"{where}: {problem}" for problem in _statement_problems(statement))
+
+
+def _statement_problems(statement: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"a Statement of a principal has no {name!r}" for name in statement if name not in _STATEMENT)
+    for name in ("Action", "Resource"):
+        given = [statement[key] for key in (name, f"Not{name}") if key in statement]
+        texts = [text for value in given for text in (value if isinstance(value, list) else [value])]
+        if len(given) != 1 or not texts or not all(isinstance(text, str) for text in texts):
+            yield f"every Statement needs either {name} or Not{name}, a text or a list of texts"
+    yield from condition_problems(statement.get("Condition", {}))
 
 
 def _managed_problems(members: Iterable[Group]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """CloudTrail records of denied calls, in EventBridge's envelope, for tests."""
 
 import copy
+import re
 from typing import Any
 
 ACCOUNT = "111122223333"
@@ -58,7 +59,7 @@ def user_identity(**changes: Any) -> dict[str, Any]:
 
 
 def record(**changes: Any) -> dict[str, Any]:
-    """A CloudTrail record of a denied call."""
+    """A CloudTrail record of a denied call, whose request names the profile that its message denies."""
     base = {
         "eventVersion": "1.11",
         "userIdentity": role_identity(),
@@ -70,7 +71,7 @@ def record(**changes: Any) -> dict[str, Any]:
         "userAgent": "Boto3/1.44.5",
         "errorCode": "AccessDenied",
         "errorMessage": message(),
-        "requestParameters": {"modelId": PROFILE_ID},
+        "requestParameters": {"modelId": _called(changes.get("errorMessage"))},
         "responseElements": None,
         "requestID": "2c4d",
         "eventID": "11111111-2222-3333-4444-555555555555",
@@ -81,6 +82,14 @@ def record(**changes: Any) -> dict[str, Any]:
         "eventCategory": "Management",
     }
     return copy.deepcopy(base) | changes
+
+
+def _called(told: Any) -> str:
+    """The id, or an application profile's ARN, of the profile that a message denies; the usual id where it is none."""
+    denied = re.search(r"arn:[^ ]*:(?:application-)?inference-profile/([^ *]+)", told if isinstance(told, str) else "")
+    if denied is None:
+        return PROFILE_ID
+    return denied[0] if "application-" in denied[0] else denied[1]
 
 
 def event(detail: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:

@@ -25,9 +25,9 @@ def rules(*listed: dict[str, Any]) -> str:
     return json.dumps({"version": 1, "rules": listed})
 
 
-def played(event: str, main: str, **documents: str) -> dict[str, Any]:
-    """What the stack makes of a sample event, in mode auto."""
-    events = read_events([EVENTS / f"{event}.json"])
+def played(event: str | Path, main: str, **documents: str) -> dict[str, Any]:
+    """What the stack makes of an event, a sample or a file of one's own, in mode auto."""
+    events = read_events([event if isinstance(event, Path) else EVENTS / f"{event}.json"])
     options = Options(parameters={"Mode": "auto"}, allowlist={"main": main, **documents}, now=time_after(events))
     with Sandbox(read_world(), options) as stack:
         handle(stack, events)
@@ -136,3 +136,45 @@ def test_the_profiles_of_a_region_are_listed_once_by_triage_and_once_by_remediat
     wrapped, plain = played("application-profile", rules(ANY)), played("own-vpc-endpoint", rules(ANY))
     assert wrapped["calls"]["bedrock:ListInferenceProfiles"] == 4
     assert plain["calls"]["bedrock:ListInferenceProfiles"] == 4
+
+
+@pytest.mark.parametrize(
+    ("sample", "called", "expected"),
+    [
+        ("geographic-profile", "global.amazon.nova-2-lite-v1:0", "pending"),
+        (
+            "geographic-profile",
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/q7xk2m9p0abc",
+            "pending",
+        ),
+        (
+            "geographic-profile",
+            "arn:aws:bedrock:us-east-1:444455556666:inference-profile/us.amazon.nova-2-lite-v1:0",
+            "pending",
+        ),
+        ("geographic-profile", "amazon.nova-pro-v1:0", "pending"),
+        (
+            "geographic-profile",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
+            "active",
+        ),
+        ("geographic-profile", "HIDDEN_DUE_TO_SECURITY_REASONS", "active"),
+        (
+            "model-in-another-region",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0",
+            "active",
+        ),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_asked_about(
+    tmp_path: Path, sample: str, called: str, expected: str
+) -> None:
+    """The message denies one thing, and the request names another: no rule grants it by itself."""
+    event = json.loads((EVENTS / f"{sample}.json").read_text(encoding="utf-8"))
+    event["detail"]["requestParameters"]["modelId"] = called
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(event), encoding="utf-8")
+    content = played(file, rules(ANY | {"principals": [*ROLES, "arn:aws:iam::*:user/**"]}))
+    code = "record_contradicts_itself" if expected == "pending" else "rule_auto"
+    assert ends(content)[:2] == (expected, code)
+    assert content["calls"].get("iam:CreatePolicy", 0) == (expected == "active")

@@ -193,6 +193,17 @@ def test_bad_input_is_told(arguments: list[object]) -> None:
     assert "rror" in result.stderr
 
 
+def test_a_policy_that_iam_would_refuse_is_told(tmp_path: Path) -> None:
+    """An unknown operator in a world's policy ends the run before it begins, and names principal and policy."""
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringIs": {"aws:SourceVpc": "v"}}}
+    roles = [{"name": "app", "inline": {"base": {"Version": "2012-10-17", "Statement": [statement]}}}]
+    world = tmp_path / "world.json"
+    world.write_text(json.dumps({"account": "123456789012", "roles": roles}), encoding="utf-8")
+    result = run("run", "--world", world, EVENTS / "geographic-profile.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "role app, policy base: there is no condition operator 'StringIs'" in result.stderr
+
+
 def test_the_story_is_told() -> None:
     """Without --json a person reads a table and a story."""
     result = run("run", EVENTS / "geographic-profile.json", EVENTS / "successful-call.json")

@@ -398,18 +398,27 @@ def test_a_call_through_what_is_no_profile_is_never_looked_up_as_one(called: str
     assert profiles.asked == []
 
 
+CONTRADICTED = "record_contradicts_itself"
+
+
 @pytest.mark.parametrize(
-    "called", [f"{OWN}:prompt/PROMPT12345:1", f"arn:aws:bedrock:{make.REGION}::foundation-model/amazon.nova-pro-v1:0"]
+    ("called", "codes"),
+    [
+        (f"{OWN}:prompt/PROMPT12345:1", ("model_or_profile", "profile_choice")),
+        (f"arn:aws:bedrock:{make.REGION}::foundation-model/amazon.nova-pro-v1:0", (CONTRADICTED, CONTRADICTED)),
+    ],
 )
-def test_a_managed_prompt_or_another_model_leaves_open_how_the_denied_one_was_called(called: str) -> None:
+def test_a_managed_prompt_or_another_model_leaves_open_how_the_denied_one_was_called(
+    called: str, codes: tuple[str, str]
+) -> None:
     """What the message names counts; how the model was reached is not told, so a person decides."""
     profiles = FakeProfiles(US, models={make.MODEL_ID: ["ON_DEMAND"]})
     direct = diagnose(
         profiles=profiles, errorMessage=make.message(resource=MODEL_HERE), requestParameters={"modelId": called}
     )
-    assert (direct.model_arn, direct.code, direct.ask_only) == (MODEL_HERE, "model_or_profile", True)
+    assert (direct.model_arn, direct.code, direct.ask_only) == (MODEL_HERE, codes[0], True)
     routed = diagnose(errorMessage=make.message(resource=MODEL_WEST), requestParameters={"modelId": called})
-    assert (routed.profile, routed.code, routed.ask_only) == (US, "profile_choice", True)
+    assert (routed.profile, routed.code, routed.ask_only) == (US, codes[1], True)
 
 
 def test_the_profile_of_a_managed_prompt_is_granted() -> None:
@@ -552,8 +561,108 @@ def test_another_model_in_the_request_does_not_tell_how_the_denied_one_was_reach
         )
         for called in ("amazon.other-v1:0", make.model(model_id="amazon.other-v1:0"))
     )
-    assert bare == whole
-    assert (bare.code, bare.ask_only) == ("profile_choice", True)
+    assert (bare.profile, bare.candidates) == (whole.profile, whole.candidates) == (US, (US.id, GLOBAL.id))
+    assert (bare.code, bare.ask_only) == (whole.code, whole.ask_only) == (CONTRADICTED, True)
+    assert "does not say which" in bare.reason
+
+
+APP_ARN = f"{OWN}:application-inference-profile/q7xk2m9p0abc"
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        GLOBAL.id,
+        GLOBAL.arn,
+        APP_ARN,
+        THEIRS,
+        FAR,
+        "amazon.nova-pro-v1:0",
+        make.model(model_id=make.PROFILE_ID),
+        f"{OWN}:application-inference-profile/{US.id}",
+        "us.none-such",
+    ],
+)
+def test_a_request_that_names_another_than_the_denied_profile_is_a_persons_to_look_at(called: str) -> None:
+    """A call of a profile is denied on that profile, or on a model of it (facts §3.4): no rule grants another."""
+    found = diagnose(FakeIam(), FakeProfiles(US, GLOBAL), requestParameters={"modelId": called})
+    assert (found.kind, found.profile) == (DiagnosisKind.MISSING_GRANT, US)
+    assert (found.grantable, found.ask_only, found.code) == (True, True, CONTRADICTED)
+    assert f'the message denies {US.arn}, but the request names "{called}".' in found.reason
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        US.id,
+        US.arn,
+        make.MODEL_ID,
+        MODEL_HERE,
+        f"{OWN}:prompt/PROMPT12345:1",
+        "HIDDEN_DUE_TO_SECURITY_REASONS",
+        "***",
+        US.arn.replace(make.ACCOUNT, "************"),
+        "",
+        None,
+    ],
+)
+def test_a_request_that_names_the_denied_profile_or_nothing_does_not_contradict(called: str | None) -> None:
+    """An id and its ARN are the same, so is a model of the profile (facts §1.6); a prompt may be of any profile."""
+    found = diagnose(FakeIam(), FakeProfiles(US, GLOBAL), requestParameters={"modelId": called})
+    assert (found.profile, found.ask_only, found.code) == (US, False, "missing_grant")
+
+
+@pytest.mark.parametrize("denied", [MODEL_HERE, MODEL_WEST])
+@pytest.mark.parametrize(
+    ("called", "contradicts"),
+    [
+        (US.id, False),
+        (US.arn, False),
+        (make.MODEL_ID, False),
+        (MODEL_HERE, False),
+        (MODEL_WEST, False),
+        ("HIDDEN_DUE_TO_SECURITY_REASONS", False),
+        ("amazon.other-v1:0", True),
+        (make.model(model_id="amazon.other-v1:0"), True),
+        (make.model(model_id=US.id), True),
+        (MODEL_HERE.replace("arn:aws:", "arn:aws-cn:"), True),
+        (MODEL_HERE.replace("::", f":{make.ACCOUNT}:"), True),
+    ],
+)
+def test_a_denied_model_is_of_the_profile_or_the_model_that_the_request_names(
+    denied: str, called: str, *, contradicts: bool
+) -> None:
+    """A call of a profile may be denied on any model that it routes to (facts §3.4), and on no other."""
+    found = diagnose(
+        FakeIam(policy(statement(US.arn))),
+        FakeProfiles(US, models={**ONLY_PROFILES, "amazon.other-v1:0": ["ON_DEMAND"]}),
+        errorMessage=make.message(resource=denied),
+        requestParameters={"modelId": called},
+    )
+    assert (found.profile, found.ask_only) == (US, contradicts)
+    assert found.code == (CONTRADICTED if contradicts else "missing_grant")
+
+
+def test_another_model_of_the_same_profile_does_not_contradict() -> None:
+    """A profile may route to several models: whichever of them the request names, the profile is the same."""
+    both = replace(US, models=(*US.models, make.model(model_id="amazon.other-v1:0")))
+    found = diagnose(
+        FakeIam(policy(statement(both.arn))),
+        FakeProfiles(both, models={**ONLY_PROFILES, "amazon.other-v1:0": ["INFERENCE_PROFILE"]}),
+        errorMessage=make.message(resource=MODEL_WEST),
+        requestParameters={"modelId": "amazon.other-v1:0"},
+    )
+    assert (found.profile, found.ask_only, found.code) == (both, False, "missing_grant")
+
+
+def test_what_else_speaks_against_the_grant_is_told_beside_the_contradiction() -> None:
+    """A condition keeps its own code, and the sentence still says both names."""
+    found = diagnose(
+        FakeIam(policy(statement("*", Condition={"StringEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}))),
+        requestParameters={"modelId": GLOBAL.id},
+    )
+    assert (found.code, found.ask_only) == ("condition_not_met", True)
+    assert f'but the request names "{GLOBAL.id}"' in found.reason
 
 
 INVOKE = "bedrock:InvokeModel"
@@ -852,6 +961,32 @@ def test_a_deny_that_may_apply_to_what_is_missing(condition: dict[str, Any], whe
     assert '"Deny"' in (found.evidence or "")
 
 
+VERBS = (("An explicit deny", "forbids"), ("A Deny", "may forbid"))
+
+
+@pytest.mark.parametrize("condition", [None, {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}])
+@pytest.mark.parametrize(
+    ("kind", "held_as"),
+    [
+        (None, "the permissions boundary"),
+        (PolicyKind.INLINE, "an inline policy of the principal"),
+        (PolicyKind.MANAGED, "a managed policy of the principal"),
+        (PolicyKind.AWS_MANAGED, "an AWS managed policy of the principal"),
+        (PolicyKind.GROUP, "a policy of one of the principal's groups"),
+    ],
+)
+def test_the_sentence_says_what_kind_of_policy_denies(
+    kind: PolicyKind | None, held_as: str, condition: dict[str, Any] | None
+) -> None:
+    """Who reads it knows where to look: in the boundary, in a group, or among the principal's own policies."""
+    extra = {"Condition": condition} if condition else {}
+    denying = policy(statement("*"), statement("*", Effect="Deny", **extra), name="perimeter")
+    iam = FakeIam(boundary=denying) if kind is None else FakeIam(replace(denying, kind=kind))
+    found = diagnose(iam, FakeProfiles(US))
+    sure, unsure = (f"{start} in perimeter, {held_as}, {verb} {make.ACTION} here" for start, verb in VERBS)
+    assert found.reason.startswith(unsure if condition else sure)
+
+
 def test_a_deny_that_may_apply_to_what_is_allowed() -> None:
     """The same where the policies allow the call."""
     deny = statement("*", Effect="Deny", Condition={"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}})
@@ -1014,3 +1149,28 @@ def test_what_aws_refuses_to_tell_is_the_finding() -> None:
     found = from_refused_lookup("AWS refused GetRole to this service (AccessDenied)")
     assert (found.code, found.grantable) == ("lookup_refused", False)
     assert found.reason.startswith("AWS refused GetRole to this service (AccessDenied), so nothing")
+
+
+NOT_APPS = {"Effect": "Deny", "Action": "bedrock:*", "NotResource": [ANY_APP, "arn:aws:bedrock:*::foundation-model/*"]}
+
+
+@pytest.mark.parametrize(
+    ("deny", "told"),
+    [
+        (NOT_APPS, f"is allowed as {APP.arn}: use that"),
+        (statement(NOVA, Effect="Deny", Condition=NOT_BY_APP), f"is allowed as {APP.arn}: use that"),
+        (statement("*", Effect="Deny", Condition=NOT_BY_APP), f"may be allowed as {APP.arn}, which cannot be checked"),
+    ],
+)
+def test_a_deny_of_all_but_application_profiles_names_the_one_that_is_held(deny: Any, told: str) -> None:
+    """The way out is the application profile; whether a condition sees the profile itself is not told (facts §3.5)."""
+    found = diagnose(FakeIam(policy(statement("*"), deny)), FakeProfiles(US, GLOBAL, APP))
+    assert (summary(found), found.candidates) == (DENY, (APP.arn,))
+    assert f"a deny wins over any grant. The same model {told}" in found.reason
+
+
+def test_a_deny_of_everything_names_no_other_profile() -> None:
+    """Where the Deny is of every profile of the model, there is no way out to name."""
+    found = diagnose(FakeIam(policy(statement("*"), statement("*", Effect="Deny"))), FakeProfiles(US, GLOBAL, APP))
+    assert (summary(found), found.candidates) == (DENY, ())
+    assert found.reason.endswith("a deny wins over any grant.")

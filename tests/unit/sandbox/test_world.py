@@ -1,6 +1,7 @@
 """World files: what they may say, and what is told of a mistake."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,87 @@ def test_a_mistake_is_named(tmp_path: Path, parts: dict[str, Any], told: str) ->
     with pytest.raises(BadInputError, match=r"world\.json") as error:
         read_world(written(tmp_path, **parts))
     assert told in str(error.value)
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"Condition": {"StringEqualz": {"aws:SourceVpc": "vpc-1"}}}, "there is no condition operator 'StringEqualz'"),
+    (
+        {"Condition": {"ForSomeValues:StringEquals": {"aws:TagKeys": "a"}}},
+        "operator 'ForSomeValues:String",
+    ),
+    ({"Condition": {"NullIfExists": {"aws:TagKeys": "true"}}}, "no condition operator 'NullIfExists'"),
+    ({"Condition": {"Null": {"aws:TagKeys": "perhaps"}}}, "'perhaps' is not a value"),
+    ({"Condition": {"NumericLessThan": {"aws:MultiFactorAuthAge": "an hour"}}}, "'an hour' is not a value"),
+    ({"Condition": {"DateLessThan": {"aws:EpochTime": "9" * 30}}}, "is not a value"),
+    ({"Condition": {"DateLessThan": {"aws:CurrentTime": ["2026-11-20", "soon"]}}}, "'soon' is not a value"),
+    ({"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/40"}}}, "'10.0.0.0/40' is not a value"),
+    ({"Condition": {"StringEquals": {"aws:SourceVpc": {"a": "b"}}}}, "is not a value"),
+    ({"Condition": {"StringEquals": {"aws:SourceVpc": None}}}, "None is not a value"),
+    ({"Condition": {"StringEquals": "vpc-1"}}, "a Condition maps operators to keys"),
+    ({"Condition": ["StringEquals"]}, "a Condition maps operators to keys"),
+    ({"Action": 1}, "either Action or NotAction"),
+    ({"Action": []}, "either Action or NotAction"),
+    ({"NotAction": "s3:*"}, "either Action or NotAction"),
+    ({"Resource": ["*", None]}, "either Resource or NotResource"),
+    ({"Principal": "*"}, "has no 'Principal'"),
+    ({"Resources": "*"}, "has no 'Resources'"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "told"), REFUSED)
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        (lambda bad: {"roles": [{"name": "app", "inline": {"base": bad}}]}, "role app, policy base: "),
+        (lambda bad: {"groups": [{"name": "devs", "managed": {"Base": bad}}]}, "group devs, policy Base: "),
+        (lambda bad: {"users": [{"name": "ana", "boundary": bad}]}, "user ana, permissions boundary: "),
+        (lambda bad: {"scps": [bad]}, "scps[0]: "),
+        (
+            lambda bad: {"accounts": {"111122223333": {"roles": [{"name": "app", "inline": {"base": bad}}]}}},
+            "accounts, 111122223333: role app, policy base: ",
+        ),
+    ],
+)
+def test_what_iam_refuses_to_write_is_refused(
+    tmp_path: Path, wrong: dict[str, Any], told: str, place: Callable[[Any], dict[str, Any]], where: str
+) -> None:
+    """IAM takes no policy with an operator, an element or a value that it does not know; the principal is named."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", **wrong}
+    with pytest.raises(BadInputError) as error:
+        read_world(written(tmp_path, **place({"Version": "2012-10-17", "Statement": [statement]})))
+    assert where in str(error.value)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["Action", "Resource"])
+def test_a_statement_without_action_or_resource_is_refused(tmp_path: Path, missing: str) -> None:
+    """IAM takes no statement of a principal's policy that lacks one of them."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    del statement[missing]
+    with pytest.raises(BadInputError, match=f"either {missing} or Not{missing}"):
+        read_world(written(tmp_path, roles=[{"name": "a", "inline": {"p": {"Statement": [statement]}}}]))
+
+
+def test_a_version_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """IAM knows two versions of the policy language."""
+    with pytest.raises(BadInputError, match="role a, policy p: its Version is '2012-10-18'"):
+        read_world(written(tmp_path, roles=[{"name": "a", "inline": {"p": {**ALLOW, "Version": "2012-10-18"}}}]))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"ForAnyValue:StringLikeIfExists": {"aws:TagKeys": ["a*", "${aws:PrincipalTag/team}"]}},
+        {"bool": {"aws:SecureTransport": True}, "Null": {"aws:TokenIssueTime": False}},
+        {"NumericLessThanEquals": {"aws:MultiFactorAuthAge": 3600}, "DateGreaterThan": {"aws:EpochTime": "1790000000"}},
+        {"NotIpAddress": {"aws:SourceIp": ["192.0.2.0/24", "2001:db8::/32"]}},
+        {"ArnNotLikeIfExists": {"bedrock:InferenceProfileArn": "arn:aws:bedrock:*:*:application-inference-profile/*"}},
+    ],
+)
+def test_what_iam_takes_is_taken(tmp_path: Path, condition: dict[str, Any]) -> None:
+    """Every operator in any case, with its qualifiers; a value may be a text, a number, true or false, or a list."""
+    statement = {"Sid": "A", "Effect": "Deny", "NotAction": ["s3:*"], "NotResource": "*", "Condition": condition}
+    assert read_world(written(tmp_path, roles=[{"name": "a", "inline": {"p": {"Statement": statement}}}])).roles
 
 
 def test_one_policy_for_two_roles(tmp_path: Path) -> None:

@@ -201,6 +201,13 @@ BY_CODE: Final[Mapping[str, Steps]] = {
             "AWS confirms that it exists: check that it is the one that is meant."
         ),
     ),
+    "record_contradicts_itself": (
+        (
+            "The message denies one thing and the request names another; the reason has both names, and the grant is "
+            "for the one that the message denies. Look the record up in CloudTrail by its event id, and ask the owner "
+            "of the client which it calls, before you grant anything."
+        ),
+    ),
     "layer_unknown": (
         (
             "The message does not say which kind of policy refused the call, so a grant may not be what is missing. "

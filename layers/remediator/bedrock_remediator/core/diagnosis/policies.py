@@ -14,7 +14,7 @@ from bedrock_remediator.core.diagnosis.refusals import QUARANTINE, quarantined
 from bedrock_remediator.core.diagnosis.target import Target
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.iam.conditions import PROFILE_KEY, REGION_KEY, TIME_KEYS
-from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Holdings, Request, Verdict
+from bedrock_remediator.core.iam.evaluation import Evaluator, Finding, Holdings, PolicyKind, Request, Verdict
 from bedrock_remediator.core.iam.patterns import Truth, conjunction
 from bedrock_remediator.core.layers import LAYERS, Effect, Layer
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
@@ -81,8 +81,7 @@ def may_invoke(profile: Profile, action: str, policies: Evaluator, known: Keys) 
     """Whether the principal's policies allow an action on every ARN that a profile needs."""
     target = Target(profile=profile)
     return conjunction(
-        _allows(policies.evaluate(Request(action, arn, contexts(target, arn, known))), itself=arn == profile.arn)
-        for arn in profile.resources
+        _allows(evaluated(target, action, arn, policies, known), itself=arn == profile.arn) for arn in profile.resources
     )
 
 
@@ -134,6 +133,8 @@ def from_policies(
         for resource in target.resources
     }
     diagnosis = from_holdings(denial, target, findings)
+    if diagnosis.code == "explicit_deny":
+        return denied_beside(diagnosis, _others(denial.action, target, policies, known, listed()))
     if not (diagnosis.grantable and may_be_meant(target, findings, denial.action)):
         return diagnosis
     profiles = tuple(listed())
@@ -242,12 +243,11 @@ def _hindered(asked: Mapping[str, Finding]) -> Finding | None:
 def _denied(denial: Denial, finding: Finding) -> Diagnosis | None:
     if finding.verdict is not Verdict.DENIED:
         return None
-    where = f" in {finding.policy.name}" if finding.policy else ""
     layer = Layer.BOUNDARY if finding.boundary else Layer.IDENTITY
     return Diagnosis(
         kind=DiagnosisKind.NOT_FIXABLE,
         code="explicit_deny",
-        reason=f"An explicit deny{where} forbids {denial.action} here, and a deny wins over any grant.",
+        reason=f"An explicit deny{_where(finding)} forbids {denial.action} here, and a deny wins over any grant.",
         layer=layer,
         evidence=_statement(finding),
     )
@@ -331,11 +331,10 @@ def _demand(finding: Finding) -> str:
 
 def _may_be_denied(denial: Denial, finding: Finding) -> Diagnosis:
     on = f" It depends on {', '.join(finding.keys)}, which cannot be known from here." if finding.keys else ""
-    what = "the permissions boundary" if finding.boundary else "the principal's policies"
     return Diagnosis(
         kind=DiagnosisKind.CONDITIONAL_ALLOW,
         code="deny_may_apply",
-        reason=f"A Deny{_where(finding)}, one of {what}, may forbid {denial.action} here whatever is granted.{on} Look "
+        reason=f"A Deny{_where(finding)} may forbid {denial.action} here whatever is granted.{on} Look "
         "at it before you grant anything: where it applies, a grant does not help.",
         layer=denial.layer,
         evidence=_statement(finding),
@@ -343,8 +342,31 @@ def _may_be_denied(denial: Denial, finding: Finding) -> Diagnosis:
     )
 
 
+def denied_beside(diagnosis: Diagnosis, others: OtherProfiles) -> Diagnosis:
+    """A Deny of what was called, with the other profiles of the same model that the principal may invoke."""
+    if others.held:
+        beside = f"The same model is allowed as {_labels(others.held)}: use that as modelId."
+    elif others.perhaps:
+        beside = f"The same model may be allowed as {_labels(others.perhaps)}, which cannot be checked from here."
+    else:
+        return diagnosis
+    candidates = _identifiers(others.held or others.perhaps)
+    return replace(diagnosis, reason=f"{diagnosis.reason} {beside}", candidates=candidates)
+
+
+_HELD_AS: Final[Mapping[PolicyKind, str]] = {
+    PolicyKind.INLINE: "an inline policy of the principal",
+    PolicyKind.MANAGED: "a managed policy of the principal",
+    PolicyKind.AWS_MANAGED: "an AWS managed policy of the principal",
+    PolicyKind.GROUP: "a policy of one of the principal's groups",
+}
+
+
 def _where(finding: Finding) -> str:
-    return f" in {finding.policy.name}" if finding.policy else ""
+    """The policy in which the statement is, by its name and by how the principal comes to hold it."""
+    assert finding.policy is not None  # noqa: S101 - what denies, or hangs on a condition, stands in a policy
+    held_as = "the permissions boundary" if finding.boundary else _HELD_AS[finding.policy.kind]
+    return f" in {finding.policy.name}, {held_as},"
 
 
 def _other_scope(denial: Denial, target: Target, others: OtherProfiles, finding: Finding | None) -> Diagnosis:

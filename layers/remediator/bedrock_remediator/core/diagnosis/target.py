@@ -88,6 +88,8 @@ _UNSUPPORTED: Final = {
 _GRANTED: Final = ("inference-profile", "application-inference-profile", "foundation-model")
 _PROMPT: Final = "prompt"
 """A managed prompt: the call is one of the model or profile that the prompt names."""
+_HIDDEN: Final = "HIDDEN_DUE_TO_"
+"""How CloudTrail's stand-ins for a value that it withholds begin."""
 
 
 def wanted(denial: Denial) -> Wanted | Diagnosis:
@@ -137,6 +139,8 @@ def of_model(denial: Denial, model: FoundationModel) -> Wanted:
 
 def _names_something(called: str) -> bool:
     """Whether the request's `modelId`, which the caller wrote, can be an identifier at all."""
+    if called.startswith(_HIDDEN):
+        return False
     try:
         return is_model_id(called) or Arn.parse(called).service != "bedrock" or bool(BedrockResource.parse(called))
     except ArnError:
@@ -251,7 +255,11 @@ def choose(
         held: Those of them that the principal may invoke already.
     """
     found = _chosen(denial, want, model, serving, held)
-    if denial.resource is not None or isinstance(found, Diagnosis) or found.ask_only:
+    if isinstance(found, Diagnosis):
+        return found
+    if denial.resource is not None:
+        return _compared(denial, denial.resource, found)
+    if found.ask_only:
         return found
     note = "The message names no resource; the model is the one that the request names."
     return replace(found, ask_only=True, code="profile_from_request", note=note)
@@ -308,4 +316,37 @@ def from_profile(denial: Denial, want: Wanted, profile: Profile) -> Target | Dia
             code="profile_from_request",
             note="The message names no resource; the profile is the one that the request names.",
         )
-    return Target(profile=profile)
+    return _compared(denial, denial.resource, Target(profile=profile))
+
+
+def _compared(denial: Denial, denied: BedrockResource, target: Target) -> Target:
+    """The target, for a person to confirm where the request names something else than the message denies.
+
+    A call of a profile, or of a model that profiles serve, can be denied on any of the models that the profile routes
+    to (docs/aws-facts.md §3.4), and of a call that is denied on a profile the record may name the model (§1.6). An id
+    and its ARN say the same, and so does a model's ARN in another region, since the call is one of the model here. A
+    prompt says nothing.
+    """
+    called = denial.model_id
+    if called is None or not _names_something(called):
+        return target
+    named = _arn(called)
+    same = [denied, *map(BedrockResource.parse, target.resources)]
+    if isinstance(named, BedrockResource):
+        agrees = named.kind == _PROMPT or _wherever(named) in map(_wherever, same)
+    else:
+        agrees = called in (each.id for each in same) or (
+            target.profile is not None and called in target.profile.model_ids
+        )
+    if agrees:
+        return target
+    contradiction = (
+        f"The record contradicts itself: the message denies {denied}, but the request names {shown(called)}."
+    )
+    note = " ".join(filter(None, (contradiction, target.note)))
+    return replace(target, ask_only=True, code="record_contradicts_itself", note=note)
+
+
+def _wherever(resource: BedrockResource) -> BedrockResource:
+    """A model without its region; anything else as it is."""
+    return replace(resource, arn=replace(resource.arn, region="")) if resource.is_model else resource
