@@ -43,6 +43,22 @@ PERIMETER: Final = document(
 GUARDRAIL: Final = document(
     Action="bedrock:InvokeModel*", Condition={"StringNotEquals": {"bedrock:GuardrailIdentifier": "gr-1"}}
 )
+GUARDRAIL_ON_MODELS: Final = document(
+    Action="bedrock:InvokeModel*",
+    Resource="arn:aws:bedrock:*::foundation-model/*",
+    Condition={"StringNotEquals": {"bedrock:GuardrailIdentifier": "gr-1"}},
+)
+GUARDRAIL_HERE: Final = document(
+    Action=["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+    Resource="arn:aws:bedrock:us-east-1::foundation-model/*",
+    Condition={"StringNotEquals": {"bedrock:GuardrailIdentifier": "gr-1"}},
+)
+PERIMETER_OF_MODELS: Final = document(
+    Action=["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+    Resource="arn:aws:bedrock:*::foundation-model/*",
+    Condition={"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-0a1b2c3d"}},
+)
+NO_NOVA: Final = document(Action="bedrock:*", Resource="arn:aws:bedrock:*::foundation-model/amazon.nova-*")
 REGIONS: Final = document(
     NotAction=["iam:*", "sts:*", "organizations:*"],
     Condition={"StringNotEquals": {"aws:RequestedRegion": ["us-east-1", "us-east-2"]}},
@@ -94,7 +110,7 @@ def written(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [statement for each in documents for statement in each["Statement"]]
 
 
-@pytest.mark.parametrize("scp", [PERIMETER, GUARDRAIL])
+@pytest.mark.parametrize("scp", [PERIMETER, GUARDRAIL, GUARDRAIL_ON_MODELS, GUARDRAIL_HERE, PERIMETER_OF_MODELS])
 @pytest.mark.parametrize(("reading", "expected"), [(CONDITIONAL, INCONCLUSIVE), (SKIPPED, SIMULATED)])
 def test_a_control_that_only_a_real_call_can_meet_stops_no_grant(
     scp: Mapping[str, Any], reading: Reading, expected: tuple[str, str, str]

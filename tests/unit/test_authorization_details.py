@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.authorization_details import corrected, decisive, read
+from bedrock_remediator.core.authorization_details import Stop, corrected, decisive, read, told
 from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.diagnosis.refusals import from_message
 from bedrock_remediator.core.layers import Effect, Layer
@@ -140,3 +140,15 @@ def test_a_message_without_a_resource_is_about_every_resource() -> None:
 def test_an_answer_of_another_shape_holds_nothing(answer: dict[str, Any]) -> None:
     """It is a preview: an answer that has another shape by then is no evidence, and no error."""
     assert read([answer]) == ()
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"),
+    [
+        (Stop(layer=Layer.SCP, effect=Effect.EXPLICIT, policies=("arn:one", "arn:two")), "(a Deny, arn:one, arn:two)"),
+        (Stop(layer=Layer.BOUNDARY, effect=Effect.IMPLICIT, policies=()), "(no Allow)"),
+    ],
+)
+def test_a_stop_is_told_with_how_and_by_which_policies(stop: Stop, words: str) -> None:
+    """A person learns the layer, whether it is a Deny or no Allow, and each policy that IAM names."""
+    assert told(stop).endswith(words)

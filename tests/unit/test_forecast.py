@@ -67,7 +67,7 @@ class Iam:
             for action in actions
             for resource, decision in decisions.items()
         ]
-        assert len(policies) <= 1
+        assert len(policies) <= 2
         return found[1:] if self.short else found
 
     def identity(self, principal: Principal) -> Identity | None:
@@ -157,12 +157,44 @@ def test_an_scp_that_leaves_a_destination_out_is_found() -> None:
 
 
 def test_of_several_arns_the_one_that_an_scp_stops_is_found() -> None:
-    """OrganizationsDecisionDetail is about the whole question: only then is each ARN asked by itself."""
+    """What is said of the organization is about the whole question: only then each ARN is asked alone, and another."""
     simulation, iam, _ = simulate(lambda _, __, arn: "scp" if arn == MODELS[0] else "allowed")
     judgement = before(simulation)
     assert judgement.helpfulness is Helpfulness.CERTAINLY_NOT
     assert MODELS[0] in judgement.reason
-    assert iam.asked == [("us-east-1", 2), ("us-east-1", 1)]
+    assert iam.asked == [("us-east-1", 2), ("us-east-1", 1), ("us-east-1", 1)]
+
+
+def test_an_scp_that_stops_every_model_where_the_profile_passes_is_not_believed() -> None:
+    """A required guardrail looks so (facts §4.13): a model that does not exist is stopped as well. It is asked once."""
+    simulation, iam, _ = simulate(lambda _, __, arn: "scp" if ":foundation-model/" in arn else "allowed")
+    judgement = before(simulation)
+    assert (judgement.helpfulness, judgement.layer) == (Helpfulness.INCONCLUSIVE, "scp")
+    assert "every other model as well" in judgement.reason
+    assert iam.asked.count(("us-east-1", 1)) == 2
+    assert set(iam.regions) == set(REGIONS)
+
+
+def test_an_scp_that_stops_every_model_of_the_profiles_region_alone_is_not_believed_either() -> None:
+    """AWS's example of a required guardrail names one region; the models of the others pass."""
+    simulation, *_ = simulate(lambda _, __, arn: "scp" if ":us-east-1::foundation-model/" in arn else "allowed")
+    assert before(simulation).helpfulness is Helpfulness.INCONCLUSIVE
+
+
+def test_an_scp_that_stops_another_region_is_believed_where_a_model_of_the_profiles_region_passes() -> None:
+    """A region that is left out stops what is routed there (facts §3.8), and no comparison is needed to know it."""
+    simulation, iam, _ = simulate(lambda _, region, __: "scp" if region == "us-west-2" else "allowed")
+    assert before(simulation).helpfulness is Helpfulness.CERTAINLY_NOT
+    assert iam.regions == REGIONS
+
+
+def test_where_the_comparison_is_not_answered_the_refusal_is_believed() -> None:
+    """The pair of AWS's message passes, and nothing says that other models do not."""
+    refused = SimulationRefusedError("no such resource")
+    simulation, *_ = simulate(
+        lambda _, __, arn: refused if "no-such-model" in arn else "scp" if arn == MODELS[0] else "allowed"
+    )
+    assert before(simulation).helpfulness is Helpfulness.CERTAINLY_NOT
 
 
 def test_the_denied_pair_is_told_apart_first() -> None:

@@ -9,12 +9,16 @@ no identity-based policy allows the action, then nothing else stopped this actio
 | the simulator's answer about the denied action | it proves that no grant can help                          |
 | ---------------------------------------------- | --------------------------------------------------------- |
 | allowed, for every ARN                         | no: it helps, as far as can be known                      |
-| stopped by the organization                    | if it lets the very pair pass that AWS's message was about |
+| stopped by the organization                    | if it lets the very pair pass that AWS's message was about, |
+|                                                | and not a model of that region that does not exist         |
 | stopped by the boundary                        | if the boundary, as we read it, certainly stops it         |
 | an explicit Deny                               | if the policies, as we read them, certainly deny it; where |
 |                                                | they are not at hand, if no condition key was missing and  |
 |                                                | it lets the pair of the message pass                       |
 | implicit deny without either; no answer        | no: IAM may not have settled                              |
+
+A policy that stops a model that does not exist is about all models. AWS's own example of a required guardrail is such
+a policy (docs/aws-facts.md §4.13), and the call that was denied may have named the guardrail.
 
 "Allowed" never proves that a call works: session policies and VPC endpoint policies are not asked.
 
@@ -22,7 +26,7 @@ Only the action that was denied decides about the grant. What certainly stops an
 """
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -137,6 +141,8 @@ class Judgement(Struct, frozen=True, kw_only=True):
     answered: bool = True
 
 
+_MODEL: Final = ":foundation-model/"
+
 _STOPPERS: Final = {
     Layer.SCP: "a service control policy of the organization",
     Layer.BOUNDARY: "the principal's permissions boundary",
@@ -206,7 +212,7 @@ def judge(call: Invocation, answers: Iterable[Answer], own: OwnEvaluation, *, un
     return Judgement(helpfulness=Helpfulness.HELPS, reason="the policy simulator allows all of it.", actions=left)
 
 
-_Known = dict[tuple[str, str], Answer]
+_Known = Mapping[tuple[str, str], Answer]
 
 
 def _proof(call: Invocation, action: str, known: _Known, own: OwnEvaluation) -> Judgement | None:
@@ -227,7 +233,9 @@ def _proof(call: Invocation, action: str, known: _Known, own: OwnEvaluation) -> 
 def _certainly(call: Invocation, answer: Answer, known: _Known, own: OwnEvaluation) -> Layer | None:
     """The layer that certainly stops what the answer is about, if the answer proves that."""
     layer = stopper(answer)
-    if layer is None or (layer is Layer.SCP and _let_pass(call, known, layer)):
+    if layer is None or (
+        layer is Layer.SCP and _let_pass(call, known, layer) and not _stops_all_models(call, answer, known)
+    ):
         return layer
     if layer is Layer.SCP and answer.boundary is not False:
         return None
@@ -242,6 +250,36 @@ def _let_pass(call: Invocation, known: _Known, layer: Layer) -> bool:
     """Whether the simulator says that the layer lets the pair pass which AWS's message was about."""
     denied = known.get(call.denied) if call.denied else None
     return denied is not None and stopper(denied) is not layer
+
+
+def comparison(call: Invocation, answers: Mapping[tuple[str, str], Answer]) -> tuple[tuple[str, ...], str] | None:
+    """The actions and the model that tell whether an SCP is about the grant's models or about all: one that is none.
+
+    It is of the region in which AWS's message says that the identity policies alone stop the call, so no lock on
+    regions stops it. None where no model is stopped, where one of that region passes, and where it was asked before.
+    """
+    if not call.denied or not _let_pass(call, answers, Layer.SCP):
+        return None
+    there = _no_such_model(call.denied[1])
+    actions = []
+    for action in call.actions:
+        models = [each for each in answers.values() if each.action == action and _MODEL in each.resource]
+        passes = any(_no_such_model(each.resource) == there for each in models if stopper(each) is not Layer.SCP)
+        if (action, there) not in answers and not passes and any(stopper(each) is Layer.SCP for each in models):
+            actions.append(action)
+    return (tuple(actions), there) if actions else None
+
+
+def _no_such_model(arn: str) -> str:
+    """A model that does not exist, in the partition and region of the ARN."""
+    partition, _, region = arn.split(":")[1:4]
+    return f"arn:{partition}:bedrock:{region}:{_MODEL}none.no-such-model-v1:0"
+
+
+def _stops_all_models(call: Invocation, answer: Answer, known: _Known) -> bool:
+    """Whether the organization stops a model that does not exist, as it stops this one."""
+    other = known.get((answer.action, _no_such_model(call.denied[1]))) if call.denied else None
+    return _MODEL in answer.resource and other is not None and stopper(other) is Layer.SCP
 
 
 def _stops_denied(call: Invocation, known: _Known, layer: Layer) -> Answer | None:
@@ -260,6 +298,11 @@ def _disbelief(call: Invocation, answer: Answer, known: _Known) -> str:
             f"{what}, but AWS refused {denied.action} on {denied.resource} for no other reason than that no "
             "identity-based policy allows it. So the answer hangs on a condition key that only a real call has (its "
             "network, a guardrail)."
+        )
+    if layer is Layer.SCP and _stops_all_models(call, answer, known):
+        return (
+            f"{what}, and every other model as well. Either no model may be called here, or only with what a real call "
+            "has (a guardrail, its network) or models of a list."
         )
     if layer is Layer.SCP:
         return f"{what}, which it cannot know: it is given no more than a part of what a real call has."

@@ -1,5 +1,6 @@
 """Asking IAM's policy simulator whether a grant helps: before it is written, and after it until IAM has settled."""
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from bedrock_remediator.core.simulation import (
     Judgement,
     OwnEvaluation,
     Question,
+    comparison,
     judge,
     questions,
     stopper,
@@ -237,6 +239,14 @@ class _Inquiry:
         stopped = [answer for answer in given if stopper(answer) is Layer.SCP]
         if stopped and self._call.denied:
             self._tell_apart(self._call.denied, question, stopped)
+            if found := comparison(self._call, self.answers):
+                self._compare(*found)
+
+    def _compare(self, actions: Sequence[str], model: str) -> None:
+        """Ask what the organization makes of another model, with a document that allows it."""
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": model}
+        allowed = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._simulate(requested_region(model), actions, [model], allowed)
 
     def _tell_apart(self, denied: tuple[str, str], question: Question, stopped: Sequence[Simulated]) -> None:
         """Ask ARN by ARN: what the organization says of one question holds for all of its ARNs together.
@@ -271,13 +281,14 @@ class _Inquiry:
         given = [self.answers[pair] for pair in pairs if pair in self.answers]
         return not self._documents and any(one.decision != "allowed" and stopper(one) is None for one in given)
 
-    def _simulate(self, region: str, actions: Sequence[str], resources: Sequence[str]) -> list[Simulated]:
+    def _simulate(self, region: str, actions: Sequence[str], resources: Sequence[str], *beside: str) -> list[Simulated]:
         """The simulator's answers; none if it never has any to such a question, which is then not asked again."""
         if (region, *actions, *resources) in self._refused:
             return []
         context = self._context.entries(self._call.profile, region)
         try:
-            given = self._simulator.simulate(self._context.principal.arn, actions, resources, context, self._documents)
+            documents = (*self._documents, *beside)
+            given = self._simulator.simulate(self._context.principal.arn, actions, resources, context, documents)
         except (SimulationRefusedError, ClientError) as error:
             logger.warning("the simulator does not answer", extra={"region": region, "error": str(error)})
             self._refused.add((region, *actions, *resources))
