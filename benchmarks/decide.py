@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core import cloudtrail
-from bedrock_remediator.core.allowlist.rules import Allowlist, Subject, parse
+from bedrock_remediator.core.allowlist import Allowlist, parse
+from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.diagnosis.policies import contexts, from_holdings

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bedrock_remediator.aws.iam import Identity, Simulated
 from bedrock_remediator.aws.ledger.write import Ledger
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.iam.evaluation import Holdings
 from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType

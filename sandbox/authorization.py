@@ -2,7 +2,7 @@
 
 A mistake in a role, a queue policy or a topic policy shows here as it would on AWS: as AccessDenied.
 
-The policies that a stack's template states: what its roles may, and whom its resources let in.
+It asks the policies that the stacks' templates state: what their roles may, and whom their resources let in.
 """
 
 from collections.abc import Callable, Mapping, Sequence

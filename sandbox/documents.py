@@ -81,6 +81,8 @@ def read_document(path: Path) -> Any:
         return yaml.load(text, Loader=_Reader)  # noqa: S506 - a SafeLoader, by its base class
     except (ValueError, yaml.YAMLError) as error:
         raise BadInputError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise BadInputError(f"{path}: nested too deeply") from error
 
 
 def read_objects(text: str, name: str) -> list[Any]:
@@ -93,6 +95,8 @@ def read_objects(text: str, name: str) -> list[Any]:
         value = json.loads(text)
     except ValueError:
         return _read_lines(text, name)
+    except RecursionError as error:
+        raise BadInputError(f"{name}: nested too deeply") from error
     return value if isinstance(value, list) else [value]
 
 
@@ -106,4 +110,6 @@ def _read_lines(text: str, name: str) -> list[Any]:
             objects.append(json.loads(line))
         except ValueError as error:
             raise BadInputError(f"{name}: neither JSON nor JSON lines (line {number}: {error})") from error
+        except RecursionError as error:
+            raise BadInputError(f"{name}: nested too deeply (line {number})") from error
     return objects

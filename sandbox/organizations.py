@@ -1,7 +1,4 @@
-"""AWS Organizations, as far as the service asks it: what an account is called.
-
-AWS Organizations: the service control policies of the world, attached to the root above the account.
-"""
+"""AWS Organizations: what accounts are called, and the service control policies, attached to the root above them."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """One run: reads what was given, sets the sandbox up, and lets it work.
 
-What counts as an event: EventBridge's own, or a CloudTrail record, which gets the envelope that EventBridge has.
+An event is one of EventBridge's own, or a CloudTrail record, which gets the envelope that EventBridge has.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Tells a person what a run did: a table of what came in and what became of it, and a story for each case.
 
-How the change of a policy is shown: a new one whole or summed up, any other by what differs.
+A new policy is shown whole or summed up, the change of any other by what differs.
 """
 
 import difflib

@@ -21,8 +21,6 @@ accounts:
 ```
 What is not listed does not exist. An unknown key is an error. An account that names no `inference_profiles` has the
 system-defined ones of the shipped catalogue, and one without `foundation_models` the catalogue's models.
-
-The shipped catalogue of system-defined inference profiles, for worlds that name none of their own.
 """
 
 import functools

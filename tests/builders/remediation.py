@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.iam import IamReader, Identity, Simulated
 from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.aws.used_approvals import UsedApprovals
-from bedrock_remediator.core.allowlist.rules import Allowlist, parse
+from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State
 from bedrock_remediator.core.iam.evaluation import Holdings, Policy, PolicyKind, Request, Verdict, evaluate

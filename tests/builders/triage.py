@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from bedrock_remediator.aws.ledger.items import FIRST_ROW
 from bedrock_remediator.aws.ledger.write import Ledger
-from bedrock_remediator.core.allowlist import rules as allowlists
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core import allowlist as allowlists
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import Grant
 from bedrock_remediator.core.suspicion import ProbeLimits
 from bedrock_remediator.flows.triage.investigation import Investigation

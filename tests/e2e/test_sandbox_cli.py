@@ -280,6 +280,8 @@ def test_every_form_in_which_cloudtrail_gives_records_is_taken(tmp_path: Path, c
         (b'{"Events": [{"CloudTrailEvent": "{"}]}', "CloudTrailEvent"),
         (b'{"Events": [{}]}', "neither an EventBridge event"),
         (b'{"Events": [7]}', "JSON object"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"{}\n" + b"[" * 100_000, "nested too deeply (line 2)"),
     ],
 )
 def test_a_file_that_holds_something_else_is_bad_input(tmp_path: Path, content: bytes, why: str) -> None:

@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from bedrock_remediator.aws.parameters import AllowlistReader
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core.allowlist import Allowlist
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import NOON
 

@@ -13,7 +13,7 @@ from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.aws.ledger.write import Cap, CapReachedError, ConflictError, UpkeepLedger
 from bedrock_remediator.core.accounts import Enrolment
-from bedrock_remediator.core.allowlist.rules import Allowlist, parse
+from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Cause, Event, Grant, Outcome, State
 from bedrock_remediator.flows.configuration import basis

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.ledger.items import FIRST_ROW
 from bedrock_remediator.aws.ledger.write import ConflictError, Ledger
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State
 from bedrock_remediator.settings import Mode
 from tests.builders import records as make

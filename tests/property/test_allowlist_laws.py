@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_remediator.core.allowlist.rules import Allowlist, RuleEffect, Subject, check, parse
+from bedrock_remediator.core.allowlist import Allowlist, check, parse
+from bedrock_remediator.core.allowlist.rules import RuleEffect, Subject
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger.items import grant_item, read_grant
-from bedrock_remediator.core import cloudtrail, lifecycle
-from bedrock_remediator.core.allowlist import rules
+from bedrock_remediator.core import allowlist, cloudtrail, lifecycle
 from bedrock_remediator.core.cloudtrail import Denial, RecordError, Unreadable
 from bedrock_remediator.core.decision import decide, reported
 from bedrock_remediator.core.grant import Outcome
@@ -40,7 +39,7 @@ PROFILES: Final = (profile(PROFILE_IDS[0]), profile(PROFILE_IDS[1]), application
 MODELS: Final = {make.MODEL_ID: ("ON_DEMAND", "INFERENCE_PROFILE")}
 RETURNED: Final = {arn for each in PROFILES for arn in each.resources} | {make.model()}
 """Every ARN that AWS gives here."""
-ANY_RULE: Final = rules.parse(
+ANY_RULE: Final = allowlist.parse(
     {
         "main": json.dumps(
             {

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from bedrock_remediator.core.accounts import Enrolment
-from bedrock_remediator.core.allowlist.rules import Subject, parse, subject
+from bedrock_remediator.core.allowlist import parse
+from bedrock_remediator.core.allowlist.rules import Subject, subject
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome, Sighting

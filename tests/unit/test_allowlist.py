@@ -7,18 +7,8 @@ from textwrap import dedent, indent
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist.rules import (
-    Allowlist,
-    AllowlistError,
-    Gap,
-    Rule,
-    RuleEffect,
-    Scope,
-    Subject,
-    check,
-    parse,
-    warnings,
-)
+from bedrock_remediator.core.allowlist import Allowlist, AllowlistError, Gap, check, parse, warnings
+from bedrock_remediator.core.allowlist.rules import Rule, RuleEffect, Scope, Subject
 
 GUIDE = """\
 version: 1

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bedrock_remediator.core.allowlist import Allowlist, check, parse
 from bedrock_remediator.core.allowlist.documents import RULE_FIELDS, SCOPE_FIELDS
-from bedrock_remediator.core.allowlist.rules import Allowlist, RuleEffect, Subject, check, parse
+from bedrock_remediator.core.allowlist.rules import RuleEffect, Subject
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "allowlist.md").read_text()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import NotEnrolledError, RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Entity
-from bedrock_remediator.core.allowlist.rules import parse
+from bedrock_remediator.core.allowlist import parse
 from bedrock_remediator.core.approval import Use
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome, State, Written

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.allowlist.rules import Allowlist, Rule, RuleEffect, Subject
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Rule, RuleEffect, Subject
 from bedrock_remediator.core.decision import Decision, decide
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_remediator.core.allowlist.rules import check
+from bedrock_remediator.core.allowlist import check
 from bedrock_remediator.core.grant import DiagnosisKind, State
 
 ROOT = Path(__file__).parents[2]

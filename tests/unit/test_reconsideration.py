@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.accounts import Enrolment
-from bedrock_remediator.core.allowlist.rules import Allowlist, Subject, parse, subject
+from bedrock_remediator.core.allowlist import Allowlist, parse
+from bedrock_remediator.core.allowlist.rules import Subject, subject
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.grant import Cause, DiagnosisKind, Grant, Outcome, Sighting

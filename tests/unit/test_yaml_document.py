@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bedrock_remediator.core.allowlist.documents import DEEPEST, LONGEST, DocumentError, Node, read_json
+from bedrock_remediator.core.allowlist.documents import read_json
+from bedrock_remediator.core.allowlist.nodes import DEEPEST, LONGEST, DocumentError, Node
 from bedrock_remediator.core.allowlist.yaml import read_yaml
 
 

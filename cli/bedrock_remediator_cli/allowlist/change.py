@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist.rules import RuleEffect, parse
+from bedrock_remediator.core.allowlist import parse
+from bedrock_remediator.core.allowlist.rules import RuleEffect
 from bedrock_remediator_cli.allowlist.documents import STANDARD, Document
 from bedrock_remediator_cli.trouble import RefusedError
 

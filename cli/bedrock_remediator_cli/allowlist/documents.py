@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist.rules import check, parse, warnings
+from bedrock_remediator.core.allowlist import check, parse, warnings
 from bedrock_remediator_cli.trouble import EnvironmentTrouble
 
 STANDARD: Final = 4096

@@ -2,7 +2,7 @@
 
 Rules match what AWS confirmed. Where AWS was not asked, the form of the identifiers stands for that.
 
-Why a rule is about a grant or is not: which of its fields fails, and by which model, destination or tag.
+`why` says which field of a rule fails, and by which model, destination or tag.
 """
 
 import json
@@ -14,16 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.core.accounts import Enrolment
-from bedrock_remediator.core.allowlist.rules import (
-    Allowlist,
-    Origin,
-    Rule,
-    RuleEffect,
-    Scope,
-    Subject,
-    subject,
-    unmatched,
-)
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Origin, Rule, RuleEffect, Scope, Subject, subject, unmatched
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.decision import decide
 from bedrock_remediator.core.diagnosis import GRANTABLE, Diagnosis

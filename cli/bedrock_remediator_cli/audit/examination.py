@@ -1,6 +1,6 @@
-"""Examines one principal: goes through the profiles of each region, and says what a call of each would lack.
+"""One principal examined: what a call of each region's profiles would lack (`examine`), and what policies name in vain.
 
-What policies name that does not exist: actions that IAM does not know, profiles that the region does not have.
+In vain are actions that IAM does not know (`nonexistent`) and profiles that the region does not have (`misnamed`).
 """
 
 import re

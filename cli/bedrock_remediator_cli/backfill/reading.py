@@ -1,10 +1,8 @@
-"""The period that a person names: `7d`, `36h`, or a moment.
+"""Where past denials are read from: LookupEvents (`looked_up`), Athena (`query`, `run`), files (`from_folder`, …).
 
-Records by CloudTrail's LookupEvents: the last ninety days of one account and region, two requests a second.
-
-Records by Athena, from the table of an organization's trail: the query, and its run.
-
-Records from CloudTrail's own files: `.json.gz`, plain JSON or JSON lines, in a folder or under a prefix of S3.
+CloudTrail's LookupEvents has the last ninety days of one account and region, two requests a second. Athena asks the
+table of an organization's trail. The trail's own files are `.json.gz`, plain JSON or JSON lines, in a folder or under a
+prefix of S3. `period` and `moment` read the period that a person names: `7d`, `36h`, or a moment.
 """
 
 import gzip

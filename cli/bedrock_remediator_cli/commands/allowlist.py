@@ -12,7 +12,7 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.iam import IamReader
 from bedrock_remediator.aws.parameters import AllowlistReader
 from bedrock_remediator.clock import SystemClock
-from bedrock_remediator.core.allowlist.rules import Allowlist, parse
+from bedrock_remediator.core.allowlist import Allowlist, parse
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.allowlist import change, documents, trial

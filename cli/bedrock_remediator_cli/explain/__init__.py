@@ -4,8 +4,7 @@
 | --- | --- |
 | `sources` | reads a text, a file or stdin: JSON, JSON lines, arrays, gzip |
 | `samples` | finds the records and the texts in what was read |
-| `lines` | takes off what terminals, chats and logs put around a text |
-| `pasted` | finds refusals in such a text and writes each as AWS does, for `core/message.py` to judge |
+| `pasted` | takes off what surrounds a text, finds the refusals in it and writes each as AWS does |
 | `refusals` | a sample's refusal, with what the record around it tells |
 | `target` | which profile or model is meant, by the form of its identifiers alone |
 | `verdict` | whether an identity policy can help, and what to do |

@@ -4,8 +4,7 @@ It decides nothing: `core/message.py` reads what comes out of here, or refuses t
 together, since they may be broken anywhere; of what stands between them the line breaks are taken out. At the end of
 a form without fixed words a line is taken as the rest of an ARN only where it is one word and the ARN is not whole.
 
-What terminals, chats, logs and serialisers put around a text, taken off: what is left is lines of words.
-
+`plain` first takes off what terminals, chats, logs and serialisers put around a text: what is left is lines of words.
 A line break that is left may stand for a space or for nothing, in the middle of a word as well: terminals break where
 their width ends. `soft` builds expressions that do not mind.
 """

@@ -1,1 +1,1 @@
-"""Adapters, one file an AWS service: typed, injected, nothing decided here."""
+"""Adapters of AWS's services: typed, injected, nothing decided here."""

@@ -1,6 +1,7 @@
 """A small memory of answers from AWS, for as long as the function's environment lives.
 
-`pages` walks listings page after page; botocore's own paginators would read a file first, which a cold start pays for.
+`iam_pages` walks one of IAM's listings page after page; botocore's own paginators would read a file first, which a cold
+start pays for.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The stack's keys: HMAC keys, which never leave KMS, and the secrets that links are signed with.
+"""The stack's keys and secrets: HMAC keys, which never leave KMS, and what Secrets Manager holds.
 
 The KMS keys' policies say who may sign, and who may verify.
 """

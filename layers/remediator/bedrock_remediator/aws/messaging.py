@@ -1,4 +1,7 @@
-"""Sending: notices to SNS topics, work to the queue for Slack, and what nobody can read to the queue of refusals."""
+"""Sending: notices to SNS topics, work to the queue for Slack, and refusals to a queue of their own.
+
+`Subscriptions` tells who is subscribed to the topics.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final

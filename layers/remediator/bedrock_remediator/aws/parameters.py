@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core.allowlist.rules import Allowlist, parse
+from bedrock_remediator.core.allowlist import Allowlist, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

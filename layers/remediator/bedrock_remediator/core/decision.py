@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist.rules import Allowlist, Rule, RuleEffect, Subject
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Rule, RuleEffect, Subject
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import Outcome
 

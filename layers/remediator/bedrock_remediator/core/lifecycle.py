@@ -26,7 +26,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.arn import Arn, BedrockResource
 from bedrock_remediator.core.cloudtrail import Denial, Unreadable
 from bedrock_remediator.core.decision import Decision, decide

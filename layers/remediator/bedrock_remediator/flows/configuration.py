@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.settings import PolicySettings
 
 

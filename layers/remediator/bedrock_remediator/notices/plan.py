@@ -1,9 +1,8 @@
 """The policy that a notice shows: before and after, and the grant alone to paste, where that is good advice.
 
-Snippets for a role that Identity Center made from a permission set: the policy goes into the set, never to the role.
-
-A permission set has one inline policy, so the statements of several documents come together in one; its owner adds
-them to those that are there.
+For a role that Identity Center made from a permission set the policy goes into the set, never to the role. A permission
+set has one inline policy, so the statements of several documents come together in one; its owner adds them to those
+that are there.
 """
 
 import json

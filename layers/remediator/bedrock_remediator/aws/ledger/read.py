@@ -147,13 +147,13 @@ class LedgerQueries:
         return [*self._requests(pk), *filter(is_counter, counters)]
 
     def denials(self, pk: str, sk: str) -> Sightings:
-        """How often the denials that belong to this row were seen, copies not counted; as of a known."""
+        """How often the denials that belong to this row were seen, copies not counted."""
         return _sightings(self._counters_of(pk, sk))
 
     def due(
         self, state: State, before: datetime | None = None, *, after: datetime | None = None, behind: Due | None = None
     ) -> Iterator[Due]:
-        """The rows in a state by the time that `ledger_items.due_at` gives them, the earliest first.
+        """The rows in a state by the time that `items.due_at` gives them, the earliest first.
 
         They come a page at a time, as they are asked for, from an index that may lag behind by a moment: read the
         row before acting on it.

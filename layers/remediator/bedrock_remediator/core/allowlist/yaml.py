@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from bedrock_remediator.core.allowlist.documents import DEEPEST, LONGEST, DocumentError, Node
+from bedrock_remediator.core.allowlist.nodes import DEEPEST, LONGEST, DocumentError, Node
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")

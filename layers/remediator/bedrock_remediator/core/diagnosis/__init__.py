@@ -2,10 +2,9 @@
 
 | module | evidence | calls that it takes |
 | --- | --- | --- |
-| `message` | the text of the refusal: layers that no identity policy can fix, leaked keys | none |
-| `caller` | who called: accounts, roles and users that this service cannot change | none |
+| `refusals` | the record alone: another layer, a leaked key, a caller that cannot be changed | none |
 | `target` | which profile or model the call needs | Bedrock's description of it |
-| `holdings` | what the principal's policies say of the call | the principal's policies |
+| `policies` | what the principal's policies say of the call | the principal's policies |
 
 Each function either knows the answer, a `Diagnosis`, or leaves it to the next; `flows/triage/investigation.py` gathers
 the evidence in this order and stops at the first answer. Facts: docs/aws-facts.md §2, §3 and §4.

@@ -1,6 +1,6 @@
 """What a person sees of a request, and what came of a decision.
 
-The line in the log that each decision leaves, whichever way it came and whatever became of it.
+`log_decision` writes the line that each decision leaves in the log, whichever way it came and whatever became of it.
 """
 
 import logging

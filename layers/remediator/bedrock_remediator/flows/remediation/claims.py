@@ -21,7 +21,8 @@ from bedrock_remediator.aws.ledger.read import Background
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core import suspicion
 from bedrock_remediator.core.accounts import STACK_PATH, Enrolment, GrantablePrincipals
-from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.approval import LONGEST_WAIT, Use, stale, used
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.cloudtrail import Caller, Denial

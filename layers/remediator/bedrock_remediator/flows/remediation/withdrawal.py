@@ -1,6 +1,6 @@
 """Taking a grant out of IAM, so that the principal's other standing grants are left, to the letter.
 
-A change of the ledger, as the Pipe delivers it: what is to be looked at, never what is to be believed.
+`Change` is a change of the ledger, as the Pipe delivers it: what is to be looked at, never what is to be believed.
 """
 
 import logging

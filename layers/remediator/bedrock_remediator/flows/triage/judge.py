@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import error_code
 from bedrock_remediator.core import lifecycle, suspicion
-from bedrock_remediator.core.allowlist.rules import Allowlist
+from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.cloudtrail import Denial, Unreadable
 from bedrock_remediator.core.decision import Decision, decide, reported

@@ -1,1 +1,1 @@
-"""Upkeep's chores, one a file."""
+"""Upkeep's chores; those that go by the clock are together in `deadlines`."""

@@ -20,7 +20,8 @@ from bedrock_remediator.aws.ledger.read import Background
 from bedrock_remediator.aws.ledger.write import Cap, CapReachedError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.accounts import GrantablePrincipals
-from bedrock_remediator.core.allowlist.rules import Allowlist, Subject
+from bedrock_remediator.core.allowlist import Allowlist
+from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.decision import CAP_REACHED, Decision
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
