@@ -92,7 +92,7 @@ def test_a_request_is_approved_applied_verified_and_ends(stack: Served, open_lin
     page.get_by_text("The missing permissions are in place.").wait_for()
     told = page.inner_text("main")
     assert "Approved by Alice Ngo (unverified)" in told
-    assert "simulated: IAM's policy simulator allows the call now" in told
+    assert "simulated: IAM's policy simulator allows the call" in told
     take(page, "page-granted")
     assert sorted(stack.states) == ["active", "active", "pending"]
 
@@ -118,6 +118,7 @@ def test_a_request_is_rejected_on_a_phone(stack: Served, open_link: Open) -> Non
 def test_a_grant_is_taken_back(stack: Served, open_link: Open) -> None:
     """By the link that it was asked for with: the policy is gone from IAM."""
     page = open_link(stack.link)
+    page.get_by_label("1 day").check()
     page.get_by_label("Your name").fill("Alice")
     page.get_by_role("button", name="Approve").click()
     page.get_by_text("The missing permissions are in place.").wait_for()

@@ -241,7 +241,7 @@ class TestDeciding:
         """Tab through the form, choose with the arrows, press with the space bar."""
         row = opened(stack)
         page = visit(stack.link(row))
-        page.get_by_role("radio", checked=True).focus()
+        page.get_by_role("radio").first.focus()
         for keys in ("ArrowUp", "Tab", "Tab", "A", "l", "Tab", "Space"):
             page.keyboard.press(keys)
         page.get_by_text("Approved by Al (unverified)").wait_for()
@@ -314,6 +314,7 @@ class TestSignIn:
                 page = context.new_page()
                 page.goto(address + stack.link(row))
                 assert "Signed in as alice@example.com" in page.inner_text("header")
+                page.get_by_label("1 day").check()
                 page.get_by_role("button", name="Approve").click()
                 page.get_by_text("Approved by alice@example.com").wait_for()
                 scripted = browser.new_context(storage_state=context.storage_state())

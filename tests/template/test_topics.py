@@ -123,7 +123,7 @@ def test_slacks_queue_is_subscribed(
     deploy: Callable[..., Stack], everything: Mapping[str, str], topic: str, address: str
 ) -> None:
     """By the stack, to both topics, with SNS's own envelope and a place for what could not be delivered."""
-    stack = deploy(**{**everything, "NotificationEmail": address})
+    stack = deploy(**{**everything, "NotificationEmail": address, "ApproverEmail": ""})
     queue = stack.arn("SlackMessages")
     assert stack.properties(f"Slack{topic}Subscription") == {
         "TopicArn": stack.ref(topic),
