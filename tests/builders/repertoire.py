@@ -86,12 +86,15 @@ TRIAGE: Final = (
 
 
 def _useless(stage: Stage) -> None:
-    """When remediate begins to apply it, the organization forbids one of its models."""
+    """When remediate begins to apply it, the organization forbids its model where the profile is called.
+
+    Of that region remediate asks in any case: of the others only where it has not just asked, which a death changes.
+    """
     statement = stage.sandbox.world.scps[0]["Statement"][0]
 
     def forbid(call: Any) -> None:
         if (call.caller, call.name) == ("RemediateFunction", "dynamodb:UpdateItem"):
-            statement["Resource"] = models(1)[1]
+            statement["Resource"] = models(1)[0]
 
     stage.sandbox.endpoint.refusals.append(forbid)
     stage.deny(SECOND)
