@@ -13,13 +13,13 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core.profile import Profile
 from bedrock_remediator_cli.audit.account import AccountReader
 from bedrock_remediator_cli.audit.audit import Audit
 from bedrock_remediator_cli.audit.catalogue import Catalogue
+from benchmarks import tell
 from tests.builders.iam_pages import ACCOUNT, IamPages
 
 BUDGET: Final = 20
@@ -123,11 +123,7 @@ def _profile(name: str, region: str) -> str:
 
 def main() -> None:
     """Print the figures."""
-    for each in measure():
-        print(
-            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
-            sep="\t",
-        )
+    tell(measure())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from benchmarks import tell
 from benchmarks.apart import apart
 from benchmarks.calls import Counted, sample
 from sandbox.lambdas import Function
@@ -116,11 +117,7 @@ def peak() -> float:
 def main() -> None:
     """Print the figures of a storm of as many denials as the command says."""
     print(*Burst.__struct_fields__, sep="\t")
-    for each in measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000):
-        print(
-            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
-            sep="\t",
-        )
+    tell(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
 
 
 if __name__ == "__main__":

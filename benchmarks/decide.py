@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core import cloudtrail
@@ -25,6 +24,7 @@ from bedrock_remediator.core.iam.evaluation import Evaluator, Holdings, Policy, 
 from bedrock_remediator.core.policy import Entitlement, compile_policies
 from bedrock_remediator.core.policy_grammar import INVOKE_ACTIONS
 from bedrock_remediator.core.profile import Profile
+from benchmarks import tell
 from benchmarks.parse import EVENTS
 
 BUDGET: Final = 1
@@ -145,11 +145,7 @@ def _rules(rules: int) -> Allowlist:
 
 def main() -> None:
     """Print the figures."""
-    for each in measure():
-        print(
-            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
-            sep="\t",
-        )
+    tell(measure())
 
 
 if __name__ == "__main__":

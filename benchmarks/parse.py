@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core import arn, cloudtrail, message
+from benchmarks import tell
 
 BUDGET: Final = 0.6
 EVENTS: Final = Path(__file__).parent.parent / "events"
@@ -102,11 +102,7 @@ def _measured(name: str, bodies: list[bytes]) -> Parsed:
 
 def main() -> None:
     """Print the figures."""
-    for each in measure():
-        print(
-            *(f"{value:.2f}" if isinstance(value, float) else value for value in msgspec.structs.astuple(each)),
-            sep="\t",
-        )
+    tell(measure())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileTyp
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
+from benchmarks import tell
 from benchmarks.apart import apart
 from benchmarks.burst import peak, storm
 from benchmarks.calls import sample
@@ -217,9 +218,7 @@ def _measured(denials: int, path: str) -> Storm:
 def main() -> None:
     """Print what the storms took."""
     print(*Storm.__struct_fields__, sep="\t")
-    for each in measure([int(size) for size in sys.argv[1:]] or SIZES):
-        values = (getattr(each, name) for name in Storm.__struct_fields__)
-        print(*(f"{value:.2f}" if isinstance(value, float) else value for value in values), sep="\t", flush=True)
+    tell(measure([int(size) for size in sys.argv[1:]] or SIZES))
 
 
 if __name__ == "__main__":

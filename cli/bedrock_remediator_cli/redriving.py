@@ -10,10 +10,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from bedrock_remediator_cli.sqs_batches import LARGEST_BATCH, batches, reason
+
 MARK: Final = "redrive"
-_BATCH: Final = 10
-_LARGEST: Final = 240_000
-"""Bytes of a batch, some way below the quarter megabyte that SQS has always taken."""
 _HIDDEN: Final = 600
 """Seconds for which a message is out of sight: longer than it takes to look through all and send them."""
 _SAID: Final = ("reason", "ERROR_CODE", "ERROR_MESSAGE")
@@ -80,7 +79,7 @@ def letters(client: Any, line: Line, url: str, source: str, most: int) -> Iterat
     while left > 0:
         answer = client.receive_message(
             QueueUrl=url,
-            MaxNumberOfMessages=min(_BATCH, left),
+            MaxNumberOfMessages=min(LARGEST_BATCH, left),
             VisibilityTimeout=_HIDDEN,
             # Asks all of SQS's servers: no answer then means that there is nothing more.
             WaitTimeSeconds=1,
@@ -96,7 +95,7 @@ def letters(client: Any, line: Line, url: str, source: str, most: int) -> Iterat
 
 def release(client: Any, url: str, left: Sequence[Letter]) -> None:
     """Let others see the letters again at once."""
-    for batch in _batches(left):
+    for batch in batches(left):
         client.change_message_visibility_batch(
             QueueUrl=url,
             Entries=[
@@ -116,13 +115,11 @@ def redrive(  # noqa: PLR0913, PLR0917 - two queues, and what goes from one to t
     """
     sent: list[str] = []
     refused: dict[str, str] = {}
-    for batch in _batches(going):
+    for batch in batches(going):
         answer = client.send_message_batch(
             QueueUrl=back, Entries=[_entry(place, each, line) for place, each in enumerate(batch)]
         )
-        refused |= {
-            batch[int(each["Id"])].id: f"{each['Code']}: {each.get('Message', '')}" for each in answer.get("Failed", ())
-        }
+        refused |= {batch[int(each["Id"])].id: reason(each) for each in answer.get("Failed", ())}
         taken = [each for each in batch if each.id not in refused]
         if taken:
             client.delete_message_batch(
@@ -132,21 +129,6 @@ def redrive(  # noqa: PLR0913, PLR0917 - two queues, and what goes from one to t
         sent += [each.id for each in taken]
         advance(len(batch))
     return Outcome(sent=sent, refused=refused)
-
-
-def _batches(all_of_them: Sequence[Letter]) -> Iterator[Sequence[Letter]]:
-    """Ten at a time, and one alone that is so large that ten would be too much for SQS."""
-    batch: list[Letter] = []
-    size = 0
-    for each in all_of_them:
-        length = len(each.body.encode())
-        if batch and (len(batch) == _BATCH or size + length > _LARGEST):
-            yield batch
-            batch, size = [], 0
-        batch.append(each)
-        size += length
-    if batch:
-        yield batch
 
 
 def _entry(place: int, letter: Letter, line: Line) -> dict[str, str]:

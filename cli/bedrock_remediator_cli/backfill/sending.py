@@ -1,16 +1,14 @@
 """Puts past denials through the deployed queue, ten at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from bedrock_remediator.clock import Clock
 from bedrock_remediator_cli.backfill.records import PastDenial
+from bedrock_remediator_cli.sqs_batches import batches, reason
 
-_BATCH: Final = 10
-_LARGEST: Final = 240_000
-"""Bytes of a batch, some way below the quarter megabyte that SQS has always taken."""
 _TRIES: Final = 4
 
 
@@ -38,7 +36,7 @@ def send(client: Queue, url: str, denials: Iterable[PastDenial], clock: Clock, a
         botocore.exceptions.ClientError: The queue refused a whole batch.
     """
     count, refused = 0, dict[str, str]()
-    for batch in _batches(denials):
+    for batch in batches(denials):
         left = batch
         for tried in range(_TRIES):
             if tried:
@@ -58,21 +56,4 @@ def _failed(client: Queue, url: str, batch: Sequence[PastDenial]) -> dict[int, t
     """Send a batch: the place of each message that was not taken -> why, and whether trying again is in vain."""
     entries = [{"Id": str(place), "MessageBody": denial.body} for place, denial in enumerate(batch)]
     answer = client.send_message_batch(QueueUrl=url, Entries=entries)
-    return {
-        int(each["Id"]): (f"{each['Code']}: {each.get('Message', '')}", bool(each.get("SenderFault")))
-        for each in answer.get("Failed", ())
-    }
-
-
-def _batches(denials: Iterable[PastDenial]) -> Iterator[list[PastDenial]]:
-    batch: list[PastDenial] = []
-    size = 0
-    for denial in denials:
-        length = len(denial.body.encode())
-        if batch and (len(batch) == _BATCH or size + length > _LARGEST):
-            yield batch
-            batch, size = [], 0
-        batch.append(denial)
-        size += length
-    if batch:
-        yield batch
+    return {int(each["Id"]): (reason(each), bool(each.get("SenderFault"))) for each in answer.get("Failed", ())}

@@ -21,8 +21,8 @@ from bedrock_remediator.aws.errors import RetryableError, error_code
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.arn import Arn
 from bedrock_remediator.core.cloudtrail import INVOCATIONS
-from bedrock_remediator.core.iam.evaluation import Policy
 from bedrock_remediator_cli.audit.organization import Ceiling, read_ceiling
+from bedrock_remediator_cli.audit.statements import statements, texts
 from bedrock_remediator_cli.connection import Connection
 from bedrock_remediator_cli.deployment import read_deployment
 from bedrock_remediator_cli.doctor import arrival
@@ -210,10 +210,15 @@ def _conditions_of_scps_are_evaluated(place: Place) -> _Answer:
 def _denied_for_want_of_a_key(ceiling: Ceiling) -> tuple[str, str] | None:
     """A policy and an action that it denies on everything under a negated condition alone."""
     for policy in ceiling.documents:
-        for statement in _statements(policy):
-            condition, actions = statement.get("Condition"), _several(statement.get("Action"))
-            whole = statement.get("Effect") == "Deny" and _several(statement.get("Resource")) == ["*"]
-            plain = [action for action in actions if ":" in action and "*" not in action and "?" not in action]
+        for statement in statements(policy):
+            if not isinstance(statement, Mapping) or statement.get("Effect") != "Deny":
+                continue
+            condition, whole = statement.get("Condition"), texts(statement, "Resource") == ("*",)
+            plain = [
+                action
+                for action in texts(statement, "Action")
+                if ":" in action and "*" not in action and "?" not in action
+            ]
             if whole and plain and isinstance(condition, Mapping) and len(condition) == 1:
                 ((operator, keys),) = condition.items()
                 if operator.startswith(("StringNot", "ArnNot")) and all(_never_given(key) for key in keys):
@@ -223,15 +228,6 @@ def _denied_for_want_of_a_key(ceiling: Ceiling) -> tuple[str, str] | None:
 
 def _never_given(key: str) -> bool:
     return key.lower() in {"aws:sourcevpc", "aws:sourcevpce", "aws:sourceip", "aws:vpcsourceip"}
-
-
-def _statements(policy: Policy) -> list[Mapping[str, Any]]:
-    found = policy.document.get("Statement", [])
-    return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, Mapping)]
-
-
-def _several(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
 
 
 def _source(aws: Connection) -> str:

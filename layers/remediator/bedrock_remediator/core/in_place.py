@@ -70,7 +70,7 @@ def amend(
         ValueError: As `compile_policies`.
     """
     own = statements_of(entitlement, extra_actions)
-    statements = _statements(document)
+    statements = read_statements(document)
     place = None if entitlement.expires_at else _place(statements, entitlement, extra_actions)
     if place is not None:
         edit = _extended(document, place, entitlement, ours)
@@ -101,7 +101,7 @@ def retract(
         The document; None if nothing would be left of it.
     """
     gone = sorted(set(added) - set(still_needed))
-    statements = [each for each in _statements(document) if not (_allows(each) and each.get("Sid") in gone)]
+    statements = [each for each in read_statements(document) if not (_allows(each) and each.get("Sid") in gone)]
     for arn in gone:
         statements = _without(statements, arn, actions)
     return _text(document, statements) if statements else None
@@ -112,7 +112,7 @@ def _place(statements: Sequence[Any], entitlement: Entitlement, extra_actions: S
     models = {_model(arn) for arn in entitlement.models}
     for place, each in enumerate(statements):
         if _takes_more(each, entitlement.actions, extra_actions) and any(
-            _model(arn) in models for arn in _several(each["Resource"])
+            _model(arn) in models for arn in as_list(each["Resource"])
         ):
             return place
     return None
@@ -145,7 +145,7 @@ def _is_plain(each: Mapping[str, Any]) -> bool:
 
 def _actions(each: Mapping[str, Any]) -> set[str]:
     """In small letters, since IAM reads actions without regard to case."""
-    return {str(action).lower() for action in _several(each.get("Action", ()))}
+    return {str(action).lower() for action in as_list(each.get("Action", ()))}
 
 
 def _resources_invoked(each: Any, actions: Collection[str]) -> list[Any]:
@@ -154,7 +154,7 @@ def _resources_invoked(each: Any, actions: Collection[str]) -> list[Any]:
         return []
     wanted = [action.lower() for action in actions]
     granted = all(any(matches(action, invoking) for action in _actions(each)) for invoking in wanted)
-    return _several(each.get("Resource", ())) if granted else []
+    return as_list(each.get("Resource", ())) if granted else []
 
 
 def _grants(document: Mapping[str, Any], entitlement: Entitlement) -> bool:
@@ -169,11 +169,11 @@ def _grants(document: Mapping[str, Any], entitlement: Entitlement) -> bool:
 
 def _extended(document: Mapping[str, Any], place: int, entitlement: Entitlement, ours: Collection[str]) -> InPlaceEdit:
     """The missing ARNs put into a statement. What the document grants as freely elsewhere is not missing."""
-    statements = _statements(document)
+    statements = read_statements(document)
     listed = [pattern for each in statements for pattern in _resources_invoked(each, entitlement.actions)]
     missing = [arn for arn in entitlement.resources if not any(matches(str(pattern), arn) for pattern in listed)]
     chosen = statements[place]
-    statements[place] = {**chosen, "Resource": [*_several(chosen["Resource"]), *missing]}
+    statements[place] = {**chosen, "Resource": [*as_list(chosen["Resource"]), *missing]}
     return InPlaceEdit(
         document=_text(document, statements),
         added=tuple(arn for arn in entitlement.resources if arn in missing or arn in ours),
@@ -183,7 +183,7 @@ def _extended(document: Mapping[str, Any], place: int, entitlement: Entitlement,
 
 def _appended(document: Mapping[str, Any], own: Sequence[Statement]) -> InPlaceEdit:
     """Our statements put at the end, but for those that are there already."""
-    statements = _statements(document)
+    statements = read_statements(document)
     sids: list[str] = []
     for statement in own:
         wanted = msgspec.json.decode(msgspec.json.encode(statement))
@@ -201,12 +201,12 @@ def _without(statements: Sequence[Any], arn: str, actions: Collection[str]) -> l
     listing = [
         place
         for place, each in enumerate(statements)
-        if _lists_invoking(each, actions) and arn in _several(each["Resource"])
+        if _lists_invoking(each, actions) and arn in as_list(each["Resource"])
     ]
     if not listing:
         return list(statements)
     place = min(listing, key=lambda place: not _is_plain(statements[place]))
-    rest = [other for other in _several(statements[place]["Resource"]) if other != arn]
+    rest = [other for other in as_list(statements[place]["Resource"]) if other != arn]
     # An Allow of nothing is not valid everywhere; without it the policy says the same.
     shorter = [{**statements[place], "Resource": rest}] if rest else []
     return [*statements[:place], *shorter, *statements[place + 1 :]]
@@ -231,12 +231,13 @@ def _model(arn: Any) -> tuple[str, str] | None:
     return (found[1], found[3]) if found else None
 
 
-def _statements(document: Mapping[str, Any]) -> list[Any]:
-    return _several(document.get("Statement", ()))
+def read_statements(document: Mapping[str, Any]) -> list[Any]:
+    """The statements of a policy document, which may give a single one without a list."""
+    return as_list(document.get("Statement", ()))
 
 
-def _several(value: Any) -> list[Any]:
-    """What a policy may give as one or as a list."""
+def as_list(value: Any) -> list[Any]:
+    """What a policy may give as one or as a list, as a list."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 

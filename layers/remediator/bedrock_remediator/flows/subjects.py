@@ -36,7 +36,7 @@ class Subjects:
         target: Profile | str | None,
         fresh: bool = False,
     ) -> Subject:
-        """What rules are held against; see `core.subject.subject`. `fresh` asks AWS whatever is remembered.
+        """What rules are held against; see `core/allowlist/rules.py`. `fresh` asks AWS whatever is remembered.
 
         Raises:
             botocore.exceptions.ClientError: AWS refused the call.

@@ -18,7 +18,7 @@ from bedrock_remediator.aws.iam_policies import MOST_VERSIONS, Document, InlineP
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Written
 from bedrock_remediator.core.iam.evaluation import Policy, PolicyKind
-from bedrock_remediator.core.in_place import amend, retract
+from bedrock_remediator.core.in_place import amend, as_list, read_statements, retract
 from bedrock_remediator.core.policy import (
     MANAGED_LIMIT,
     Entitlement,
@@ -428,7 +428,7 @@ def require_only_added(before: Document, after: Document, wanted: Entitlement, e
     Raises:
         NotOursError: It does more.
     """
-    old, new = _statements(before), _statements(after)
+    old, new = read_statements(before), read_statements(after)
     if {**before, "Statement": []} != {**after, "Statement": []} or len(new) < len(old):
         raise NotOursError("it changes more than the statements")
     for was, becomes in zip(old, new, strict=False):
@@ -442,16 +442,8 @@ def require_only_added(before: Document, after: Document, wanted: Entitlement, e
 def _only_gained(was: Any, becomes: Any, gained: Collection[str]) -> bool:
     if not isinstance(was, Mapping) or "Resource" not in was or {**becomes, "Resource": was["Resource"]} != was:
         return False
-    before, after = _several(was["Resource"]), _several(becomes["Resource"])
+    before, after = as_list(was["Resource"]), as_list(becomes["Resource"])
     return after[: len(before)] == before and set(after[len(before) :]) <= set(gained)
-
-
-def _statements(document: Document) -> list[Any]:
-    return _several(document.get("Statement", ()))
-
-
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _is_grantable(item: str) -> bool:
