@@ -539,7 +539,7 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     def matches_from_elsewhere(self, subject: Subject) -> bool:
         """Whether nothing but where the call came from keeps it from matching."""
-        return self.failed_by(subject) in _ORIGIN_FIELDS
+        return self.names_origin and self.failed_by(subject) in _ORIGIN_FIELDS
 
     def failed_by(self, subject: Subject) -> str | None:
         """The first field that does not fit, `scope.FIELD` for one of its document's scope; None where all do.
@@ -616,18 +616,18 @@ def _reaches_models(patterns: tuple[str, ...], subject: Subject, *, every: bool)
 
 def _fits(patterns: tuple[str, ...], names: tuple[str, ...], *, every: bool, fold: bool = False) -> bool:
     """Whether one of the names is of one of the patterns or, with `every`, each of them is; None of them never are."""
-    if every:
-        return bool(names) and all(_is_named(patterns, name, fold=fold) for name in names)
-    return any(_is_named(patterns, name, fold=fold) for name in names)
+    for name in names:  # no generator: every rule of every decision comes through here
+        if _is_named(patterns, name, fold=fold) is not every:
+            return not every
+    return every and bool(names)
 
 
 def _is_named(patterns: tuple[str, ...], name: str, *, fold: bool = False) -> bool:
     """Whether a pattern is about an id or a region or, where both are one, an ARN; `fold` overlooks capitals."""
     whole = name.startswith("arn:")
+    name = name.lower() if fold else name
     for pattern in patterns:
-        if pattern.startswith("arn:") is not whole:
-            continue
-        if identifier_glob(pattern.lower() if fold else pattern).matches(name.lower() if fold else name):
+        if pattern.startswith("arn:") is whole and identifier_glob(pattern.lower() if fold else pattern).matches(name):
             return True
     return False
 

@@ -175,20 +175,21 @@ def resource(pattern: str) -> Callable[[str], Truth]:
     if pattern == "*" or (pattern.count(":") >= _ARN_PARTS - 1 and not _SYNTAX.search(pattern)):
         return anywhere
     parts = pattern.split(":", _ARN_PARTS - 1)
-    each = [matcher(part) for part in (*parts, *("*",) * (_ARN_PARTS - len(parts)))]
     complete = len(parts) == _ARN_PARTS
+    whole = (*parts, *("*",) * (_ARN_PARTS - len(parts)))
 
     def match(text: str) -> Truth:
+        # Most patterns of a policy match nothing that is asked about: their parts are not looked at.
         if complete and not anywhere(text):
             return False
-        return True if _part_by_part(each, text) else anywhere(text) and None
+        return True if _part_by_part(whole, text) else anywhere(text) and None
 
     return match
 
 
-def _part_by_part(patterns: Sequence[Callable[[str], bool]], text: str) -> bool:
+def _part_by_part(patterns: Sequence[str], text: str) -> bool:
     parts = text.split(":", _ARN_PARTS - 1)
-    return len(parts) == _ARN_PARTS and all(matches(part) for matches, part in zip(patterns, parts, strict=True))
+    return len(parts) == _ARN_PARTS and all(map(matches, patterns, parts))
 
 
 def resource_with_variables(template: str, text: str, variables: Context | None, *, negated: bool) -> Truth:
