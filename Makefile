@@ -55,7 +55,7 @@ $(SAM_VENV)/.ready: requirements/sam.txt
 # The demonstration has an environment of its own: a quarter of what developing needs.
 $(DEMO_VENV)/.ready: requirements/demo.txt Makefile
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found" >&2; exit 1; }
-	@echo "Setting up $(DEMO_VENV) with $(PYTHON): about 175 MB, less than a minute."
+	@echo "Setting up $(DEMO_VENV) with $(PYTHON): about 190 MB, less than a minute."
 	@rm -rf $(DEMO_VENV)
 	@$(PYTHON) -m venv $(DEMO_VENV)
 	@$(DEMO_VENV)/bin/python -m pip install -qq --require-hashes --only-binary=:all: -r requirements/demo.txt

@@ -182,7 +182,7 @@ def test_an_scp_that_stops_every_model_of_the_profiles_region_alone_is_not_belie
 
 
 def test_an_scp_that_stops_another_region_is_believed_where_a_model_of_the_profiles_region_passes() -> None:
-    """A region that is left out stops what is routed there (facts §3.8), and no comparison is needed to know it."""
+    """A region that is left out stops what is routed there (facts §4.5), and no comparison is needed to know it."""
     simulation, iam, _ = simulate(lambda _, region, __: "scp" if region == "us-west-2" else "allowed")
     assert before(simulation).helpfulness is Helpfulness.CERTAINLY_NOT
     assert iam.regions == REGIONS

@@ -17,8 +17,8 @@ README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 FACTS = (ROOT / "docs/aws-facts.md").read_text()
 TEMPLATE = (ROOT / "template.yaml").read_text()
-SOURCES = ("layers", "functions", "sandbox", "tests")
-CITED = re.compile(r"aws-facts\.md §(\d)(?:\.(\d+))?")
+SOURCES = ("layers", "functions", "sandbox", "tests", "cli", "stacks")
+CITED = re.compile(r"(?:aws-facts\.md |facts |\(|, |and )§(\d)(?:\.(\d+b?))?(?![\d.]*\d)")
 
 
 def anchors(page: Path) -> set[str]:
@@ -29,10 +29,9 @@ def anchors(page: Path) -> set[str]:
 
 def citations() -> Iterator[tuple[str, str]]:
     """Every section of the facts that the code cites: section, and item or nothing."""
-    files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+    files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yaml"}]
     for path in (*files, ROOT / "template.yaml"):
         yield from CITED.findall(path.read_text())
-    yield from re.findall(r"\(§(\d)\.(\d+)\)", TEMPLATE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -52,6 +51,14 @@ def test_facts_that_the_code_cites_are_there() -> None:
     for section, item in citations():
         assert section in sections
         assert not item or re.search(rf"^{item}\. ", sections[section], re.MULTILINE), f"§{section}.{item}"
+
+
+def test_facts_are_numbered_in_order() -> None:
+    """A number is one fact, and the page shows it by that number: none is left out, and none comes after the pages."""
+    for section in FACTS.split("\n## §")[1:]:
+        numbers = [int(number) for number in re.findall(r"^(\d+)\. ", section, re.MULTILINE)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert not re.search(r"^\d+\. ", section.partition("\nPages:")[2], re.MULTILINE)
 
 
 def test_the_readme_explains_every_parameter() -> None:

@@ -36,7 +36,7 @@ def copy(*regions: str) -> Profile:
 def test_an_application_profile_stands_for_what_it_was_copied_from(
     regions: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    """Also where AWS has added a destination since, or lists the source region or does not (facts §3.4, §3.8)."""
+    """Also where AWS has added a destination since, or lists the source region or does not (facts §3.6, §3.11)."""
     assert equivalents(copy(*regions), (US, GLOBAL)) == expected
 
 

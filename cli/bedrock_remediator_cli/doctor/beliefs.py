@@ -409,4 +409,4 @@ QUESTIONS: Final = (
         changes="The Access Troubleshooter cannot be asked about them.",
     ),
 )
-"""Every unconfirmed belief of docs/aws-facts.md that can be tried without harm."""
+"""Beliefs of docs/aws-facts.md that can be tried without harm."""

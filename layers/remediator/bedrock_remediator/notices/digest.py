@@ -22,7 +22,7 @@ from bedrock_remediator.notices.untrusted_text import (
 )
 
 SCHEMA: Final = 1
-"""As in `body.py`."""
+"""As in `message.py`."""
 
 _IN_MAIL: Final = 25
 _IN_JSON: Final = 40

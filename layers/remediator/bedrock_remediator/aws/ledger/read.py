@@ -224,7 +224,7 @@ class LedgerQueries:
 
 
 class GrantsWithCounters:
-    """The rows_with_counters of a batch of rows: one query a row, and what a principal's rows have in common read once.
+    """What is known about a batch of rows: one query a row, and what a principal's rows have in common read once.
 
     Of a principal with hundreds of items there are its requests and grants, and the row's counters among the first of
     them: then a denial may have been seen more often than is told.
