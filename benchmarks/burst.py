@@ -25,6 +25,7 @@ from benchmarks.calls import Counted, sample
 from sandbox.lambdas import Function
 from sandbox.report import report
 from sandbox.running import Given, time_after
+from sandbox.shell import leave_aws_settings
 from sandbox.stack import Options, Sandbox
 from sandbox.world import DEFAULT_WORLD, Role, read_world
 
@@ -121,4 +122,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    leave_aws_settings()
     main()

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from benchmarks.calls import KINDS, counted
+from sandbox.shell import leave_aws_settings
 from sandbox.stack import Options, Sandbox
 from sandbox.world import DEFAULT_WORLD, read_world
 
@@ -146,4 +147,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    leave_aws_settings()
     main()

@@ -24,7 +24,7 @@ from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.iam.evaluation import Holdings
-from bedrock_remediator.core.profile import FoundationModel, Profile, ProfileType
+from bedrock_remediator.core.profile import FoundationModel, Profile
 from bedrock_remediator.flows.triage.investigation import Investigation
 from bedrock_remediator.flows.triage.triage import Triage
 from bedrock_remediator.settings import Mode, PolicySettings, Strategy
@@ -148,15 +148,7 @@ class _Aws:
             identifier, f"global.{model}", "SYSTEM_DEFINED", [f"arn:aws:bedrock:us-east-1::foundation-model/{model}"]
         )
 
-    def profiles(
-        self,
-        _account: str,
-        _region: str,
-        *,
-        only: ProfileType | None = None,
-        fresh: bool = False,  # noqa: ARG002
-    ) -> tuple[Profile, ...]:
-        assert only
+    def profiles(self, *_: Any, **__: Any) -> tuple[Profile, ...]:
         return ()
 
     def model(self, _account: str, _region: str, _model_id: str) -> FoundationModel | None:

@@ -15,7 +15,10 @@ from msgspec import Struct
 
 from sandbox.patterns import Text, UnresolvedVariableError, Values, arn_like, like, resolve
 
-Test = Callable[[str], bool]
+Test = Callable[[str], bool | None]
+"""Whether a value of the request fits; None where no page says."""
+
+_ARN_COLONS: Final = 5
 
 
 class Condition(Struct, frozen=True):
@@ -39,14 +42,24 @@ def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) ->
     def build(pattern: Text) -> Test:
         expected = read(pattern.literal())
 
-        def test(value: str) -> bool:
+        def test(value: str) -> bool | None:
             with contextlib.suppress(ValueError):
                 return compare(read(value), expected)
-            return False
+            return None
 
         return test
 
     return build
+
+
+def _arn(pattern: Text) -> Test:
+    """Part by part; a pattern with fewer than six parts that matches as a whole is doubtful."""
+    exact, whole, short = arn_like(pattern), like(pattern), pattern.literal().count(":") < _ARN_COLONS
+
+    def test(value: str) -> bool | None:
+        return exact(value) or (None if short and whole(value) else False)
+
+    return test
 
 
 def instant(text: str) -> datetime:
@@ -65,11 +78,11 @@ def instant(text: str) -> datetime:
 def _in_network(pattern: Text) -> Test:
     network = ipaddress.ip_network(pattern.literal(), strict=False)
 
-    def test(value: str) -> bool:
+    def test(value: str) -> bool | None:
         with contextlib.suppress(ValueError):
             address = ipaddress.ip_address(value)
             return address.version == network.version and address in network
-        return False
+        return None
 
     return test
 
@@ -86,8 +99,8 @@ _POSITIVE: Final[Mapping[str, Callable[[Text], Test]]] = {
     "stringequals": _equals,
     "stringequalsignorecase": _equals_ignoring_case,
     "stringlike": like,
-    "arnequals": arn_like,
-    "arnlike": arn_like,
+    "arnequals": _arn,
+    "arnlike": _arn,
     "bool": _equals_ignoring_case,
     "binaryequals": _equals,
     "ipaddress": _in_network,
@@ -218,11 +231,16 @@ class _Test:
         if not any(values) if operator.quantifier else not values:
             return self._absent(doubt=doubt)
         tests = [test for text in expected if (test := self._compared(text)) is not None]
-        holds = [any(test(value) for test in tests) != operator.negated for value in values]
+        holds = [self._holds([test(value) for test in tests], doubt=doubt) for value in values]
         if operator.quantifier:
             return all(holds) if operator.quantifier == "forallvalues" else any(holds)
         # Several values without a set operator: no page says how they are compared.
         return holds[0] if len(set(holds)) == 1 else doubt
+
+    def _holds(self, found: Sequence[bool | None], *, doubt: bool) -> bool:
+        if any(found):
+            return not self._operator.negated
+        return doubt if None in found else self._operator.negated
 
     def _absent(self, *, doubt: bool) -> bool:
         operator = self._operator

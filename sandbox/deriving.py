@@ -70,9 +70,10 @@ def _principals(event: Mapping[str, Any], account: str) -> list[tuple[str, str, 
     identity = detail.get("userIdentity") if isinstance(detail, dict) else None
     if not isinstance(identity, dict):
         return []
-    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
-    arn = issuer.get("arn") if identity.get("type") == "AssumedRole" else identity.get("arn")
-    parts = str(arn or identity.get("arn") or "").split(":", _PARTS - 1)
+    session = identity.get("sessionContext")
+    issuer = session.get("sessionIssuer") if isinstance(session, dict) else None
+    assumed = issuer.get("arn") if isinstance(issuer, dict) and identity.get("type") == "AssumedRole" else None
+    parts = str(assumed or identity.get("arn") or "").split(":", _PARTS - 1)
     if len(parts) != _PARTS or parts[4] != account:
         return []
     kind, _, rest = parts[5].partition("/")

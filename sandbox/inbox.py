@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sandbox.deciding import links_in
 from sandbox.stack import Sandbox
+from sandbox.story import counted
 
 _LINK: Final = re.compile(r"https://[^\s<>\"]+")
 _STYLE: Final = """
@@ -29,7 +30,7 @@ def inbox(sandbox: Sandbox) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Sandbox inbox</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>Sandbox inbox</h1>"
-        f"<p>{_count(len(rows), 'row')}, {_count(len(sandbox.outbox.notices), 'notice')}. "
+        f"<p>{counted(len(rows), 'row')}, {counted(len(sandbox.outbox.notices), 'notice')}. "
         "Reload the page to see what has changed. Send more events with <code>POST /events</code>.</p>"
         "<h2>Requests and grants</h2>"
         + (
@@ -39,10 +40,6 @@ def inbox(sandbox: Sandbox) -> str:
         )
         + f"<h2>Notices</h2>{notices or '<p>None yet.</p>'}</main></body></html>"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _request(row: dict[str, Any], link: str | None) -> str:

@@ -119,8 +119,10 @@ def resource_like(pattern: str, context: Values, *, variables: bool, doubt: bool
         raise UnresolvedVariableError(early)
     texts = [resolve(part, context, variables=variables).pieces for part in written]
     exact = _part_by_part([*texts, *([_STAR] * (_ARN_PARTS - len(texts)))])
+    if not doubt:
+        return exact
     anywhere = like(resolve(pattern, context, variables=variables))
-    return lambda value: exact(value) or (doubt and anywhere(value))
+    return lambda value: exact(value) or anywhere(value)
 
 
 _STAR = (("*", True),)

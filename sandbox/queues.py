@@ -19,6 +19,7 @@ from sandbox.template import Stack
 DEDUPLICATION_SECONDS: Final = 300
 MESSAGE_LIMIT: Final = 1_048_576
 VISIBILITY_LIMIT: Final = 43_200
+_BATCH_LIMIT: Final = 10
 _DEFAULT_VISIBILITY: Final = 30
 SERVICE: Final = "AIDAEXAMPLESENDER"
 """The SenderId of what an AWS service sends by a queue's policy."""
@@ -196,8 +197,10 @@ class Queue:
         """Let a message that was received come back in so many seconds from now.
 
         Raises:
-            ApiError: It is gone, or was received again since.
+            ApiError: It is gone, or was received again since; or SQS takes no such time.
         """
+        if not 0 <= seconds <= VISIBILITY_LIMIT:
+            raise ApiError("InvalidParameterValue", f"VisibilityTimeout must be from 0 to {VISIBILITY_LIMIT} seconds.")
         self._received(receipt).visible_at = self._now() + seconds
 
     def forget(self, receipt: str) -> None:
@@ -269,42 +272,54 @@ class Queues:
         return _sent(self._queue(call), call.parameters, _sender(call))
 
     def _put_off(self, call: Call) -> Mapping[str, Any]:
-        seconds = int(call.parameters["VisibilityTimeout"])
-        if not 0 <= seconds <= VISIBILITY_LIMIT:
-            raise ApiError("InvalidParameterValue", f"VisibilityTimeout must be from 0 to {VISIBILITY_LIMIT} seconds.")
-        self._queue(call).put_off(call.parameters["ReceiptHandle"], seconds)
+        self._queue(call).put_off(call.parameters["ReceiptHandle"], int(call.parameters["VisibilityTimeout"]))
         return {}
 
     def _put_off_batch(self, call: Call) -> Mapping[str, Any]:
-        queue, entries = self._queue(call), call.parameters["Entries"]
+        queue, entries = self._queue(call), _entries(call)
         for entry in entries:
             queue.put_off(entry["ReceiptHandle"], int(entry["VisibilityTimeout"]))
         return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
 
     def _receive(self, call: Call) -> Mapping[str, Any]:
-        """What a person takes: with every attribute, whichever were asked for."""
-        queue = self._queue(call)
-        taken = queue.receive(int(call.parameters.get("MaxNumberOfMessages", 1)))
+        """What a person takes, with the attributes that were asked for."""
+        queue, most = self._queue(call), int(call.parameters.get("MaxNumberOfMessages", 1))
+        if not 1 <= most <= _BATCH_LIMIT:
+            raise ApiError("InvalidParameterValue", f"MaxNumberOfMessages must be from 1 to {_BATCH_LIMIT}.")
+        taken = queue.receive(most)
         if not taken:
             return {}
         hidden = int(call.parameters.get("VisibilityTimeout", queue.visibility_timeout))
         for message in taken:
             queue.put_off(receipt(message), hidden)
-        return {"Messages": [_described(message) for message in taken]}
+        return {"Messages": [_described(message, call.parameters) for message in taken]}
 
     def _delete_batch(self, call: Call) -> Mapping[str, Any]:
-        queue, entries = self._queue(call), call.parameters["Entries"]
+        queue, entries = self._queue(call), _entries(call)
         for entry in entries:
             queue.forget(entry["ReceiptHandle"])
         return {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
 
     def _send_batch(self, call: Call) -> Mapping[str, Any]:
-        queue = self._queue(call)
-        entries = call.parameters["Entries"]
+        queue, entries = self._queue(call), _entries(call)
+        if sum(len(entry["MessageBody"].encode()) for entry in entries) > MESSAGE_LIMIT:
+            raise ApiError("BatchRequestTooLong", f"The messages are together longer than {MESSAGE_LIMIT} bytes.")
         return {
             "Successful": [{"Id": entry["Id"], **_sent(queue, entry, _sender(call))} for entry in entries],
             "Failed": [],
         }
+
+
+def _entries(call: Call) -> list[Mapping[str, Any]]:
+    """The entries of a batch, which SQS takes or refuses together."""
+    entries: list[Mapping[str, Any]] = call.parameters["Entries"]
+    if not entries:
+        raise ApiError("EmptyBatchRequest", "The batch has no entries.")
+    if len(entries) > _BATCH_LIMIT:
+        raise ApiError("TooManyEntriesInBatchRequest", f"The batch has more than {_BATCH_LIMIT} entries.")
+    if len({entry["Id"] for entry in entries}) < len(entries):
+        raise ApiError("BatchEntryIdsNotDistinct", "Two entries have the same Id.")
+    return entries
 
 
 def _sender(call: Call) -> str:
@@ -329,7 +344,9 @@ def receipt(message: Message) -> str:
     return f"{message.id}#{message.received}"
 
 
-def _described(message: Message) -> dict[str, Any]:
+def _described(message: Message, asked: Mapping[str, Any]) -> dict[str, Any]:
+    system = {*asked.get("MessageSystemAttributeNames", ()), *asked.get("AttributeNames", ())}
+    own = set(asked.get("MessageAttributeNames", ()))
     known = {
         "SentTimestamp": str(round(message.sent_at * 1000)),
         "SenderId": message.sender,
@@ -342,9 +359,11 @@ def _described(message: Message) -> dict[str, Any]:
         "ReceiptHandle": receipt(message),
         "Body": message.body,
         "MD5OfBody": digest(message.body),
-        "Attributes": {name: value for name, value in known.items() if value is not None},
+        "Attributes": {name: value for name, value in known.items() if value is not None and system & {"All", name}},
         "MessageAttributes": {
-            name: {"StringValue": value, "DataType": "String"} for name, value in message.attributes.items()
+            name: {"StringValue": value, "DataType": "String"}
+            for name, value in message.attributes.items()
+            if own & {"All", ".*", name}
         },
     }
 

@@ -82,7 +82,7 @@ class RuntimeApi:
 
     def __init__(self, arn: str) -> None:
         self._arn = arn
-        self._work: queue.Queue[tuple[str, int, bytes] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[str, float, bytes] | None] = queue.Queue()
         self._ends: queue.Queue[tuple[str, bytes]] = queue.Queue()
         handler = type("_Handler", (_Handler,), {"api": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -90,9 +90,9 @@ class RuntimeApi:
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
-    def give(self, request_id: str, deadline: int, event: bytes) -> None:
-        """Have the process handle an event until the deadline, in milliseconds since 1970."""
-        self._work.put((request_id, deadline, event))
+    def give(self, request_id: str, seconds: float, event: bytes) -> None:
+        """Have the process handle an event within so many seconds from when it asks for it: it has started by then."""
+        self._work.put((request_id, seconds, event))
 
     def take(self, seconds: float) -> tuple[str, bytes] | None:
         """How an event ended (`response`, `error` or `init`) and the body; None if nothing came in so many seconds."""
@@ -111,11 +111,11 @@ class RuntimeApi:
         work = self._work.get()
         if work is None:
             return None
-        request_id, deadline, event = work
+        request_id, seconds, event = work
         headers = [
             ("Content-Type", "application/json"),
             ("Lambda-Runtime-Aws-Request-Id", request_id),
-            ("Lambda-Runtime-Deadline-Ms", str(deadline)),
+            ("Lambda-Runtime-Deadline-Ms", str(int((time.time() + seconds) * 1000))),
             ("Lambda-Runtime-Invoked-Function-Arn", self._arn),
         ]
         return headers, event
@@ -198,7 +198,7 @@ class Process:
             HandlerError: It raised, took longer, or ended.
         """
         allowed = seconds + (_LONGEST_START if cold else 0)
-        self._api.give(request_id, int((time.time() + allowed) * 1000), event)
+        self._api.give(request_id, seconds, event)
         until = time.monotonic() + allowed
         ended = None
         while ended is None and time.monotonic() < until and self._process.poll() is None:

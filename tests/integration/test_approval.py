@@ -319,8 +319,11 @@ class TestRejectingAll:
         assert stored(ledger, other) == other
         assert approval.reject_all(Ticket("nobody", "nothing", 1), BOB) == []
 
-    def test_is_what_rejecting_the_row_that_counts_them_means(self, approval: Approval, ledger: Ledger) -> None:
-        """On the page, by the API and in Slack: its reason says so."""
+    def test_is_what_rejecting_the_row_that_counts_them_means(
+        self, approval: Approval, ledger: Ledger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """On the page, by the API and in Slack: its reason says so, and the log has each."""
+        caplog.set_level("INFO")
         asked = [kept(ledger, sk=f"profile#{number}") for number in range(3)]
         counts = kept(ledger, sk=beyond_key(Share.REQUESTS), resources=(), profile=None)
         view = approval.show(ticket(counts))
@@ -328,6 +331,9 @@ class TestRejectingAll:
         assert view.open
         assert view.verbs == {Verb.REJECT}
         result = approval.decide(ticket(counts), answer(Verb.REJECT))
+        assert [each.__dict__["sk"] for each in caplog.records if each.message == "a decision"] == [
+            row.sk for row in asked
+        ]
         assert isinstance(result, Decided)
         assert result.grant.sk == counts.sk
         assert {stored(ledger, row).state for row in (*asked, counts)} == {State.REJECTED}

@@ -89,6 +89,8 @@ class TestReading:
             "bnVsbA==",
             base64.urlsafe_b64encode(b'{"pk":"","sk":"a","due_at":"2026-11-20T12:00:00Z"}').decode(),
             base64.urlsafe_b64encode(b'{"pk":"a","sk":"a","due_at":"2026-11-20T12:00:00"}').decode(),
+            base64.urlsafe_b64encode(b'{"pk":"a","sk":"%s","due_at":"2026-11-20T12:00:00Z"}' % (b"a" * 1025)).decode(),
+            base64.urlsafe_b64encode(b'{"pk":"%s","sk":"a","due_at":"2026-11-20T12:00:00Z"}' % (b"a" * 2049)).decode(),
             base64.urlsafe_b64encode(b'{"pk":"a","sk":"a","due_at":"1066-10-14T12:00:00Z"}').decode(),
         ],
     )

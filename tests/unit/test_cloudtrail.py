@@ -362,6 +362,22 @@ def test_a_message_that_is_cut_here_is_known_as_cut() -> None:
     assert unreadable(make.record(userIdentity=7, userAgent="x" * 9000)).code == "record_malformed"
 
 
+def test_whatever_is_kept_of_an_event_is_cut() -> None:
+    """An item of the ledger holds 400 KB at most, and no field that is kept may be longer than AWS writes one."""
+    long = "x" * 500_000
+    context = make.role_identity()["sessionContext"] | {"sourceIdentity": long}
+    found = denial(
+        make.record(
+            userIdentity=make.role_identity(sessionContext=context),
+            userAgent=long,
+            vpcEndpointId=long,
+            vpcEndpointAccountId=long,
+        )
+    )
+    kept = [found.user_agent, found.vpc_endpoint, found.vpc_endpoint_account, found.caller.source_identity]
+    assert [len(each or "") for each in kept] == [1100] * 4
+
+
 @pytest.mark.parametrize("source", ["alice@example.com", None])
 def test_who_is_behind_a_chain_of_sessions_is_read(source: str | None) -> None:
     """CloudTrail's source identity, which no session of the chain can change (docs/aws-facts.md §7.21)."""

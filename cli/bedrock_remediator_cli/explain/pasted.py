@@ -90,7 +90,6 @@ _LAYER: Final = "|".join(soft(words) for words in PHRASES)
 _ARTICLE: Final = r"(?:(?:an?|the)[ \n]+)?"
 _NOT_ALLOWED: Final = soft("is not authorized to perform:")
 _ON: Final = soft("on resource:")
-_END: Final = r"[ \n\"'<>{}\\]"
 _ACTION: Final = r"[a-zA-Z][a-zA-Z0-9\n-]{1,40}:[A-Za-z0-9\n]{2,80}?"
 
 _WHO: Final = rf"(?:{soft('User:')}{_GAP}(?P<who>[^\"]{{1,700}}?)[ \n]+|(?<![a-zA-Z:]){_GAP}){_NOT_ALLOWED}{_GAP}"

@@ -80,6 +80,24 @@ def test_several_values(block: dict[str, Any], *, met: bool) -> None:
     assert examine(block, CONTEXT).met is met
 
 
+@pytest.mark.parametrize("doubt", [True, False])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"ArnLike": {"aws:PrincipalArn": "*"}},
+        {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam:*"}},
+        {"ArnNotLike": {"aws:PrincipalArn": "*"}},
+        {"IpAddress": {"aws:username": "10.0.0.0/8"}},
+        {"NotIpAddress": {"aws:username": "10.0.0.0/8"}},
+        {"NumericLessThan": {"aws:username": "8"}},
+        {"DateNotEquals": {"aws:username": "2026-11-23T09:00:00Z"}},
+    ],
+)
+def test_what_no_page_says_is_doubt(block: dict[str, Any], *, doubt: bool) -> None:
+    """A short pattern of an ARN (facts §4.6b), and a value that the operator cannot read: never kinder than AWS."""
+    assert examine(block, CONTEXT, doubt=doubt).met is doubt
+
+
 def test_missing_keys_are_named() -> None:
     """The keys that the request lacks are told in lower case, those of policy variables too, but no known empty one."""
     block = {

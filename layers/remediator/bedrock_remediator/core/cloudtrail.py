@@ -115,14 +115,10 @@ def decode(body: bytes | str) -> Envelope:
 
 def _cut(envelope: Envelope) -> None:
     """Cut what is longer than AWS writes it, since an item of the ledger holds 400 KB at most."""
-    record = envelope.detail
-    for part, names in (
-        (envelope, ("id", "account", "region", "malformed")),
-        (record, ("event_id", "shared_event_id", "region", "recipient", "source_ip", "error_message", "user_agent")),
-        (record.identity, ("type", "principal_id", "account")),
-    ):
-        for name in names:
-            if value := getattr(part, name, None):
+    record, identity = envelope.detail, envelope.detail.identity
+    for part in (envelope, record, identity, identity.session if identity else None):
+        for name in part.__struct_fields__ if part else ():
+            if isinstance(value := getattr(part, name), str):
                 setattr(part, name, value[:_LONGEST])
 
 

@@ -56,6 +56,10 @@ FIRST_PROFILE: Final = "profile#"
 PAST_LAST_COUNTER: Final = "seen$"
 """Every row's and every counter's sk lies between `FIRST_ROW` and this."""
 
+_LONGEST_PARTITION_KEY: Final = 2048
+_LONGEST_SORT_KEY: Final = 1024
+"""DynamoDB's limits, in bytes."""
+
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before anything that the index has."""
 NEVER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -223,6 +227,11 @@ def due_at(grant: Grant) -> datetime:
 def key(pk: str, sk: str) -> Item:
     """A primary key."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def is_key(pk: str, sk: str) -> bool:
+    """Whether DynamoDB takes it for a primary key: neither part is empty, or longer than it allows."""
+    return 0 < len(pk.encode()) <= _LONGEST_PARTITION_KEY and 0 < len(sk.encode()) <= _LONGEST_SORT_KEY
 
 
 def notice_key(grant: Grant, *, link: bool = False) -> Item:

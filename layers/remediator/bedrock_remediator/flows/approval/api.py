@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bedrock_remediator.aws.ledger.items import BEGINNING, NEVER, Due
+from bedrock_remediator.aws.ledger.items import BEGINNING, NEVER, Due, is_key
 from bedrock_remediator.core.approval import (
     GRANTING,
     REJECT_ALL,
@@ -249,7 +249,7 @@ def _behind(token: str) -> Due:
         behind = msgspec.json.decode(base64.b64decode(token, altchars=b"-_", validate=True), type=Due)
     except (ValueError, msgspec.DecodeError):
         raise refused from None
-    if not (behind.pk and behind.sk and behind.due_at.tzinfo and BEGINNING <= behind.due_at <= NEVER):
+    if not (is_key(behind.pk, behind.sk) and behind.due_at.tzinfo and BEGINNING <= behind.due_at <= NEVER):
         raise refused
     return behind
 

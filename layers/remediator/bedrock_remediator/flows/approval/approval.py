@@ -46,6 +46,7 @@ from bedrock_remediator.flows.approval.results import (
     Result,
     Stale,
     View,
+    log_decision,
 )
 from bedrock_remediator.flows.current_rows import CurrentRows, current, current_entries
 from bedrock_remediator.flows.links.links import Ticket
@@ -158,7 +159,8 @@ class Approval:
             return NotAllowed(row, error.why, error.reason)
         if counts_requests(row) and answer.verb is Verb.REJECT:
             # It stands for all that the principal asks for.
-            self._reject(self._waiting(row.pk, but=row), answer.approver, answer.reason)
+            for each in self._reject(self._waiting(row.pk, but=row), answer.approver, answer.reason):
+                log_decision(answer.verb, answer.approver, each)
         return self._take(row, answer)
 
     def reject_all(self, ticket: Ticket, approver: Approver, reason: str | None = None) -> list[Result]:

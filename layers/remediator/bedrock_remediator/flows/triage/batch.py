@@ -35,6 +35,8 @@ class Group(Struct):
     `targets` is what the principal was denied in the whole batch, and when last: one mapping for all its groups.
     An event is known by its eventID and its sharedEventID: two copies of one call share at least one. `counted` are the
     ids of those that a backfilled group has in common with what CloudTrail delivered, and that were counted then.
+    `delivered` is, of a backfilled group, what the ledger finds the counter of the same denials by, as CloudTrail
+    delivers them: a person who looks into the past finds those, too. It stays, whatever the denial turns out to be.
     """
 
     pk: str
@@ -44,16 +46,11 @@ class Group(Struct):
     events: dict[tuple[str, ...], datetime]
     targets: dict[str, datetime]
     counted: frozenset[str] = frozenset()
+    delivered: tuple[str, str] | None = None
 
-    @property
-    def delivered(self) -> tuple[str, str] | None:
-        """Of a backfilled group, what the ledger finds the counter of the same denials by, as CloudTrail delivers them.
-
-        A person who looks into the past finds those, too.
-        """
-        if not isinstance(self.denial, Denial) or not self.denial.backfill:
-            return None
-        return self.pk, fingerprint(replace(self.denial, backfill=False))
+    def __post_init__(self) -> None:
+        if isinstance(self.denial, Denial) and self.denial.backfill:
+            self.delivered = self.pk, fingerprint(replace(self.denial, backfill=False))
 
     @property
     def key(self) -> tuple[str, str]:

@@ -5,13 +5,14 @@ The order is that of `core/diagnosis`. What the message alone decides makes no c
 
 import logging
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import RetryableError, RoleMissingError
 from bedrock_remediator.aws.iam import Identity
+from bedrock_remediator.aws.ledger.items import is_key
 from bedrock_remediator.core import lifecycle
 from bedrock_remediator.core.accounts import Enrolment, GrantablePrincipals
 from bedrock_remediator.core.allowlist.rules import Subject
@@ -33,9 +34,6 @@ from bedrock_remediator.flows.triage.principals import Principals, Source
 from bedrock_remediator.settings import PolicySettings
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_SORT_KEY: Final = 1024
-"""DynamoDB's limit."""
 
 
 class Iam(Simulator, Source, Protocol):
@@ -170,7 +168,7 @@ class Investigation:
         else:
             return None
         # What the caller named may be of any length, and one key that is too long would void the batch's read.
-        return sk if len(sk) <= _LONGEST_SORT_KEY else None
+        return sk if is_key(denial.caller.partition_key, sk) else None
 
     def is_settled(self, denial: Denial | Unreadable) -> bool:
         """Whether the record and the configuration alone decide, so that to look again can tell nothing else."""

@@ -289,7 +289,7 @@ class Triage:
 
     def _open(self, case: _Case, latest: datetime) -> tuple[str, Grant | None]:
         """Investigate, decide, and write the row; or count after all, where the row turns out to be there."""
-        case.group.denial = self._investigation.as_recorded(case.group.denial)
+        case.group.denial = self._as_recorded(case.group.denial)
         verdict = self._judge.verdict(
             case.group.denial,
             case.now,
@@ -318,6 +318,11 @@ class Triage:
             return "blocked", self._report_blocked(case, standing, verdict, latest)
         row = self._write(case, verdict, before)
         return row.state.value, row
+
+    def _as_recorded(self, denial: Denial | Unreadable) -> Denial | Unreadable:
+        """The denial as IAM recorded it, which is asked once: not again when another batch was quicker."""
+        recorded = self._investigation.as_recorded(denial)
+        return replace(recorded, authorization_id=None) if isinstance(recorded, Denial) else recorded
 
     def _looks_again(self, case: _Case, row: Grant) -> bool:
         """Whether a repeat is looked into: the row's answer is old, and rests on more than what the record says."""
