@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import MOST_TRIES
+from bedrock_remediator.core.waiting import MOST_TRIES
 from sandbox.calls import Call
 from tests.builders.small_world import APP, denial, profile_arn
 from tests.builders.soundness import grants

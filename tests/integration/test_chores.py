@@ -11,7 +11,7 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger.items import grant_item
 from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import Event, Grant, State, Written, kept_copy
-from bedrock_remediator.core.lifecycle import MOST_TRIES
+from bedrock_remediator.core.waiting import MOST_TRIES
 from bedrock_remediator.flows.upkeep.chores.contract import Chore, Tally
 from bedrock_remediator.flows.upkeep.chores.deadlines import Expiry, Failures, Requests, Stuck
 from tests.builders.clocks import StoppedClock

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.aws.ledger.write import UpkeepLedger
 from bedrock_remediator.core.grant import Outcome, State
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.settings import Mode, Strategy
 from tests.builders.clocks import StoppedClock
 from tests.builders.grants import MODELS, PROFILE

@@ -19,8 +19,8 @@ from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, State, Written, kept_copy, kept_key
 from bedrock_remediator.core.iam.evaluation import Policy, PolicyKind
-from bedrock_remediator.core.lifecycle import SETTLING
 from bedrock_remediator.core.policy import NotOursError, entitlement
+from bedrock_remediator.core.waiting import SETTLING
 from bedrock_remediator.flows.placement.contract import Owner, PlacementError
 from bedrock_remediator.flows.placement.in_place import InPlacePlacement, require_only_added
 from bedrock_remediator.flows.placement.seals import Seals

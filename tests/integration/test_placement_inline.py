@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.grant import State
-from bedrock_remediator.core.lifecycle import SETTLING
+from bedrock_remediator.core.waiting import SETTLING
 from bedrock_remediator.flows.placement.inline import QUOTA, size
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy

@@ -12,8 +12,8 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import SETTLING
 from bedrock_remediator.core.policy import compile_policies, entitlement
+from bedrock_remediator.core.waiting import SETTLING
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from bedrock_remediator.settings import Strategy
 from tests.builders.grants import ACCOUNT, MODELS, pending_grant

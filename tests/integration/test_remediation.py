@@ -13,8 +13,8 @@ from bedrock_remediator.aws.ledger.write import Ledger
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.grant import Grant, Outcome, State, Verification, Written, kept_key
 from bedrock_remediator.core.layers import Effect, Layer
-from bedrock_remediator.core.lifecycle import MOST_TRIES
 from bedrock_remediator.core.profile import FoundationModel
+from bedrock_remediator.core.waiting import MOST_TRIES
 from bedrock_remediator.flows.remediation.remediation import RevocationError
 from tests.builders.grants import ACCOUNT, MODELS, NOON, PROFILE, first_seen
 from tests.builders.remediation import World, nova, profile

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.core.approval import Use, after_revocation, after_step, stale, used
 from bedrock_remediator.core.grant import Grant, Outcome, State
-from bedrock_remediator.core.lifecycle import PASSING
+from bedrock_remediator.core.waiting import PASSING
 from tests.builders.grants import NOON, pending_grant
 
 ENDS: Final = (State.PENDING, State.LAPSED, State.FAILED, State.ROLLED_BACK, State.REVOKED)

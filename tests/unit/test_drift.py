@@ -21,7 +21,7 @@ from bedrock_remediator.core.drift import (
     remedy,
 )
 from bedrock_remediator.core.grant import Event, Grant, Outcome, State, kept_copy
-from bedrock_remediator.core.lifecycle import BY
+from bedrock_remediator.core.waiting import BY
 from tests.builders.grants import MODELS, NOON, PROFILE, pending_grant
 
 MORE = (*pending_grant().resources, "arn:aws:bedrock:us-west-1::foundation-model/amazon.nova-2-lite-v1:0")

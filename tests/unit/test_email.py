@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bedrock_remediator.core.grant import Event, State, Verification, Written
+from bedrock_remediator.core.grant import ASKED, Event, State, Verification, Written
 from bedrock_remediator.core.policy import Entitlement, compile_policies
-from bedrock_remediator.core.simulation import ASKED
 from bedrock_remediator.notices.email import text
 from bedrock_remediator.notices.notice import Plan
 from bedrock_remediator.notices.snippets import Snippets

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import SETTLING, is_repeat
+from bedrock_remediator.core.lifecycle import is_repeat
+from bedrock_remediator.core.waiting import SETTLING
 from tests.builders.grants import pending_grant
 
 APPLIED = pending_grant().created_at + timedelta(minutes=5)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bedrock_remediator.core.grant import Event, Grant, Remark, State, Written
-from bedrock_remediator.core.lifecycle import (
+from bedrock_remediator.core.waiting import (
     BY,
     MOST_TRIES,
     PASSING,

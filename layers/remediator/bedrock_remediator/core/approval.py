@@ -34,8 +34,8 @@ from msgspec.structs import replace
 from bedrock_remediator.core import durations
 from bedrock_remediator.core.arn import ArnError, AssumedRole, Principal
 from bedrock_remediator.core.grant import STANDING, Grant, Outcome, State, Via
-from bedrock_remediator.core.lifecycle import PASSING, cool_down
 from bedrock_remediator.core.usage import counts_requests
+from bedrock_remediator.core.waiting import PASSING, cool_down
 
 _NAME_LENGTH: Final = 100
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, Outcome, State
-from bedrock_remediator.core.lifecycle import BY
+from bedrock_remediator.core.waiting import BY
 
 REPAIRS: Final = 3
 """How often in `REPAIRS_WITHIN` a grant is put right before people are asked to find out who undoes it."""

@@ -347,3 +347,7 @@ def steps_after(grant: Grant, version: int) -> Sequence[Event]:
     """What has happened to the row since it was at a version, as far as its history goes back."""
     later = range(max(version + 1, grant.first_version), grant.version + 1)
     return [step for step in map(grant.step, later) if step]
+
+
+ASKED: Final = "Written, and asked of the policy simulator: "
+"""How the line of a grant's history begins that says what the simulator's answer was once the grant was written."""

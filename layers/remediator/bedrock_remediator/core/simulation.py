@@ -36,9 +36,6 @@ from bedrock_remediator.core.iam.evaluation import Finding
 from bedrock_remediator.core.layers import Effect, Layer
 from bedrock_remediator.core.request_context import UNSPECIFIED_REGION, requested_region
 
-ASKED: Final = "Written, and asked of the policy simulator: "
-"""How the line of a grant's history begins that says what the simulator's answer was once the grant was written."""
-
 
 class Helpfulness(enum.StrEnum):
     """What the simulator's answers prove."""

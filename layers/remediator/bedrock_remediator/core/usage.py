@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bedrock_remediator.core.decision import Decision
 from bedrock_remediator.core.diagnosis import Diagnosis
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, Outcome
-from bedrock_remediator.core.lifecycle import is_advice
+from bedrock_remediator.core.waiting import is_advice
 
 MOST_NAMED: Final = 20
 """How many of the requests beyond the bound are named."""

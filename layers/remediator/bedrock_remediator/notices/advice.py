@@ -10,10 +10,9 @@ from typing import Final
 
 from bedrock_remediator.core.arn import Arn, ArnError, Principal
 from bedrock_remediator.core.diagnosis import defeats_a_control
-from bedrock_remediator.core.grant import DiagnosisKind, Grant, State, Verification
+from bedrock_remediator.core.grant import ASKED, DiagnosisKind, Grant, State, Verification
 from bedrock_remediator.core.layers import LAYERS, Effect, Layer
-from bedrock_remediator.core.lifecycle import remark_of
-from bedrock_remediator.core.simulation import ASKED
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices.remedies import BY_CODE, BY_DIAGNOSIS, Steps
 
 _SSO_ROLE = re.compile(r"AWSReservedSSO_(.+)_[0-9a-f]{16}")

@@ -11,7 +11,7 @@ import json
 from typing import Any, Final
 
 from bedrock_remediator.core.grant import Grant, thread_id
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.mrkdwn import code, escaped

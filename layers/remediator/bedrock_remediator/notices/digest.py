@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices.notice import account, last_step, request_id, target, who
 from bedrock_remediator.notices.untrusted_text import (
     WIDTH,

@@ -9,7 +9,7 @@ from typing import Final
 from bedrock_remediator.core.durations import words
 from bedrock_remediator.core.grant import DiagnosisKind, Grant, State
 from bedrock_remediator.core.layers import LAYERS
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording
 from bedrock_remediator.notices.advice import destinations, next_steps, permission_set, verified
 from bedrock_remediator.notices.by_hand import POLICY_FILE, commands, console

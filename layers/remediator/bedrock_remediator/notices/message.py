@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bedrock_remediator.core.grant import Grant
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import email
 from bedrock_remediator.notices.advice import next_steps
 from bedrock_remediator.notices.by_hand import commands

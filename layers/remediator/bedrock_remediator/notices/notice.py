@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from bedrock_remediator.core.arn import ArnError, BedrockResource, Principal
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.core.lifecycle import failed_again, link_asked, remark_of, reminded
 from bedrock_remediator.core.usage import is_alert
+from bedrock_remediator.core.waiting import failed_again, link_asked, remark_of, reminded
 from bedrock_remediator.notices.snippets import Snippets
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from slack_sdk.models.blocks import Block
 
 from bedrock_remediator.core.grant import Event, Grant, State, Via
-from bedrock_remediator.core.lifecycle import remark_of, reminded
+from bedrock_remediator.core.waiting import remark_of, reminded
 from bedrock_remediator.notices.mrkdwn import code, moment, person
 from bedrock_remediator.notices.notice import who
 from bedrock_remediator.notices.slack_blocks import DUPLICATE, Words, as_json, section, sentence, small

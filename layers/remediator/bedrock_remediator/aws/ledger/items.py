@@ -34,9 +34,9 @@ import msgspec
 from msgspec import Struct
 
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import is_advice, remark_of, reminded
 from bedrock_remediator.core.suspicion import Habits
 from bedrock_remediator.core.usage import Usage
+from bedrock_remediator.core.waiting import is_advice, remark_of, reminded
 
 Item = dict[str, Any]
 """An item in DynamoDB's JSON: attribute name -> {type letter: value}."""

@@ -11,14 +11,16 @@ the evidence in this order and stops at the first answer. Facts: docs/aws-facts.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from bedrock_remediator.core.cloudtrail import Denial
 from bedrock_remediator.core.grant import DiagnosisKind
 from bedrock_remediator.core.layers import Layer
 from bedrock_remediator.core.profile import Profile
+
+if TYPE_CHECKING:
+    from bedrock_remediator.core.cloudtrail import Denial
 
 GRANTABLE: Final = frozenset(
     {DiagnosisKind.MISSING_GRANT, DiagnosisKind.CONDITIONAL_ALLOW, DiagnosisKind.WRONG_IDENTIFIER}
@@ -67,6 +69,6 @@ def defeats_a_control(kind: DiagnosisKind, called: str | None, candidates: Seque
     return bool(evidence) or (charged and _APPLICATION not in (called or ""))
 
 
-def not_fixable(denial: Denial, code: str, reason: str) -> Diagnosis:
+def not_fixable(denial: "Denial", code: str, reason: str) -> Diagnosis:
     """No grant of this service helps: advice for whoever can help."""
     return Diagnosis(kind=DiagnosisKind.NOT_FIXABLE, code=code, reason=reason, layer=denial.layer)

@@ -33,10 +33,10 @@ from bedrock_remediator.core.approval import (
 )
 from bedrock_remediator.core.durations import offered
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import link_due
 from bedrock_remediator.core.signing import signable, signed
 from bedrock_remediator.core.suspicion import risks
 from bedrock_remediator.core.usage import counts_requests
+from bedrock_remediator.core.waiting import link_due
 from bedrock_remediator.flows.approval.results import (
     AlreadyDecided,
     Decided,

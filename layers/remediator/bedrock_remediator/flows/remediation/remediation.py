@@ -27,10 +27,10 @@ from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.approval import after_revocation, after_step, stands
 from bedrock_remediator.core.authorization_details import Evaluation, decisive, told
-from bedrock_remediator.core.grant import FINISHED, STANDING, Grant, Outcome, State, Verification, Written
-from bedrock_remediator.core.lifecycle import MOST_TRIES, cool_down, given_up
+from bedrock_remediator.core.grant import ASKED, FINISHED, STANDING, Grant, Outcome, State, Verification, Written
 from bedrock_remediator.core.message import Refusal
-from bedrock_remediator.core.simulation import ASKED, Helpfulness, Judgement
+from bedrock_remediator.core.simulation import Helpfulness, Judgement
+from bedrock_remediator.core.waiting import MOST_TRIES, cool_down, given_up
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner, PlacementError
 from bedrock_remediator.flows.remediation.claims import ClaimError, Claims

@@ -13,7 +13,7 @@ from msgspec import Struct
 from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import STANDING, Grant, State
-from bedrock_remediator.core.lifecycle import SETTLING
+from bedrock_remediator.core.waiting import SETTLING
 from bedrock_remediator.flows.placement.choice import Placements
 from bedrock_remediator.flows.placement.contract import Owner, PlacementError, Proof
 

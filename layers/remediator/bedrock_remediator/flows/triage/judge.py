@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bedrock_remediator.aws.errors import error_code
-from bedrock_remediator.core import lifecycle, suspicion
+from bedrock_remediator.core import suspicion, waiting
 from bedrock_remediator.core.allowlist import Allowlist
 from bedrock_remediator.core.arn import ArnError
 from bedrock_remediator.core.cloudtrail import Denial, Unreadable
@@ -150,7 +150,7 @@ class Judge:
         if row.reason_code == "member_role_missing" and self._reaches(row.account):
             # The role was deployed since, which is a change of what the service can do there.
             return ""
-        if lifecycle.is_advice(row.sk):
+        if waiting.is_advice(row.sk):
             return basis(self._settings, None)
         allowlist = self._allowlists.read()
         # An allowlist that cannot be read for a moment is no new configuration.

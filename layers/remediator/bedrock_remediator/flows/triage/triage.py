@@ -26,7 +26,7 @@ from bedrock_remediator.aws.ledger.write import (
     UsageChangedError,
 )
 from bedrock_remediator.clock import Clock
-from bedrock_remediator.core import cloudtrail, lifecycle
+from bedrock_remediator.core import cloudtrail, lifecycle, waiting
 from bedrock_remediator.core.cloudtrail import Delivery, Denial, RecordError, Unreadable
 from bedrock_remediator.core.decision import CAP_REACHED
 from bedrock_remediator.core.grant import FINISHED, DiagnosisKind, Grant, Outcome, State, grant_length
@@ -305,7 +305,7 @@ class Triage:
             return "repeat", None
         sk = lifecycle.sort_key(case.group.denial, verdict.findings.diagnosis)
         known = case.known.rows.get((case.group.pk, sk))
-        if (known is None or (case.seen is None and lifecycle.is_advice(sk))) and self._full(case, verdict):
+        if (known is None or (case.seen is None and waiting.is_advice(sk))) and self._full(case, verdict):
             raise self._beyond(case, verdict)
         before = self._row_under(case, sk)
         unchanged = before != case.row or lifecycle.answers_as_before(before, verdict.findings.diagnosis)
@@ -473,7 +473,7 @@ class Triage:
         if case.seen:
             self._ledger.count(case.seen, replace(case.counter, row=row.sk))
             return
-        used = used if lifecycle.is_advice(row.sk) else None
+        used = used if waiting.is_advice(row.sk) else None
         self._ledger.link(replace(case.counter, row=row.sk), row, used)
         if used:
             case.known.usage[case.group.pk] = used

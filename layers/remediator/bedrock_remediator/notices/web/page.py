@@ -9,8 +9,8 @@ from msgspec import Struct
 from bedrock_remediator.core.approval import Verb
 from bedrock_remediator.core.durations import Length
 from bedrock_remediator.core.grant import DiagnosisKind, Event, Grant, State
-from bedrock_remediator.core.lifecycle import remark_of
 from bedrock_remediator.core.suspicion import Risk
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.notices import wording as notice_wording
 from bedrock_remediator.notices.advice import before_deciding, destinations, next_steps, principal_of
 from bedrock_remediator.notices.notice import Denials, Plan, who

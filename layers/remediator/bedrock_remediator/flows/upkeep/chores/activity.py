@@ -8,7 +8,7 @@ from typing import Final
 from bedrock_remediator.aws.ledger.items import Due
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import remark_of
+from bedrock_remediator.core.waiting import remark_of
 from bedrock_remediator.flows.current_rows import current
 from bedrock_remediator.flows.upkeep.chores.contract import HasTime, Rows
 from bedrock_remediator.notices.digest import Digest

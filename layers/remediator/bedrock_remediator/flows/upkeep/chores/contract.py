@@ -12,7 +12,7 @@ from bedrock_remediator.aws.errors import RetryableError
 from bedrock_remediator.aws.ledger.items import Due
 from bedrock_remediator.aws.ledger.write import ConflictError
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import BY
+from bedrock_remediator.core.waiting import BY
 from bedrock_remediator.flows.current_rows import CurrentRows
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.grant import Grant, State
-from bedrock_remediator.core.lifecycle import (
+from bedrock_remediator.core.waiting import (
     MOST_TRIES,
     RETRIED_FOR,
     cool_down,

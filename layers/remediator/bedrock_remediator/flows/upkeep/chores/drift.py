@@ -19,7 +19,7 @@ from bedrock_remediator.clock import Clock
 from bedrock_remediator.core.arn import ArnError, Principal
 from bedrock_remediator.core.drift import Leave, Remedy, Renew, Repair, Report, Revoke
 from bedrock_remediator.core.grant import Grant, Outcome, Remark, State
-from bedrock_remediator.core.lifecycle import SETTLING, expired, remark_of
+from bedrock_remediator.core.waiting import SETTLING, expired, remark_of
 from bedrock_remediator.flows.upkeep.chores.comparison import Comparison
 from bedrock_remediator.flows.upkeep.chores.contract import FAILED, OVERTAKEN, HasTime, Rows, Tally, step
 

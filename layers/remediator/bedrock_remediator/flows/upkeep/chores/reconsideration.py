@@ -25,16 +25,9 @@ from bedrock_remediator.core.allowlist.rules import Subject
 from bedrock_remediator.core.arn import Principal
 from bedrock_remediator.core.decision import CAP_REACHED, Decision
 from bedrock_remediator.core.grant import Grant, Outcome, State, grant_length
-from bedrock_remediator.core.lifecycle import (
-    asked_again,
-    cause_of,
-    cool_down,
-    decide_again,
-    target,
-    told,
-    unless_unusual,
-)
+from bedrock_remediator.core.lifecycle import asked_again, cause_of, decide_again, target, told, unless_unusual
 from bedrock_remediator.core.usage import counts_requests
+from bedrock_remediator.core.waiting import cool_down
 from bedrock_remediator.flows.configuration import basis
 from bedrock_remediator.flows.current_rows import current
 from bedrock_remediator.flows.rule_cap import cap
